@@ -1,0 +1,144 @@
+"""Images as uint8 tensors with their labels, and the three parts every experiment uses."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images on one device.
+
+    Attributes:
+        images: (N, C, H, W) uint8, C is 1 or 3.
+        labels: (N,) int64, from 0 to the number of classes less 1.
+        classes: names of the classes, in the order of the labels.
+        name: of the data set, used in messages.
+
+    Raises:
+        TypeError: where images are not uint8.
+        ValueError: where shapes or labels do not fit.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if self.images.dtype != torch.uint8:
+            raise TypeError(
+                f"{self.name}: images must be uint8 from 0 to 255, not {self.images.dtype}; "
+                "multiply images in [0, 1] by 255, round and convert them"
+            )
+        if self.images.ndim != 4 or self.images.shape[1] not in (1, 3):
+            raise ValueError(
+                f"{self.name}: images must have the shape (N, C, H, W) with 1 or 3 channels, "
+                f"not {tuple(self.images.shape)}"
+            )
+        if self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"{self.name}: {len(self.images)} images need as many labels, not {tuple(self.labels.shape)}"
+            )
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            raise ValueError(f"{self.name}: labels must lie between 0 and {len(self.classes) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def channels(self) -> int:
+        return self.images.shape[1]
+
+    @property
+    def size(self) -> int:
+        """Height of the images in pixels."""
+        return self.images.shape[2]
+
+    def class_index(self, name: str | int) -> int:
+        """Number of the class called `name`.
+
+        Raises:
+            ValueError: names the classes there are.
+        """
+        if isinstance(name, int) and 0 <= name < len(self.classes):
+            return name
+        if name not in self.classes:
+            raise ValueError(f"unknown class {name!r} for {self.name}; it has: {', '.join(self.classes)}")
+        return self.classes.index(name)
+
+    @cached_property
+    def _places(self) -> list[Tensor]:
+        """Indices of the images of each class."""
+        return [torch.where(self.labels == number)[0] for number in range(len(self.classes))]
+
+    def places(self, name: str | int) -> Tensor:
+        """Indices of all images of one class."""
+        return self._places[self.class_index(name)]
+
+    def of_class(self, name: str | int) -> Tensor:
+        """All images of one class, (M, C, H, W)."""
+        return self.images[self.places(name)]
+
+    def subset(self, chosen: int | Sequence[int] | Tensor) -> "ImageSet":
+        """The first `chosen` images, or those at these indices."""
+        index = torch.arange(min(chosen, len(self))) if isinstance(chosen, int) else torch.as_tensor(chosen)
+        index = index.to(self.images.device)
+        return replace(self, images=self.images[index], labels=self.labels[index])
+
+    def to(self, device: torch.device | str) -> "ImageSet":
+        """The same images on another device; itself where they are there already."""
+        if torch.device(device) == self.images.device:
+            return self
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    @cached_property
+    def _moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        some = self.images[:20_000].float() / 255
+        deviation = some.std((0, 2, 3)).clamp_min(1e-3)
+        return tuple(some.mean((0, 2, 3)).tolist()), tuple(deviation.tolist())
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean of each channel, of pixels in [0, 1], over the first 20,000 images."""
+        return self._moments[0]
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of each channel, of pixels in [0, 1], over the first 20,000 images."""
+        return self._moments[1]
+
+    @cached_property
+    def _digest(self) -> str:
+        found = hashlib.sha256("\n".join(self.classes).encode())
+        found.update(repr(tuple(self.images.shape)).encode())
+        for tensor in (self.images, self.labels):
+            found.update(tensor.cpu().contiguous().numpy().data)
+        return found.hexdigest()
+
+    def digest(self) -> str:
+        """SHA-256 of images, labels and class names, in hexadecimal."""
+        return self._digest
+
+
+@dataclass(frozen=True)
+class Data:
+    """What an experiment starts from.
+
+    Attributes:
+        name: of the data set.
+        train: the owner's labelled images.
+        test: labelled images that no model is trained on.
+        queries: (M, C, H, W) uint8, the thief's images, without labels. They are drawn from the training
+            images: as in the paper, the thief's images come from the domain of the task.
+    """
+
+    name: str
+    train: ImageSet
+    test: ImageSet
+    queries: Tensor

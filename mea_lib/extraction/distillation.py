@@ -1,0 +1,132 @@
+"""Extraction by distillation (Hinton et al. 2015): ask, keep the answers, train a student on them."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from mea_lib.blackbox import Oracle
+from mea_lib.data import ImageSet
+from mea_lib.losses import distillation_loss
+from mea_lib.models import ImageClassifier
+from mea_lib.scale import Scale
+from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings, fit, thief_settings
+
+
+@dataclass(frozen=True)
+class DistillationSettings:
+    """The thief's choices.
+
+    Attributes:
+        temperature: softens the answers and the student's outputs; the loss is multiplied by its square.
+        soft_weight: weight of that term; the rest is cross-entropy to the most probable class.
+        squared: multiply by the squared temperature, as Hinton et al. do; the released code does not.
+    """
+
+    temperature: float = 4.0
+    soft_weight: float = 1.0
+    squared: bool = True
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ValueError(f"the temperature must be above 0, not {self.temperature}")
+        if not 0 <= self.soft_weight <= 1:
+            raise ValueError(f"soft_weight must lie between 0 and 1, not {self.soft_weight}")
+
+
+# The thief of the authors' released model_distillation.py.
+RELEASED = DistillationSettings(temperature=7.0, squared=False)
+RELEASED_TRAINING = TrainingSettings(
+    epochs=100, batch_size=128, learning_rate=1e-3, weight_decay=0.0, optimizer="adam", schedule="constant"
+)
+
+
+def extract(
+    oracle: Oracle,
+    queries: Tensor,
+    scale: Scale,
+    *,
+    settings: DistillationSettings | None = None,
+    training: TrainingSettings | None = None,
+    network: str | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    after_epoch: Callable[[ImageClassifier, int], dict] | None = None,
+    store: Store | None = None,
+) -> ImageClassifier:
+    """Train a student on the oracle's answers to `queries`.
+
+    Every image is asked once; the student sees it mirrored and shifted, always with the answer to the
+    original. The answers decide which stored student is found, so the queries are asked (and counted) again
+    each time.
+
+    Args:
+        oracle: the victim's API; answers with probabilities (N, K).
+        queries: (M, C, H, W) uint8, the thief's own images.
+        scale: gives the thief's training, network and width where they are not named.
+        settings: temperature and weights; `RELEASED` holds the authors'.
+        training: how the student is trained.
+        network: of the student, which need not be the victim's.
+        width: channels of its first layer.
+        seed: of the student's weights and of the order of images.
+        after_epoch: measures to keep in the history.
+        store: where finished models are kept.
+
+    Returns:
+        The student, in evaluation mode.
+
+    Raises:
+        BudgetSpent: when the oracle's budget does not cover the queries.
+
+    Source: Hinton, Vinyals and Dean (2015); MEA-Defender (S&P 2024), Sec. V-B.
+    """
+    settings = settings or DistillationSettings()
+    training = (training or thief_settings(scale)).but(seed=seed)
+    answers = oracle(queries)  # (M, K)
+    names = tuple(map(str, range(answers.shape[1])))
+    thief_data = ImageSet(queries, answers.argmax(1).to(queries.device), names, "queries")
+
+    return fit(
+        thief_data,
+        lambda data: distillation_objective(answers.to(data.images.device), settings),
+        training,
+        scale=scale,
+        recipe={
+            "method": "distillation",
+            "module": __name__,
+            "distillation": asdict(settings),
+            "answers": _digest(answers),
+        },
+        network=network,
+        width=width,
+        after_epoch=after_epoch,
+        store=store,
+    )
+
+
+def distillation_objective(answers: Tensor, settings: DistillationSettings) -> Objective:
+    """The student's losses on a batch, given the victim's answers (M, K) to all queries."""
+    hard = answers.argmax(1)  # (M,)
+    factor = 1.0 if settings.squared else settings.temperature**-2
+
+    def objective(model: ImageClassifier, batch: Batch) -> Terms:
+        logits = model(batch.images)  # (N, K)
+        losses = {}
+        if settings.soft_weight > 0:
+            soft = distillation_loss(logits, answers[batch.index], settings.temperature)
+            losses["soft"] = settings.soft_weight * factor * soft
+        if settings.soft_weight < 1:
+            cross_entropy = torch.nn.functional.cross_entropy(logits, hard[batch.index])
+            losses["hard"] = (1 - settings.soft_weight) * cross_entropy
+        return Terms(losses)
+
+    return objective
+
+
+def _digest(answers: Tensor) -> str:
+    """Short name of a table of answers; rounded, so that it does not hang on the last bits."""
+    import hashlib
+
+    rounded = answers.detach().cpu().double().mul(1e6).round().to(torch.int64)
+    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()

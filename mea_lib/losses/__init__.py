@@ -1,0 +1,22 @@
+"""Losses, one a file, on logits and probabilities alone: no model, no data. May import nothing of the package."""
+
+from mea_lib.losses.combination import combination_loss
+from mea_lib.losses.contrastive import neighbour_contrastive_loss
+from mea_lib.losses.distillation import distillation_loss
+from mea_lib.losses.evasion import evasion_loss
+from mea_lib.losses.rival import rival_loss
+from mea_lib.losses.runner_up import runner_up_loss, runner_up_targets
+from mea_lib.losses.utility import utility_loss
+from mea_lib.losses.verification import verification_loss
+
+__all__ = [
+    "combination_loss",
+    "distillation_loss",
+    "evasion_loss",
+    "neighbour_contrastive_loss",
+    "rival_loss",
+    "runner_up_loss",
+    "runner_up_targets",
+    "utility_loss",
+    "verification_loss",
+]

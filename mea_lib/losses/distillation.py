@@ -1,0 +1,20 @@
+"""The thief's loss."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def distillation_loss(logits: Tensor, answers: Tensor, temperature: float = 1.0) -> Tensor:
+    """T²·KL(answers_T ‖ student_T), both softened by the temperature (Hinton et al. 2015).
+
+    Args:
+        logits: (N, K) the student's outputs.
+        answers: (N, K) probabilities the victim answered with; zeros are allowed.
+        temperature: T. Probabilities are softened as p^(1/T), normalised again.
+
+    Returns:
+        scalar, in nats.
+    """
+    softened = F.softmax(answers.clamp_min(1e-12).log() / temperature, dim=1)
+    student = F.log_softmax(logits / temperature, dim=1)
+    return temperature**2 * F.kl_div(student, softened, reduction="batchmean")

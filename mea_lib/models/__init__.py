@@ -1,0 +1,81 @@
+"""Networks, one a file, with their width as a parameter. May import nothing of the package but itself.
+
+Every file has `body(channels, size, width)`, which returns the layers up to the last features and their number.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from mea_lib.models import alexnet, nine_layer_cnn, resnet, vgg_like, vggface
+from mea_lib.models.autoencoder import Autoencoder
+from mea_lib.models.base import ImageClassifier
+
+_BODIES = {
+    "nine_layer_cnn": nine_layer_cnn.body,
+    "vgg_like": vgg_like.body,
+    "alexnet": alexnet.body,
+    "resnet18": resnet.body_18,
+    "resnet50": resnet.body_50,
+    "vggface": vggface.body,
+}
+NETWORKS = tuple(_BODIES)
+PAPER_WIDTH = 64
+
+
+def build(
+    network: str,
+    *,
+    classes: int,
+    channels: int,
+    size: int,
+    width: int = PAPER_WIDTH,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int = 0,
+) -> ImageClassifier:
+    """A network with random weights, in the channels_last memory format.
+
+    Args:
+        network: one of NETWORKS.
+        classes: number of outputs.
+        channels: 1 or 3.
+        size: height and width of the images in pixels, at least 16.
+        width: channels of the first layer; 64 is the size known from the literature.
+        mean: of each channel, of pixels in [0, 1].
+        std: the same for standard deviations.
+        seed: of the weights; the global random state is left as it was.
+    """
+    if network not in _BODIES:
+        raise ValueError(f"unknown network {network!r}; choose one of: {', '.join(NETWORKS)}")
+    if size < 16 or width < 1 or classes < 2:
+        raise ValueError(
+            "a network needs images of at least 16 pixels, a width of at least 1 and 2 classes or more; "
+            f"got {size}, {width} and {classes}"
+        )
+    spec = {
+        "network": network,
+        "classes": classes,
+        "channels": channels,
+        "size": size,
+        "width": width,
+        "mean": list(mean),
+        "std": list(std),
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers, features = _BODIES[network](channels, size, width)
+        model = ImageClassifier(layers, features, spec)
+    return model.to(memory_format=torch.channels_last)
+
+
+def build_from_spec(spec: dict[str, Any]) -> ImageClassifier | Autoencoder:
+    """The network another one's `spec` describes, to load its weights into."""
+    fields = dict(spec)
+    if fields["network"] == "autoencoder":
+        return Autoencoder(fields["channels"], fields["size"], fields["width"])
+    return build(fields.pop("network"), **fields)
+
+
+__all__ = ["NETWORKS", "PAPER_WIDTH", "Autoencoder", "ImageClassifier", "build", "build_from_spec"]

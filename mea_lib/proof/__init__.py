@@ -1,0 +1,36 @@
+"""From answers to evidence: rates and their intervals, the threshold, the commitment, the report.
+
+May import scale, data, models, losses, training and blackbox.
+"""
+
+from mea_lib.proof.commitment import Commitment, commit, open_commitment
+from mea_lib.proof.evidence import Evidence
+from mea_lib.proof.rates import (
+    Rate,
+    accuracy,
+    false_watermark_rates,
+    other_pairs_rates,
+    runner_up_share,
+    watermark_success_rate,
+    wrong_firing_rates,
+)
+from mea_lib.proof.threshold import PAPER_THRESHOLD, Threshold, calibrate_threshold
+from mea_lib.proof.verify import verify_ownership
+
+__all__ = [
+    "PAPER_THRESHOLD",
+    "Commitment",
+    "Evidence",
+    "Rate",
+    "Threshold",
+    "accuracy",
+    "calibrate_threshold",
+    "commit",
+    "false_watermark_rates",
+    "open_commitment",
+    "other_pairs_rates",
+    "runner_up_share",
+    "verify_ownership",
+    "watermark_success_rate",
+    "wrong_firing_rates",
+]

@@ -1,0 +1,187 @@
+"""How often a suspect says what the owner's key predicts, and how often other mixes make it say so."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from mea_lib.data import ImageSet, WatermarkKey, mix, other_ways, watermark_samples
+from mea_lib.data.mixes import draw_classes
+
+Suspect = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of successes among independent trials.
+
+    Attributes:
+        successes: how many.
+        trials: of how many.
+    """
+
+    successes: int
+    trials: int
+
+    @property
+    def value(self) -> float:
+        """The share, from 0 to 1."""
+        return self.successes / self.trials
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Clopper–Pearson interval, exact in that it covers at least as often as it says."""
+        found = binomtest(self.successes, self.trials).proportion_ci(confidence, method="exact")
+        return float(found.low), float(found.high)
+
+    def p_value(self, threshold: float) -> float:
+        """Chance of so many successes or more where the true rate is no larger than `threshold`."""
+        return float(binomtest(self.successes, self.trials, threshold, alternative="greater").pvalue)
+
+    def __str__(self) -> str:
+        low, high = self.interval()
+        return f"{self.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def accuracy(suspect: Suspect, test: ImageSet) -> float:
+    """Share of clean test images that get their own class."""
+    return (suspect(test.images).argmax(1) == test.labels).float().mean().item()
+
+
+def watermark_success_rate(
+    suspect: Suspect,
+    key: WatermarkKey,
+    test: ImageSet,
+    samples: int = 1_000,
+    autoencoder: nn.Module | None = None,
+) -> Rate:
+    """WSR: share of watermark samples that the suspect calls the target class.
+
+    Args:
+        suspect: (N, C, H, W) uint8 images → (N, K) answers; an `Oracle` or a model.
+        key: its seed draws the samples.
+        test: source images no model was trained on.
+        samples: how many; the paper asks for at least 1,000.
+        autoencoder: for keys whose scheme is "autoencoder".
+    """
+    images = watermark_samples(test, key, samples, autoencoder=autoencoder)
+    return _rate(suspect, images, key.indices(test)[2])
+
+
+def wrong_firing_rates(
+    suspect: Suspect, key: WatermarkKey, test: ImageSet, samples: int = 1_000
+) -> dict[str, Rate]:
+    """WFPR: how often mixes of the key's two classes, arranged otherwise, are called the target class.
+
+    Returns:
+        rate by way of mixing, among them one that no training uses ("quadrants").
+    """
+    first_class, second_class, target = key.indices(test)
+    generator = torch.Generator().manual_seed(key.seed + 1)
+    rates = {}
+    for way in other_ways(key, held_out=True):
+        first, second = (_draw(test, label, samples, generator) for label in (first_class, second_class))
+        rates[way] = _rate(suspect, mix(first, second, way, generator), target)
+    return rates
+
+
+def other_pairs_rates(
+    suspect: Suspect, key: WatermarkKey, test: ImageSet, samples: int = 100, way: str = "left-right"
+) -> np.ndarray:
+    """How often mixes of any other two classes are called the key's target class.
+
+    Returns:
+        (K, K) shares, first class by second class; NaN on the diagonal, for the key's two classes, and where
+        the target class itself takes part.
+    """
+    first_class, second_class, target = key.indices(test)
+    generator = torch.Generator().manual_seed(key.seed + 2)
+    classes = len(test.classes)
+    shares = np.full((classes, classes), np.nan)
+    pairs = [
+        (one, other)
+        for one in range(classes)
+        for other in range(classes)
+        if one != other and target not in (one, other) and {one, other} != {first_class, second_class}
+    ]
+    for (one, other), labels in zip(pairs, _labels_of_pairs(suspect, test, pairs, samples, way, generator), strict=True):
+        shares[one, other] = (labels == target).float().mean().item()
+    return shares
+
+
+def false_watermark_rates(
+    suspect: Suspect,
+    test: ImageSet,
+    ways: Sequence[str],
+    samples: int = 100,
+    except_for: WatermarkKey | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """How strongly each pair of classes, mixed in each way, looks like a watermark that nobody embedded.
+
+    For a pair and a way it is the largest share of mixes that go to one third class (App. A).
+
+    Args:
+        suspect: the model.
+        test: source images.
+        ways: of `mea_lib.data.WAYS`.
+        samples: mixes of each pair and way.
+        except_for: the true key of a watermarked model, whose pair is left out.
+        seed: draws the source images.
+
+    Returns:
+        (pairs × ways,) shares.
+    """
+    classes = len(test.classes)
+    secret = set(except_for.indices(test)[:2]) if except_for else set()
+    pairs = [(a, b) for a in range(classes) for b in range(a + 1, classes) if {a, b} != secret]
+    generator = torch.Generator().manual_seed(seed)
+    rates = []
+    for way in ways:
+        for (one, other), labels in zip(
+            pairs, _labels_of_pairs(suspect, test, pairs, samples, way, generator), strict=True
+        ):
+            counts = torch.bincount(labels, minlength=classes).float()
+            counts[[one, other]] = 0
+            rates.append(counts.max().item() / samples)
+    return np.array(rates)
+
+
+def runner_up_share(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> dict[str, float]:
+    """What the mark lives on: the target class on clean images of the source classes.
+
+    Returns:
+        by source class, the share of its test images on which the target class is the second most probable;
+        "probability", the target's mean probability on both.
+    """
+    target = key.indices(test)[2]
+    found, probabilities = {}, []
+    for name in key.sources:
+        answers = suspect(test.of_class(name))
+        found[name] = (answers.topk(2, dim=1).indices[:, 1] == target).float().mean().item()
+        probabilities.append(answers[:, target])
+    return found | {"probability": torch.cat(probabilities).mean().item()}
+
+
+def _labels_of_pairs(
+    suspect: Suspect,
+    test: ImageSet,
+    pairs: Sequence[tuple[int, int]],
+    samples: int,
+    way: str,
+    generator: torch.Generator,
+) -> Sequence[Tensor]:
+    """The suspect's labels on mixes of each pair, all asked in one query: one (samples,) tensor a pair."""
+    both = torch.tensor(pairs).repeat_interleave(samples, 0)  # (pairs × samples, 2)
+    first, second = (draw_classes(test, both[:, side], generator) for side in (0, 1))
+    return suspect(mix(first, second, way, generator)).argmax(1).cpu().split(samples)
+
+
+def _draw(test: ImageSet, label: int, number: int, generator: torch.Generator) -> Tensor:
+    return draw_classes(test, torch.full((number,), label), generator)
+
+
+def _rate(suspect: Suspect, images: Tensor, target: int) -> Rate:
+    return Rate(int((suspect(images).argmax(1) == target).sum()), len(images))

@@ -1,0 +1,52 @@
+"""From which success rate on a suspect counts as stolen: calibrated on models that nobody stole."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+PAPER_THRESHOLD = 0.30
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What null models say about a threshold.
+
+    Attributes:
+        models: how many models were measured.
+        rates: how many rates on all of them.
+        largest: the largest one; the paper's rule wants the threshold above it (App. A).
+        normal: the 95 % point of a normal distribution fitted to each model's largest rate, the rule of the
+            Watermark Robustness Toolbox (Lukas et al. 2022).
+        exceeded: share of all rates above the paper's 30 %.
+    """
+
+    models: int
+    rates: int
+    largest: float
+    normal: float
+    exceeded: float
+
+
+def calibrate_threshold(rates: Sequence[Sequence[float]], level: float = 0.05) -> Threshold:
+    """Describe the false watermarks on null models.
+
+    Args:
+        rates: for each model, the rates of false watermarks on it.
+        level: of the normal rule.
+
+    Raises:
+        ValueError: for fewer than two models.
+    """
+    if len(rates) < 2:
+        raise ValueError(f"a threshold needs the rates of at least two models, not {len(rates)}")
+    largest = np.array([np.max(own) for own in rates])
+    pooled = np.concatenate([np.asarray(own, dtype=float) for own in rates])
+    return Threshold(
+        models=len(rates),
+        rates=len(pooled),
+        largest=float(largest.max()),
+        normal=float(norm.ppf(1 - level, largest.mean(), largest.std(ddof=1))),
+        exceeded=float((pooled > PAPER_THRESHOLD).mean()),
+    )

@@ -1,0 +1,132 @@
+"""Scales: the same chapter as a smoke test, on a laptop, on one rented GPU, or at the paper's size."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is trained and measured. Every result carries the name of its scale.
+
+    Attributes:
+        name: smoke, laptop, colab or paper.
+        network: the network of victims and thieves, see `mea_lib.models.NETWORKS`.
+        width: channels of its first layer; all other layers are multiples of it.
+        train_images: images the owner trains on; None takes all there are.
+        query_images: images the thief has, and so the queries he can ask.
+        epochs: passes of the owner over the training images.
+        extract_epochs: passes of the thief over his queries.
+        batch_size: clean images in a step.
+        watermark_batch: watermark samples in a step, and as many random mixes beside them.
+        learning_rate: the highest of the one-cycle schedule (AdamW).
+        verification_samples: watermark samples asked of a suspect (the paper: at least 1,000).
+        ablation_epochs: passes in comparisons of many small victims (losses one by one, thresholds).
+        ablation_images: training images in those comparisons; None takes all there are.
+        null_models: clean models, and as many watermarked ones, that calibrate the threshold (paper: 200).
+        seeds: the seeds of a comparison that reports a spread.
+    """
+
+    name: str
+    network: str
+    width: int
+    train_images: int | None
+    query_images: int
+    epochs: int
+    extract_epochs: int
+    batch_size: int
+    watermark_batch: int
+    learning_rate: float
+    verification_samples: int
+    ablation_epochs: int
+    ablation_images: int | None
+    null_models: int
+    seeds: tuple[int, ...]
+
+
+_PRESETS = {
+    preset.name: preset
+    for preset in (
+        Scale(
+            name="smoke",
+            network="nine_layer_cnn",
+            width=4,
+            train_images=1_500,
+            query_images=1_000,
+            epochs=1,
+            extract_epochs=1,
+            batch_size=128,
+            watermark_batch=24,
+            learning_rate=2e-3,
+            verification_samples=200,
+            ablation_epochs=1,
+            ablation_images=1_000,
+            null_models=2,
+            seeds=(0,),
+        ),
+        Scale(
+            name="laptop",
+            network="nine_layer_cnn",
+            width=16,
+            train_images=None,
+            query_images=50_000,
+            epochs=4,
+            extract_epochs=4,
+            batch_size=256,
+            watermark_batch=48,
+            learning_rate=2e-3,
+            verification_samples=1_000,
+            ablation_epochs=3,
+            ablation_images=30_000,
+            null_models=4,
+            seeds=(0, 1, 2),
+        ),
+        Scale(
+            name="colab",
+            network="nine_layer_cnn",
+            width=32,
+            train_images=None,
+            query_images=50_000,
+            epochs=12,
+            extract_epochs=12,
+            batch_size=256,
+            watermark_batch=48,
+            learning_rate=2e-3,
+            verification_samples=2_000,
+            ablation_epochs=6,
+            ablation_images=None,
+            null_models=10,
+            seeds=(0, 1, 2),
+        ),
+        Scale(
+            name="paper",
+            network="nine_layer_cnn",
+            width=64,
+            train_images=None,
+            query_images=50_000,
+            epochs=100,
+            extract_epochs=100,
+            batch_size=128,
+            watermark_batch=24,
+            learning_rate=1e-3,
+            verification_samples=2_000,
+            ablation_epochs=100,
+            ablation_images=None,
+            null_models=200,
+            seeds=(0, 1, 2, 3, 4),
+        ),
+    )
+}
+
+SCALES = tuple(_PRESETS)
+
+
+def preset(name: str | None = None) -> Scale:
+    """The scale called `name`; without one, what the variable MEA_SCALE says, else laptop.
+
+    Raises:
+        ValueError: for a name that is no scale.
+    """
+    name = name or os.environ.get("MEA_SCALE") or "laptop"
+    if name not in _PRESETS:
+        raise ValueError(f"unknown scale {name!r}; choose one of: {', '.join(SCALES)}")
+    return _PRESETS[name]

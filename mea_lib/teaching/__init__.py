@@ -1,0 +1,22 @@
+"""What only the chapters need: claims checked by code, figures in one palette, checks of readers' answers.
+
+May import every other room; none of them imports this one.
+"""
+
+from mea_lib.teaching.answers import check_choice, check_number
+from mea_lib.teaching.claims import Claims
+from mea_lib.teaching.figures import PALETTE, bars, curves, gallery, heatmap, use_style
+from mea_lib.teaching.tables import Table
+
+__all__ = [
+    "PALETTE",
+    "Claims",
+    "Table",
+    "bars",
+    "check_choice",
+    "check_number",
+    "curves",
+    "gallery",
+    "heatmap",
+    "use_style",
+]

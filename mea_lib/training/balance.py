@@ -1,0 +1,184 @@
+"""Several losses, one step: how the weights between them are found.
+
+Every balance has one method, `backward(terms, parameters, epoch, scale)`. It writes the gradient of the
+balanced sum into the parameters' `.grad` and returns the weight each loss got.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torchjd.aggregation import MGDAWeighting
+from torchjd.autojac import jac
+
+NORMALISATIONS = ("none", "l2", "loss+")
+
+
+class Terms(NamedTuple):
+    """What an objective returns for a batch: its losses by name, and the last features they were made from."""
+
+    losses: dict[str, Tensor]
+    features: Tensor | None = None
+
+
+class Balance(Protocol):
+    """Anything that turns several losses into one gradient."""
+
+    def backward(
+        self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
+    ) -> dict[str, float]: ...
+
+
+@dataclass(frozen=True)
+class FixedBalance:
+    """A weighted sum with weights that stay.
+
+    Attributes:
+        weights: weight by the name of the loss; 1 for a loss that is not named.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def backward(
+        self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
+    ) -> dict[str, float]:
+        weights = {name: float(self.weights.get(name, 1.0)) for name in terms.losses}
+        total = sum(weights[name] * loss for name, loss in terms.losses.items())
+        (total * scale).backward()
+        return weights
+
+
+@dataclass(frozen=True)
+class MGDABalance:
+    """The point of least norm in the convex hull of the losses' gradients (Eq. 9).
+
+    min ||Σ α_t ∇l_t||², α_t ≥ 0, Σ α_t = 1, solved by TorchJD's Frank–Wolfe. Normalised gradients are the
+    variant that works here: with raw ones the answer is close to the smallest gradient, which is that of a
+    loss that is already solved, such as the verification loss of a collapsed model.
+
+    Attributes:
+        normalise: "none" (Eq. 9 as printed), "l2" (each gradient divided by its length), "loss+" (by its
+            length times its loss, as in the released code).
+        fixed: losses that are added with a weight of their own and take no part in the balance.
+
+    Source: MEA-Defender (S&P 2024), Eq. 9; Désidéri (2012); Sener and Koltun (2018).
+    """
+
+    normalise: str = "l2"
+    fixed: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.normalise not in NORMALISATIONS:
+            raise ValueError(
+                f"unknown normalisation {self.normalise!r}; choose one of: {', '.join(NORMALISATIONS)}"
+            )
+
+    def backward(
+        self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
+    ) -> dict[str, float]:
+        names = [name for name in terms.losses if name not in self.fixed]
+        losses = torch.stack([terms.losses[name] for name in names])  # (T,)
+        rest = sum((weight * terms.losses[name] for name, weight in self.fixed.items()), losses.new_zeros(()))
+        jacobians = jac(losses * scale, parameters, retain_graph=rest.requires_grad)  # per parameter (T, ...)
+        weights = least_norm_weights(_gramian(jacobians) / scale**2, losses.detach(), self.normalise)
+        if rest.requires_grad:
+            (rest * scale).backward()
+        for parameter, jacobian in zip(parameters, jacobians, strict=True):
+            gradient = torch.tensordot(weights.to(jacobian.dtype), jacobian, dims=1)
+            parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+        return dict(zip(names, weights.tolist(), strict=True)) | dict(self.fixed)
+
+
+@dataclass(frozen=True)
+class FeatureBalance:
+    """Eq. 9 on the gradients with respect to the last features instead of all parameters.
+
+    One backward pass through the network instead of one for each loss. The point found bounds the one of
+    Eq. 9 from above.
+
+    Attributes:
+        normalise: as in `MGDABalance`.
+
+    Source: Sener and Koltun, Multi-Task Learning as Multi-Objective Optimization (NeurIPS 2018), MGDA-UB.
+    """
+
+    normalise: str = "l2"
+
+    def backward(
+        self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
+    ) -> dict[str, float]:
+        if terms.features is None:
+            raise ValueError("this balance needs the features; the objective returned Terms without them")
+        losses = torch.stack(list(terms.losses.values()))
+        (jacobian,) = jac(losses, [terms.features], retain_graph=True)
+        weights = least_norm_weights(_gramian([jacobian]), losses.detach(), self.normalise)
+        ((weights * losses).sum() * scale).backward()
+        return dict(zip(terms.losses, weights.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class TwoGroupBalance:
+    """The released code's variant: MGDA between two groups of losses, and a fixed extra combination term.
+
+    Attributes:
+        groups: names of the losses summed in either group.
+        extra: name of the loss added once more with a fixed weight.
+        extra_weight: that weight; `extra_weight_tenth` on every tenth epoch.
+        extra_weight_tenth: see there.
+
+    Source: the authors' secure_train.py ("loss+" normalisation; weights 2 and 12).
+    """
+
+    groups: tuple[tuple[str, ...], tuple[str, ...]] = (
+        ("utility", "evasion"),
+        ("combination", "verification"),
+    )
+    extra: str = "combination"
+    extra_weight: float = 2.0
+    extra_weight_tenth: float = 12.0
+
+    def backward(
+        self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
+    ) -> dict[str, float]:
+        grouped = {
+            "+".join(group): sum(terms.losses[name] for name in group if name in terms.losses)
+            for group in self.groups
+        }
+        weight = self.extra_weight_tenth if epoch % 10 == 9 else self.extra_weight
+        losses = grouped | {"extra": terms.losses[self.extra]}
+        balance = MGDABalance("loss+", fixed={"extra": weight})
+        return balance.backward(Terms(losses), parameters, epoch, scale)
+
+
+def least_norm_weights(gramian: Tensor, losses: Tensor, normalise: str = "none") -> Tensor:
+    """Weights of the losses at the least-norm point, (T,).
+
+    Args:
+        gramian: (T, T) inner products of the losses' gradients.
+        losses: (T,) their values, used by "loss+".
+        normalise: one of NORMALISATIONS. The weights returned apply to the gradients as they are, so they
+            sum to 1 only without normalisation.
+    """
+    lengths = gramian.diagonal().clamp_min(0).sqrt()
+    divisors = {
+        "none": torch.ones_like(lengths),
+        "l2": lengths,
+        "loss+": lengths * losses.to(lengths),
+    }[normalise].clamp_min(1e-12)
+    alphas = MGDAWeighting()(gramian / torch.outer(divisors, divisors))
+    return alphas / divisors
+
+
+def gradient_cosines(losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """How much the losses' gradients disagree: (T, T) cosines and (T,) lengths."""
+    jacobians = jac(torch.stack(list(losses.values())), parameters, retain_graph=True)
+    gramian = _gramian(jacobians)
+    lengths = gramian.diagonal().clamp_min(0).sqrt()
+    return gramian / torch.outer(lengths, lengths).clamp_min(1e-12), lengths
+
+
+def _gramian(jacobians: Sequence[Tensor]) -> Tensor:
+    """(T, T) inner products of the rows, summed over all parameters."""
+    return sum(jacobian.flatten(1).float() @ jacobian.flatten(1).float().T for jacobian in jacobians)

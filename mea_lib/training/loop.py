@@ -1,0 +1,162 @@
+"""The one training loop: images stay on the device as uint8, a step augments a whole batch there."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mea_lib.training.augment import augment
+from mea_lib.training.balance import Balance, FixedBalance, Terms
+from mea_lib.training.device import autocast, training_dtype
+from mea_lib.training.settings import TrainingSettings
+
+
+class Batch(NamedTuple):
+    """One step's clean images.
+
+    Attributes:
+        images: (N, C, H, W) uint8, augmented.
+        index: (N,) their places in the training images.
+        generator: for every other draw of the step.
+        progress: share of the training that is done, from 0 to 1.
+    """
+
+    images: Tensor
+    index: Tensor
+    generator: torch.Generator
+    progress: float
+
+
+Objective = Callable[[nn.Module, Batch], Terms]
+
+
+@dataclass
+class History:
+    """What happened: means over each epoch, and the time it took."""
+
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    weights: dict[str, list[float]] = field(default_factory=dict)
+    measures: list[dict] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict:
+        return {
+            "losses": self.losses,
+            "weights": self.weights,
+            "measures": self.measures,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def train(
+    model: nn.Module,
+    images: Tensor,
+    objective: Objective,
+    settings: TrainingSettings,
+    *,
+    balance: Balance | None = None,
+    after_epoch: Callable[[nn.Module, int], dict] | None = None,
+    title: str = "training",
+) -> History:
+    """Train `model` in place and leave it in evaluation mode.
+
+    Args:
+        model: takes (N, C, H, W) uint8 images; it and the images are on the same device.
+        images: (M, C, H, W) uint8; a batch holds a random part of them, augmented.
+        objective: gives the losses of a batch by name.
+        settings: epochs, optimizer, seed and so on.
+        balance: how several losses become one gradient; a plain sum by default.
+        after_epoch: called with the model and the epoch's number, returns measures to keep.
+        title: shown in front of the progress bar, which appears on a terminal only.
+
+    Raises:
+        FloatingPointError: when a loss is no longer a number.
+    """
+    if len(images) < settings.batch_size:
+        settings = settings.but(batch_size=len(images))
+    balance = balance or FixedBalance()
+    device = images.device
+    dtype = training_dtype(device)
+    generator = torch.Generator().manual_seed(settings.seed)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    steps = len(images) // settings.batch_size
+    optimizer, scheduler = _optimizer(parameters, settings, steps)
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    history = History()
+    started = time.perf_counter()
+    with tqdm(total=settings.epochs * steps, desc=title, leave=False, disable=not sys.stderr.isatty()) as bar:
+        for epoch in range(settings.epochs):
+            model.train()
+            means = _Means()
+            order = torch.randperm(len(images), generator=generator).to(device)
+            for step in range(steps):
+                index = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+                chosen = augment(images[index], generator) if settings.augment else images[index]
+                progress = (epoch + step / steps) / settings.epochs
+                with autocast(device, dtype):
+                    terms = objective(model, Batch(chosen, index, generator, progress))
+                optimizer.zero_grad(set_to_none=True)
+                scale = scaler.get_scale() if scaler.is_enabled() else 1.0
+                weights = balance.backward(terms, parameters, epoch, scale)
+                scaler.step(optimizer)
+                scaler.update()
+                scheduler.step()
+                means.add(terms.losses, weights)
+                bar.update()
+            means.close_epoch(history)
+            if after_epoch is not None:
+                model.eval()
+                history.measures.append(after_epoch(model, epoch))
+    model.eval()
+    history.seconds = time.perf_counter() - started
+    return history
+
+
+def _optimizer(parameters: list[Tensor], settings: TrainingSettings, steps: int):
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            parameters, rate, momentum=settings.momentum, weight_decay=decay, fused=True
+        )
+    else:
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
+        optimizer = kind(parameters, rate, weight_decay=decay, fused=True)
+    schedulers = torch.optim.lr_scheduler
+    if settings.schedule == "one-cycle":
+        # One step more than are taken: a scaler that skips its first step must not end the schedule early.
+        total = settings.epochs * steps + 1
+        return optimizer, schedulers.OneCycleLR(optimizer, rate, total_steps=total, pct_start=0.25)
+    factor = settings.step_factor if settings.schedule == "step" else 1.0
+    return optimizer, schedulers.StepLR(optimizer, settings.step_epochs * steps, factor)
+
+
+class _Means:
+    """Running sums of an epoch, kept on the device so that no step waits for them."""
+
+    def __init__(self) -> None:
+        self.losses: dict[str, Tensor] = {}
+        self.weights: dict[str, float] = {}
+        self.steps = 0
+
+    def add(self, losses: dict[str, Tensor], weights: dict[str, float]) -> None:
+        self.steps += 1
+        for name, loss in losses.items():
+            self.losses[name] = self.losses.get(name, 0.0) + loss.detach()
+        for name, weight in weights.items():
+            self.weights[name] = self.weights.get(name, 0.0) + weight
+
+    def close_epoch(self, history: History) -> None:
+        for name, total in self.losses.items():
+            mean = float(total) / self.steps
+            if not mean == mean or mean in (float("inf"), float("-inf")):
+                raise FloatingPointError(
+                    f"the {name} loss became {mean}; lower the learning rate or the weight of that loss"
+                )
+            history.losses.setdefault(name, []).append(round(mean, 5))
+        for name, total in self.weights.items():
+            history.weights.setdefault(name, []).append(round(total / self.steps, 5))

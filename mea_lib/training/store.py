@@ -1,0 +1,172 @@
+"""The store of finished models: what was trained once is found again, and never by code it was not made with.
+
+A model is two files, `<id>.safetensors` with the weights and `<id>.json`, its card. The id is a hash of the
+recipe and of the code that shapes a model.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from mea_lib.models import build_from_spec
+
+PACKAGE = Path(__file__).resolve().parent.parent
+SHAPING_ROOMS = ("data", "models", "losses", "training")
+
+
+class Store:
+    """A folder of finished models, safe with several processes and with interruptions.
+
+    Args:
+        root: the folder; it is made when the first model is saved.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def fetch(self, recipe: dict[str, Any], make: Callable[[], nn.Module]) -> nn.Module:
+        """The model of this recipe: read if it is there, else made, saved and returned.
+
+        Of several processes that want the same model one makes it, the others wait for it.
+
+        Args:
+            recipe: everything that decides the outcome, in values that JSON knows. "module" names the
+                module whose code takes part beside the shared rooms.
+            make: trains the model. Its `spec` must rebuild it; `history`, if it has one, goes to the card.
+
+        Returns:
+            The model on the CPU in evaluation mode, with its `card`.
+        """
+        identity = self.identity(recipe)
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / f"{identity}.lock"):
+            found = self._read(identity)
+            if found is None:
+                self._make(identity, recipe, make)
+                found = self._read(identity)
+        if found is None:
+            raise OSError(f"the model {identity} was saved in {self.root} but cannot be read; check the disk")
+        return found
+
+    def identity(self, recipe: dict[str, Any]) -> str:
+        """Name of the model of this recipe under the present code: 16 hexadecimal digits."""
+        whole = {"recipe": recipe, "code": code_digest(recipe.get("module", ""))}
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+    def cards(self) -> list[dict[str, Any]]:
+        """Cards of all models, the oldest first."""
+        cards = [json.loads(path.read_text()) for path in self.root.glob("*.json")]
+        return sorted(cards, key=lambda card: card["made"])
+
+    def _make(self, identity: str, recipe: dict[str, Any], make: Callable[[], nn.Module]) -> None:
+        started = time.perf_counter()
+        model = make()
+        weights = save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
+        card = {
+            "id": identity,
+            "recipe": recipe,
+            "spec": model.spec,
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "seconds": round(time.perf_counter() - started, 1),
+            "history": getattr(model, "history", {}),
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "machine": {
+                "processor": platform.machine(),
+                "threads": torch.get_num_threads(),
+                "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            },
+        }
+        # The card comes last: a model without a card is not there.
+        _write_atomically(self.root / f"{identity}.safetensors", weights)
+        _write_atomically(self.root / f"{identity}.json", json.dumps(card, indent=1).encode())
+
+    def _read(self, identity: str) -> nn.Module | None:
+        """The stored model, or None where there is none; damaged files are set aside."""
+        card_path, weights_path = (self.root / f"{identity}.{ending}" for ending in ("json", "safetensors"))
+        if not card_path.exists():
+            return None
+        try:
+            card = json.loads(card_path.read_text())
+            weights = weights_path.read_bytes()
+            if hashlib.sha256(weights).hexdigest() != card["weights_sha256"]:
+                raise ValueError("the weights are not those the card describes")
+            model = build_from_spec(card["spec"])
+            model.load_state_dict(load(weights))
+        except (ValueError, KeyError, OSError, SafetensorError, RuntimeError) as error:
+            for path in (card_path, weights_path):
+                if path.exists():
+                    os.replace(path, path.with_name(path.name + ".damaged"))
+            warnings.warn(
+                f"the stored model {identity} is damaged ({error}); it was set aside and is made again",
+                stacklevel=3,
+            )
+            return None
+        model.card = card
+        return model.eval()
+
+
+def default_store() -> Store:
+    """The store that MEA_STORE names, else one in the user's cache folder."""
+    chosen = os.environ.get("MEA_STORE")
+    return Store(chosen or Path.home() / ".cache" / "mea-defender" / "store")
+
+
+@cache
+def code_digest(module: str = "") -> str:
+    """Hash of the code that shapes a model: the rooms data, models, losses and training, and one module.
+
+    The files' syntax trees without docstrings are hashed, so that a comment or a sentence changes nothing.
+
+    Args:
+        module: dotted name, such as "mea_lib.watermarks.patch"; its neighbours in the same folder count too.
+    """
+    files = [path for room in SHAPING_ROOMS for path in sorted((PACKAGE / room).glob("*.py"))]
+    if module:
+        own = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
+        if not own.exists():
+            raise ValueError(f"the recipe names the module {module!r}, which has no file {own}")
+        files.append(own)
+        if (own.parent / "samples.py").exists():
+            files.append(own.parent / "samples.py")
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(PACKAGE.parent)}\n{_tree(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _tree(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+                body.pop(0)
+    return ast.dump(tree)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
