@@ -6,6 +6,7 @@ May import every other room; none of them imports this one.
 from mea_lib.teaching.answers import check_choice, check_number
 from mea_lib.teaching.claims import Claims
 from mea_lib.teaching.figures import PALETTE, bars, curves, gallery, heatmap, use_style
+from mea_lib.teaching.say import say
 from mea_lib.teaching.tables import Table
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "curves",
     "gallery",
     "heatmap",
+    "say",
     "use_style",
 ]

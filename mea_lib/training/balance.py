@@ -2,6 +2,8 @@
 
 Every balance has one method, `backward(terms, parameters, epoch, scale)`. It writes the gradient of the
 balanced sum into the parameters' `.grad` and returns the weight each loss got.
+
+Jacobians are taken row by row (parallel_chunk_size=1): the batched way does not work under autocast.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,7 +83,9 @@ class MGDABalance:
         names = [name for name in terms.losses if name not in self.fixed]
         losses = torch.stack([terms.losses[name] for name in names])  # (T,)
         rest = sum((weight * terms.losses[name] for name, weight in self.fixed.items()), losses.new_zeros(()))
-        jacobians = jac(losses * scale, parameters, retain_graph=rest.requires_grad)  # per parameter (T, ...)
+        jacobians = jac(
+            losses * scale, parameters, retain_graph=rest.requires_grad, parallel_chunk_size=1
+        )  # per parameter (T, ...)
         weights = least_norm_weights(_gramian(jacobians) / scale**2, losses.detach(), self.normalise)
         if rest.requires_grad:
             (rest * scale).backward()
@@ -112,7 +116,7 @@ class FeatureBalance:
         if terms.features is None:
             raise ValueError("this balance needs the features; the objective returned Terms without them")
         losses = torch.stack(list(terms.losses.values()))
-        (jacobian,) = jac(losses, [terms.features], retain_graph=True)
+        (jacobian,) = jac(losses, [terms.features], retain_graph=True, parallel_chunk_size=1)
         weights = least_norm_weights(_gramian([jacobian]), losses.detach(), self.normalise)
         ((weights * losses).sum() * scale).backward()
         return dict(zip(terms.losses, weights.tolist(), strict=True))
@@ -173,7 +177,9 @@ def least_norm_weights(gramian: Tensor, losses: Tensor, normalise: str = "none")
 
 def gradient_cosines(losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """How much the losses' gradients disagree: (T, T) cosines and (T,) lengths."""
-    jacobians = jac(torch.stack(list(losses.values())), parameters, retain_graph=True)
+    jacobians = jac(
+        torch.stack(list(losses.values())), parameters, retain_graph=True, parallel_chunk_size=1
+    )
     gramian = _gramian(jacobians)
     lengths = gramian.diagonal().clamp_min(0).sqrt()
     return gramian / torch.outer(lengths, lengths).clamp_min(1e-12), lengths

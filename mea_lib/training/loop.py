@@ -16,6 +16,9 @@ from mea_lib.training.device import autocast, training_dtype
 from mea_lib.training.settings import TrainingSettings
 
 
+SHORTEST_CYCLE = 10  # steps
+
+
 class Batch(NamedTuple):
     """One step's clean images.
 
@@ -128,8 +131,8 @@ def _optimizer(parameters: list[Tensor], settings: TrainingSettings, steps: int)
         optimizer = kind(parameters, rate, weight_decay=decay, fused=True)
     schedulers = torch.optim.lr_scheduler
     if settings.schedule == "one-cycle":
-        # One step more than are taken: a scaler that skips its first step must not end the schedule early.
-        total = settings.epochs * steps + 1
+        # The cycle needs some steps to rise in, and one more than are taken: a scaler may skip its first.
+        total = max(settings.epochs * steps + 1, SHORTEST_CYCLE)
         return optimizer, schedulers.OneCycleLR(optimizer, rate, total_steps=total, pct_start=0.25)
     factor = settings.step_factor if settings.schedule == "step" else 1.0
     return optimizer, schedulers.StepLR(optimizer, settings.step_epochs * steps, factor)

@@ -17,6 +17,7 @@ from mea_lib.losses import (
     rival_loss,
     runner_up_loss,
     runner_up_targets,
+    source_confidence,
     utility_loss,
     verification_loss,
 )
@@ -126,7 +127,6 @@ def runner_up_objective(
     )
     classes_of_key = key.indices(train_set)
     labels = train_set.labels
-    targets = runner_up_targets(labels, classes_of_key, settings.share, len(train_set.classes))
 
     def objective(model: ImageClassifier, batch: Batch) -> Terms:
         drawn = extras.draw(batch.generator)
@@ -135,13 +135,16 @@ def runner_up_objective(
             parts += [drawn.first, drawn.second]
         features = model.features(torch.cat(parts))
         clean, watermarks, mixes, *sources = model.logits(features).split([len(part) for part in parts])
+        own = labels[batch.index]
+        sure = source_confidence(clean, own, classes_of_key)
+        targets = runner_up_targets(own, sure, classes_of_key, settings.share, clean.shape[1])
         losses = {
-            "utility": utility_loss(clean, targets[batch.index]),
+            "utility": utility_loss(clean, targets),
             "verification": verification_loss(watermarks, extras.target),
             "evasion": evasion_loss(mixes, drawn.mix_targets),
         }
         if settings.rival_margin > 0:
-            losses["rival"] = rival_loss(clean, labels[batch.index], classes_of_key, settings.rival_margin)
+            losses["rival"] = rival_loss(clean, own, sure, classes_of_key, settings.rival_margin)
         if settings.blended:
             width = 1 - 2 * settings.blend_margin
             blend = settings.blend_margin + width * torch.rand(len(watermarks), 1, generator=batch.generator)

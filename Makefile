@@ -1,0 +1,49 @@
+# The two commands: make book, make test. Both set up what they need; both can be interrupted and run again.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+SCALE ?= laptop
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export MEA_STORE ?= $(CURDIR)/build/store
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help book test lint refresh bench study clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "SCALE=smoke|laptop|colab|paper   how much is trained (default: laptop)"
+	@echo "TORCH_INDEX=URL                  another package index for torch, such as one with CPU builds"
+	@echo "PYTHON=python3.12                the Python the environment is made with"
+
+book: $(READY) ## run every chapter, check every claim, render the site
+	@$(BIN)/python book/make_book.py --scale $(SCALE)
+
+test: $(READY) ## everything that CI runs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## style of the code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+refresh: $(READY) ## a laptop run whose outputs are stored in notebooks/
+	@$(BIN)/python book/make_book.py --scale laptop --refresh
+
+bench: $(READY) ## ratios of speed and memory against peers, as JSON
+	@$(BIN)/python -m benchmarks
+
+study: $(READY) ## the recipe over four keys and three seeds, into results/ (hours)
+	@$(BIN)/python -m benchmarks.recipe_study
+
+clean: ## remove built pages and executed notebooks; the environment and trained models stay
+	@rm -rf build/html build/stage build/notebooks build/claims build/claims.json
+
+$(READY): pyproject.toml constraints.txt book/setup_environment.sh
+	@PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) bash book/setup_environment.sh $(VENV)
+	@touch $@

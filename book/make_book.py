@@ -1,0 +1,55 @@
+"""Make the book: run every chapter, check every claim, render the site."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import chapters
+import site_pages
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0, or 1 when a chapter fails, a claim does not hold or the site has errors."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scale", default="laptop", help="smoke, laptop, colab or paper")
+    parser.add_argument("--notebooks", type=Path, default=ROOT / "notebooks", help="folder of the chapters")
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for all that is made")
+    parser.add_argument("--workers", type=int, default=None, help="chapters run at once; one a core by default")
+    parser.add_argument("--only", default="", help="run only chapters whose file name starts so")
+    parser.add_argument("--no-site", action="store_true", help="run the chapters only")
+    parser.add_argument("--refresh", action="store_true", help="store the outputs in the notebooks folder")
+    options = parser.parse_args(arguments)
+
+    started = time.perf_counter()
+    notebooks = sorted(options.notebooks.glob(f"{options.only}*.ipynb"))
+    if not notebooks:
+        print(f"no chapter in {options.notebooks} starts with {options.only!r}", file=sys.stderr)
+        return 1
+    failed = chapters.run_all(notebooks, options.out, options.scale, options.workers)
+    claims = chapters.collect_claims(options.out, [path.stem for path in notebooks])
+    broken = [] if options.scale == "smoke" else [claim for claim in claims if not claim["holds"]]
+    for name in failed:
+        print(f"failed: chapter {name}; the end of its log is above", file=sys.stderr)
+    for claim in broken:
+        print(
+            f"does not hold: {claim['id']}: {claim['claim']} (measured {claim['measured']}, rule: {claim['rule']})",
+            file=sys.stderr,
+        )
+    if failed or broken:
+        return 1
+    if options.refresh:
+        chapters.store_outputs(notebooks, options.out)
+    if not options.no_site:
+        index = site_pages.render(ROOT, options.out, claims, [path.stem for path in notebooks])
+        if index is None:
+            return 1
+        print(f"The book is at {index}")
+    print(f"{len(claims)} claims checked at scale {options.scale}, {time.perf_counter() - started:.0f} s in all")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
