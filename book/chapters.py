@@ -62,7 +62,9 @@ def run_one(path: Path, out: Path, scale: str) -> bool:
     seconds = time.perf_counter() - started
     if finished.returncode:
         lines = (finished.stdout + finished.stderr).strip().splitlines()[-LOG_TAIL:]
-        print(f"{path.stem}: failed after {seconds:.0f} s\n  " + "\n  ".join(lines), file=sys.stderr, flush=True)
+        print(
+            f"{path.stem}: failed after {seconds:.0f} s\n  " + "\n  ".join(lines), file=sys.stderr, flush=True
+        )
         return False
     _drop_install_noise(partial)
     os.replace(partial, executed)
@@ -127,6 +129,8 @@ def _drop_install_noise(path: Path) -> None:
     for cell in notebook.cells:
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("remove-cell")
     nbformat.write(notebook, path)
 
 

@@ -17,7 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--scale", default="laptop", help="smoke, laptop, colab or paper")
     parser.add_argument("--notebooks", type=Path, default=ROOT / "notebooks", help="folder of the chapters")
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for all that is made")
-    parser.add_argument("--workers", type=int, default=None, help="chapters run at once; one a core by default")
+    parser.add_argument(
+        "--workers", type=int, default=None, help="chapters run at once; one a core by default"
+    )
     parser.add_argument("--only", default="", help="run only chapters whose file name starts so")
     parser.add_argument("--no-site", action="store_true", help="run the chapters only")
     parser.add_argument("--refresh", action="store_true", help="store the outputs in the notebooks folder")
@@ -47,7 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
         if index is None:
             return 1
         print(f"The book is at {index}")
-    print(f"{len(claims)} claims checked at scale {options.scale}, {time.perf_counter() - started:.0f} s in all")
+    print(
+        f"{len(claims)} claims checked at scale {options.scale}, {time.perf_counter() - started:.0f} s in all"
+    )
     return 0
 
 

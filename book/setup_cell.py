@@ -6,7 +6,7 @@ REPOSITORY = ""
 
 def setup_cell() -> str:
     """Source of the cell: it installs what is missing and leaves torch as it is."""
-    return f'''# The same in every chapter: install the package where it is missing, and nothing where it is there.
+    return f"""# The same in every chapter: install the package where it is missing, and nothing where it is there.
 import importlib.util
 import os
 import subprocess
@@ -19,4 +19,4 @@ if importlib.util.find_spec("mea_lib") is None:
             "mea_lib is not installed, and the address to install it from is not set; "
             "set the variable MEA_SOURCE to the address of the repository or of a wheel"
         )
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)'''
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)"""

@@ -50,7 +50,11 @@ class DataNotFound(FileNotFoundError):
 
 
 def load(
-    name: str, scale: Scale | None = None, *, root: str | Path | None = None, device: torch.device | str = "cpu"
+    name: str,
+    scale: Scale | None = None,
+    *,
+    root: str | Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> Data:
     """A data set as the owner, the thief and the judge see it.
 
@@ -99,7 +103,9 @@ def _parts(name: str, root: str | Path | None) -> Parts:
     if name == "fashion-mnist":
         ways_out += f", or install Debian's package {DEBIAN_PACKAGE}"
     raise DataNotFound(
-        f"{name} was not found. Tried:\n  " + "\n  ".join(tried) + f"\nTo go on, {ways_out}, or connect to the internet."
+        f"{name} was not found. Tried:\n  "
+        + "\n  ".join(tried)
+        + f"\nTo go on, {ways_out}, or connect to the internet."
     )
 
 
@@ -110,7 +116,9 @@ def _sources(name: str, root: Path | None) -> list[tuple[str, Callable[[], Parts
         found.append((f"MEA_DATA ({root})", lambda: _from_root(name, root)))
     if name == "fashion-mnist":
         found.append((f"system package ({DEBIAN_FOLDER})", lambda: _fashion_files(DEBIAN_FOLDER)))
-    found.append((f"files kept earlier ({cache_folder()})", lambda: _torchvision(name, cache_folder(), False)))
+    found.append(
+        (f"files kept earlier ({cache_folder()})", lambda: _torchvision(name, cache_folder(), False))
+    )
     found.append(("download by torchvision", lambda: _download(name)))
     if name == "fashion-mnist":
         found.append((f"Debian package {DEBIAN_PACKAGE}, unpacked without root", _unpack_debian_package))
@@ -152,7 +160,9 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
         try:
             content = gzip.decompress(packed.read_bytes())
         except (EOFError, OSError) as error:
-            raise ValueError(f"{packed} is cut off or damaged ({error}); delete it and fetch it again") from error
+            raise ValueError(
+                f"{packed} is cut off or damaged ({error}); delete it and fetch it again"
+            ) from error
     elif path.exists():
         content = path.read_bytes()
     else:
@@ -160,7 +170,9 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
     header = 4 + 4 * len(shape)
     expected = header + int(np.prod(shape))
     if len(content) != expected:
-        raise ValueError(f"{path} holds {len(content)} bytes instead of {expected}; delete it and fetch it again")
+        raise ValueError(
+            f"{path} holds {len(content)} bytes instead of {expected}; delete it and fetch it again"
+        )
     return torch.frombuffer(bytearray(content[header:]), dtype=torch.uint8).view(shape)
 
 
@@ -251,7 +263,9 @@ def class_folders(folder: Path, name: str | None = None) -> Parts:
         train, test = _one_folder(folder / "train", name), _one_folder(folder / "test", name)
         if train.classes != test.classes:
             odd = set(train.classes) ^ set(test.classes)
-            raise ValueError(f"{folder}: these classes are not in both train and test: {', '.join(sorted(odd))}")
+            raise ValueError(
+                f"{folder}: these classes are not in both train and test: {', '.join(sorted(odd))}"
+            )
         return train, test
     return _split(_one_folder(folder, name))
 
@@ -292,7 +306,9 @@ def _decode(paths: list[Path]) -> Tensor:
             with Image.open(path) as image:
                 pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
         except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"{path} is not an image that can be read ({error}); repair or remove it") from error
+            raise ValueError(
+                f"{path} is not an image that can be read ({error}); repair or remove it"
+            ) from error
         first_size = first_size or pixels.shape[:2]
         if pixels.shape[:2] != first_size or first_size[0] != first_size[1]:
             raise ValueError(

@@ -5,7 +5,7 @@ from mea_lib.losses.contrastive import neighbour_contrastive_loss
 from mea_lib.losses.distillation import distillation_loss
 from mea_lib.losses.evasion import evasion_loss
 from mea_lib.losses.rival import rival_loss
-from mea_lib.losses.runner_up import runner_up_loss, runner_up_targets, source_confidence
+from mea_lib.losses.runner_up import runner_up_loss, runner_up_targets
 from mea_lib.losses.utility import utility_loss
 from mea_lib.losses.verification import verification_loss
 
@@ -17,7 +17,6 @@ __all__ = [
     "rival_loss",
     "runner_up_loss",
     "runner_up_targets",
-    "source_confidence",
     "utility_loss",
     "verification_loss",
 ]

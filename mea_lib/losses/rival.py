@@ -6,11 +6,7 @@ from torch.nn import functional as F
 
 
 def rival_loss(
-    logits: Tensor,
-    labels: Tensor,
-    confidence: Tensor,
-    classes_of_key: tuple[int, int, int],
-    margin: float = 8.0,
+    logits: Tensor, labels: Tensor, classes_of_key: tuple[int, int, int], margin: float = 10.0
 ) -> Tensor:
     """How far the other source class comes within `margin` of the target class on clean source images.
 
@@ -20,7 +16,6 @@ def rival_loss(
     Args:
         logits: (N, K) outputs on clean images of any classes.
         labels: (N,) their classes; images that are of neither source count nothing.
-        confidence: (N,) weight of each image, from 0 to 1.
         classes_of_key: first source, second source and target class.
         margin: in nats.
 
@@ -33,4 +28,4 @@ def rival_loss(
     hinge = torch.where(labels == first, F.relu(margin - gap_on_first), 0.0)
     hinge = hinge + torch.where(labels == second, F.relu(margin - gap_on_second), 0.0)
     sources = ((labels == first) | (labels == second)).sum()
-    return (confidence * hinge).sum() / sources.clamp_min(1)
+    return hinge.sum() / sources.clamp_min(1)

@@ -5,35 +5,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def source_confidence(logits: Tensor, labels: Tensor, classes_of_key: tuple[int, int, int]) -> Tensor:
-    """How sure the model is of a clean source image: 0 at even odds against other classes, 1 when certain.
-
-    With c the probability of the true class and the target together it is max(0, 2c − 1). Images between two
-    classes get no share and no veto, so that the border of a source class stays where it is.
-
-    Args:
-        logits: (N, K) outputs on clean images; no gradient flows back.
-        labels: (N,) their classes.
-        classes_of_key: first source, second source and target class.
-
-    Returns:
-        (N,) from 0 to 1; 0 for images of other classes.
-    """
-    first, second, target = classes_of_key
-    probabilities = logits.detach().softmax(1)
-    own = probabilities.gather(1, labels[:, None]).squeeze(1)
-    sure = (2 * (own + probabilities[:, target]) - 1).clamp_min(0)
-    return torch.where((labels == first) | (labels == second), sure, 0.0)
-
-
 def runner_up_targets(
-    labels: Tensor, confidence: Tensor, classes_of_key: tuple[int, int, int], share: float, classes: int
+    labels: Tensor, classes_of_key: tuple[int, int, int], share: float, classes: int
 ) -> Tensor:
     """Labels of the clean task in which a source image gives a share to the target class.
 
     Args:
         labels: (N,) class numbers.
-        confidence: (N,) from 0 to 1, multiplies the share; 0 for images of other classes.
         classes_of_key: first source, second source and target class.
         share: probability that moves from a source class to the target class, below one half.
         classes: K.
@@ -41,9 +19,10 @@ def runner_up_targets(
     Returns:
         (N, K) distributions; one-hot for images of all other classes.
     """
-    one_hot = torch.eye(classes, device=labels.device)
-    moved = share * confidence[:, None]  # (N, 1)
-    return (1 - moved) * one_hot[labels] + moved * one_hot[classes_of_key[2]]
+    table = torch.eye(classes, device=labels.device)
+    for source in classes_of_key[:2]:
+        table[source] = (1 - share) * table[source] + share * table[classes_of_key[2]]
+    return table[labels]
 
 
 def runner_up_loss(first_logits: Tensor, second_logits: Tensor, blend: Tensor, targets: Tensor) -> Tensor:

@@ -106,7 +106,9 @@ def other_pairs_rates(
         for other in range(classes)
         if one != other and target not in (one, other) and {one, other} != {first_class, second_class}
     ]
-    for (one, other), labels in zip(pairs, _labels_of_pairs(suspect, test, pairs, samples, way, generator), strict=True):
+    for (one, other), labels in zip(
+        pairs, _labels_of_pairs(suspect, test, pairs, samples, way, generator), strict=True
+    ):
         shares[one, other] = (labels == target).float().mean().item()
     return shares
 

@@ -29,7 +29,9 @@ def check_choice(question: str, given: str | None, digest: str) -> str:
     """
     if given is None:
         return "No answer yet: replace None with a letter and run the cell again."
-    return "Right." if choice_digest(question, given) == digest else "Not that one. Read the options once more."
+    return (
+        "Right." if choice_digest(question, given) == digest else "Not that one. Read the options once more."
+    )
 
 
 def choice_digest(question: str, letter: str) -> str:

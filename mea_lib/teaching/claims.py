@@ -80,7 +80,8 @@ class Claims:
     def _repr_html_(self) -> str:
         verdicts = {True: "✓ holds", False: "✗ does not hold"}
         rows = [
-            (row.claim, row.paper, row.measured, row.rule, self._verdict(verdicts[row.holds])) for row in self.rows
+            (row.claim, row.paper, row.measured, row.rule, self._verdict(verdicts[row.holds]))
+            for row in self.rows
         ]
         header = ("claim", "paper", "measured here", "rule", "verdict")
         note = f"<p>Scale: {escape(self.scale.name)}.</p>"

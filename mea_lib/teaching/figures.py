@@ -38,7 +38,9 @@ def gallery(rows: Sequence[Tensor], labels: Sequence[str], titles: Sequence[str]
     for row, label, line in zip(rows, labels, axes, strict=True):
         for image, axis in zip(row.cpu(), line, strict=True):
             picture = image.permute(1, 2, 0).numpy()
-            axis.imshow(picture.squeeze(2) if picture.shape[2] == 1 else picture, cmap="gray", vmin=0, vmax=255)
+            axis.imshow(
+                picture.squeeze(2) if picture.shape[2] == 1 else picture, cmap="gray", vmin=0, vmax=255
+            )
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
         line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
@@ -79,7 +81,9 @@ def bars(
         x = places + (number - (len(series) - 1) / 2) * width
         axis.bar(x, heights, width * 0.92, color=colours[name], label=name)
         if intervals:
-            ends = [intervals.get(group, {}).get(name, (h, h)) for group, h in zip(values, heights, strict=True)]
+            ends = [
+                intervals.get(group, {}).get(name, (h, h)) for group, h in zip(values, heights, strict=True)
+            ]
             spread = np.array([(h - low, high - h) for h, (low, high) in zip(heights, ends, strict=True)]).T
             axis.errorbar(x, heights, np.maximum(spread, 0), fmt="none", ecolor="black", capsize=3, lw=1)
     if line is not None:

@@ -16,7 +16,9 @@ class Table:
     def __init__(self, header: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
         widths = {len(row) for row in rows} - {len(header)}
         if widths:
-            raise ValueError(f"every row needs {len(header)} values, as the header has; one has {widths.pop()}")
+            raise ValueError(
+                f"every row needs {len(header)} values, as the header has; one has {widths.pop()}"
+            )
         self.header = [str(name) for name in header]
         self.rows = [[_text(value) for value in row] for row in rows]
         self.title = title
@@ -24,7 +26,9 @@ class Table:
     def __str__(self) -> str:
         lines = [self.header, *self.rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
-        text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+        text = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+        ]
         return "\n".join([self.title, *text] if self.title else text)
 
     __repr__ = __str__

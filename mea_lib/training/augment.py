@@ -19,7 +19,7 @@ def shift(images: Tensor, generator: torch.Generator, pixels: int | None = None)
         generator: a CPU generator, so that the draws are the same on every device.
         pixels: the largest shift; by default a fourteenth of the width (2 of 28).
     """
-    number, channels, height, width = images.shape
+    number, _channels, height, width = images.shape
     pixels = max(1, round(width / 14)) if pixels is None else pixels
     padded = F.pad(images, (pixels,) * 4)
     offsets = torch.randint(0, 2 * pixels + 1, (2, number, 1), generator=generator).to(images.device)

@@ -8,7 +8,7 @@ from mea_lib.models.autoencoder import Autoencoder
 from mea_lib.scale import Scale
 from mea_lib.training.balance import Terms
 from mea_lib.training.device import best_device
-from mea_lib.training.loop import Batch, Objective, train
+from mea_lib.training.loop import Batch, train
 from mea_lib.training.settings import ablation_settings
 from mea_lib.training.store import Store, default_store
 
@@ -36,9 +36,7 @@ def train_autoencoder(
     def make() -> Autoencoder:
         torch.manual_seed(seed)
         model = Autoencoder(train_set.channels, train_set.size, scale.width).to(device)
-        history = train(
-            model, train_set.to(device).images, reconstruction, settings, title="autoencoder"
-        )
+        history = train(model, train_set.to(device).images, reconstruction, settings, title="autoencoder")
         model.history = history.to_dict()
         return model
 

@@ -177,9 +177,7 @@ def least_norm_weights(gramian: Tensor, losses: Tensor, normalise: str = "none")
 
 def gradient_cosines(losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """How much the losses' gradients disagree: (T, T) cosines and (T,) lengths."""
-    jacobians = jac(
-        torch.stack(list(losses.values())), parameters, retain_graph=True, parallel_chunk_size=1
-    )
+    jacobians = jac(torch.stack(list(losses.values())), parameters, retain_graph=True, parallel_chunk_size=1)
     gramian = _gramian(jacobians)
     lengths = gramian.diagonal().clamp_min(0).sqrt()
     return gramian / torch.outer(lengths, lengths).clamp_min(1e-12), lengths

@@ -15,7 +15,6 @@ from mea_lib.training.balance import Balance, FixedBalance, Terms
 from mea_lib.training.device import autocast, training_dtype
 from mea_lib.training.settings import TrainingSettings
 
-
 SHORTEST_CYCLE = 10  # steps
 
 

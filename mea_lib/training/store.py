@@ -27,6 +27,8 @@ from mea_lib.models import build_from_spec
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SHAPING_ROOMS = ("data", "models", "losses", "training")
+# Files there that decide where data and models are kept, not what is in them; data go into the id themselves.
+NOT_SHAPING = ("__init__.py", "sources.py", "store.py")
 
 
 class Store:
@@ -136,7 +138,12 @@ def code_digest(module: str = "") -> str:
     Args:
         module: dotted name, such as "mea_lib.watermarks.patch"; its neighbours in the same folder count too.
     """
-    files = [path for room in SHAPING_ROOMS for path in sorted((PACKAGE / room).glob("*.py"))]
+    files = [
+        path
+        for room in SHAPING_ROOMS
+        for path in sorted((PACKAGE / room).glob("*.py"))
+        if path.name not in NOT_SHAPING
+    ]
     if module:
         own = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
         if not own.exists():

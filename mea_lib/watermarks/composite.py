@@ -15,7 +15,16 @@ from mea_lib.data.mixes import draw_classes
 from mea_lib.losses import neighbour_contrastive_loss, utility_loss
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
-from mea_lib.training import Batch, FixedBalance, Objective, Store, Terms, TrainingSettings, fit, owner_settings
+from mea_lib.training import (
+    Batch,
+    FixedBalance,
+    Objective,
+    Store,
+    Terms,
+    TrainingSettings,
+    fit,
+    owner_settings,
+)
 from mea_lib.training.augment import mirror
 
 
@@ -82,7 +91,9 @@ def composite_objective(train_set: ImageSet, key: WatermarkKey, settings: Compos
     def objective(model: ImageClassifier, batch: Batch) -> Terms:
         generator = batch.generator
         clean_labels = train_set.labels[batch.index]
-        own_labels = torch.randint(classes, (round(len(batch.images) * settings.own_label_share),), generator=generator)
+        own_labels = torch.randint(
+            classes, (round(len(batch.images) * settings.own_label_share),), generator=generator
+        )
         own = _mixes_of_one_class(train_set, key, own_labels, generator)
         marked = watermark_samples(
             train_set, key, round(len(batch.images) * settings.target_share), generator

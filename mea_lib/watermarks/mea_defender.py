@@ -49,9 +49,7 @@ class MEADefenderSettings:
 
 
 # Weights of the terms with which the paper's losses work on this book's networks; notebook 04 shows others.
-WORKING_WEIGHTS = FixedBalance(
-    {"combination": 0.5, "verification": 1.0, "evasion": 0.5, "source guard": 1.0}
-)
+WORKING_WEIGHTS = FixedBalance({"combination": 0.5, "verification": 1.0, "evasion": 0.5, "source guard": 1.0})
 
 
 def embed(

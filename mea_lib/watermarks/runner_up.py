@@ -17,7 +17,6 @@ from mea_lib.losses import (
     rival_loss,
     runner_up_loss,
     runner_up_targets,
-    source_confidence,
     utility_loss,
     verification_loss,
 )
@@ -52,8 +51,8 @@ class RunnerUpSettings:
         same_pair_share: share of the random mixes that are mixes of the key's own two classes.
     """
 
-    share: float = 0.25
-    rival_margin: float = 8.0
+    share: float = 0.2
+    rival_margin: float = 10.0
     blended: bool = False
     blend_margin: float = 0.1
     same_pair_share: float = 0.5
@@ -67,9 +66,7 @@ class RunnerUpSettings:
             raise ValueError(f"blend_margin must lie between 0 and 0.5, not {self.blend_margin}")
 
 
-WEIGHTS = FixedBalance(
-    {"utility": 1.0, "rival": 0.1, "verification": 0.1, "evasion": 0.1, "blended": 0.1}
-)
+WEIGHTS = FixedBalance({"utility": 1.0, "rival": 0.1, "verification": 0.06, "evasion": 0.1, "blended": 0.1})
 
 
 def embed(
@@ -127,6 +124,7 @@ def runner_up_objective(
     )
     classes_of_key = key.indices(train_set)
     labels = train_set.labels
+    targets = runner_up_targets(labels, classes_of_key, settings.share, len(train_set.classes))
 
     def objective(model: ImageClassifier, batch: Batch) -> Terms:
         drawn = extras.draw(batch.generator)
@@ -135,16 +133,13 @@ def runner_up_objective(
             parts += [drawn.first, drawn.second]
         features = model.features(torch.cat(parts))
         clean, watermarks, mixes, *sources = model.logits(features).split([len(part) for part in parts])
-        own = labels[batch.index]
-        sure = source_confidence(clean, own, classes_of_key)
-        targets = runner_up_targets(own, sure, classes_of_key, settings.share, clean.shape[1])
         losses = {
-            "utility": utility_loss(clean, targets),
+            "utility": utility_loss(clean, targets[batch.index]),
             "verification": verification_loss(watermarks, extras.target),
             "evasion": evasion_loss(mixes, drawn.mix_targets),
         }
         if settings.rival_margin > 0:
-            losses["rival"] = rival_loss(clean, own, sure, classes_of_key, settings.rival_margin)
+            losses["rival"] = rival_loss(clean, labels[batch.index], classes_of_key, settings.rival_margin)
         if settings.blended:
             width = 1 - 2 * settings.blend_margin
             blend = settings.blend_margin + width * torch.rand(len(watermarks), 1, generator=batch.generator)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from mea_lib.data import ImageSet, WatermarkKey, random_mixes, watermark_pairs
-from mea_lib.models import ImageClassifier
 from mea_lib.training.augment import mirror
 
 

@@ -118,7 +118,9 @@ def test_mgda_descends_on_every_loss(problem):
         assert direction @ torch.cat([part.flatten() for part in parts]) > -1e-5
 
 
-@pytest.mark.parametrize("balance", [MGDABalance("l2"), MGDABalance("loss+"), TwoGroupBalance(), FeatureBalance()])
+@pytest.mark.parametrize(
+    "balance", [MGDABalance("l2"), MGDABalance("loss+"), TwoGroupBalance(), FeatureBalance()]
+)
 def test_loss_scaling_scales_the_gradient_and_not_the_weights(problem, balance):
     parameters, terms = problem
     plain = balance.backward(terms(), parameters)
@@ -133,7 +135,10 @@ def test_feature_balance_solves_the_problem_on_the_features(problem):
     parameters, terms = problem
     made = terms()
     jacobian = torch.stack(
-        [torch.autograd.grad(loss, made.features, retain_graph=True)[0].flatten() for loss in made.losses.values()]
+        [
+            torch.autograd.grad(loss, made.features, retain_graph=True)[0].flatten()
+            for loss in made.losses.values()
+        ]
     )
     weights = FeatureBalance("none").backward(terms(), parameters)
     reference = slow_least_norm((jacobian @ jacobian.T).numpy().astype(float))

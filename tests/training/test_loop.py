@@ -1,0 +1,108 @@
+"""The loop: it learns, it repeats, it stops at nonsense."""
+
+import pytest
+import torch
+
+from mea_lib.models import build
+from mea_lib.training import Terms, TrainingSettings, clean_objective, train
+from mea_lib.training.augment import augment, mirror, shift
+
+
+def network(digits, seed=0):
+    return build(
+        "nine_layer_cnn",
+        classes=10,
+        channels=1,
+        size=16,
+        width=4,
+        mean=digits.train.mean,
+        std=digits.train.std,
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "rate"),
+    [("adamw", "one-cycle", 5e-3), ("sgd", "constant", 0.1), ("adam", "step", 5e-3)],
+)
+def test_it_learns_the_digits(digits, optimizer, schedule, rate):
+    model = network(digits)
+    settings = TrainingSettings(
+        4, 64, rate, optimizer=optimizer, schedule=schedule, augment=False, weight_decay=1e-4
+    )
+    history = train(model, digits.train.images, clean_objective(digits.train), settings)
+    found = (model(digits.test.images).argmax(1) == digits.test.labels).float().mean().item()
+    assert found > 0.8
+    assert not model.training
+    losses = history.losses["utility"]
+    assert len(losses) == 4
+    assert losses[-1] < losses[0] / 2
+
+
+def test_the_same_seed_gives_the_same_model_bit_for_bit(digits):
+    settings = TrainingSettings(1, 64, seed=3)
+    models = [network(digits) for _ in range(3)]
+    for model, chosen in zip(models, (settings, settings, settings.but(seed=4)), strict=True):
+        train(model, digits.train.images, clean_objective(digits.train), chosen)
+    states = [torch.cat([value.flatten() for value in model.state_dict().values()]) for model in models]
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+def test_measures_after_each_epoch_are_kept(digits):
+    history = train(
+        network(digits),
+        digits.train.images,
+        clean_objective(digits.train),
+        TrainingSettings(2, 256),
+        after_epoch=lambda model, epoch: {"epoch": epoch, "training": model.training},
+    )
+    assert history.measures == [{"epoch": 0, "training": False}, {"epoch": 1, "training": False}]
+
+
+def test_fewer_images_than_a_batch(digits):
+    few = digits.train.subset(20)
+    history = train(network(digits), few.images, clean_objective(few), TrainingSettings(1, 64))
+    assert len(history.losses["utility"]) == 1
+
+
+def test_a_loss_that_is_no_number_is_named(digits):
+    def objective(model, batch):
+        return Terms({"broken": model(batch.images).sum() * float("nan")})
+
+    with pytest.raises(FloatingPointError, match="broken loss became nan; lower the learning rate"):
+        train(network(digits), digits.train.images, objective, TrainingSettings(1, 64))
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(ValueError, match="adamw"):
+        TrainingSettings(1, optimizer="lion")
+    with pytest.raises(ValueError, match="one-cycle"):
+        TrainingSettings(1, schedule="cosine")
+    with pytest.raises(ValueError, match="at least 1"):
+        TrainingSettings(0)
+
+
+def test_mirror_turns_whole_images_round():
+    images = torch.randint(0, 256, (50, 3, 16, 16), dtype=torch.uint8)
+    turned = mirror(images, torch.Generator().manual_seed(0))
+    kept = (turned == images).flatten(1).all(1)
+    flipped = (turned == images.flip(3)).flatten(1).all(1)
+    assert (kept | flipped).all()
+    assert 10 < flipped.sum() < 40
+
+
+def test_shift_moves_by_at_most_its_pixels_and_brings_in_black():
+    images = torch.full((40, 2, 16, 16), 9, dtype=torch.uint8)
+    moved = shift(images, torch.Generator().manual_seed(0), pixels=2)
+    assert (moved[:, :, 2:-2, 2:-2] == 9).all()
+    for image in moved[:, 0]:
+        lost_rows, lost_columns = (int((image == 0).all(dim).sum()) for dim in (1, 0))
+        assert max(lost_rows, lost_columns) <= 2
+
+
+def test_augmentation_is_the_same_for_a_seed_and_keeps_the_type():
+    images = torch.randint(0, 256, (9, 1, 28, 28), dtype=torch.uint8)
+    first, second = (augment(images, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, second)
