@@ -1,0 +1,74 @@
+"""The oracle: what it answers, what it counts, what it refuses."""
+
+import pytest
+import torch
+
+from mea_lib import BudgetSpent, Oracle
+
+
+def test_soft_answers_are_the_models_probabilities(tiny, digits):
+    images = digits.test.images[:30]
+    torch.testing.assert_close(Oracle(tiny, batch_size=7)(images), tiny(images).softmax(1))
+
+
+def test_hard_answers_are_one_hot(tiny, digits):
+    images = digits.test.images[:30]
+    answers = Oracle(tiny, answer="hard")(images)
+    assert torch.equal(answers.sum(1), torch.ones(30))
+    assert torch.equal(answers.argmax(1), tiny(images).argmax(1))
+
+
+def test_top_k_keeps_the_largest_and_zeroes_the_rest(tiny, digits):
+    images = digits.test.images[:30]
+    soft, cut = Oracle(tiny)(images), Oracle(tiny, top_k=3)(images)
+    for full, kept in zip(soft, cut, strict=True):
+        expected = [value if value in sorted(full.tolist())[-3:] else 0.0 for value in full.tolist()]
+        assert kept.tolist() == pytest.approx(expected)
+
+
+def test_rounding(tiny, digits):
+    images = digits.test.images[:30]
+    rounded = Oracle(tiny, decimals=1)(images)
+    torch.testing.assert_close(rounded, (Oracle(tiny)(images) * 10).round() / 10)
+
+
+def test_every_image_is_counted_and_logged(tiny, digits):
+    oracle = Oracle(tiny, budget=10)
+    oracle(digits.test.images[:4])
+    oracle(digits.test.images[:3])
+    assert (oracle.queries, oracle.remaining) == (7, 3)
+    assert [(entry.first, entry.images) for entry in oracle.log] == [(0, 4), (4, 3)]
+
+
+def test_a_query_over_budget_is_refused_and_costs_nothing(tiny, digits):
+    oracle = Oracle(tiny, budget=5)
+    oracle(digits.test.images[:4])
+    with pytest.raises(BudgetSpent, match="2 images were asked, but only 1 of 5"):
+        oracle(digits.test.images[:2])
+    assert oracle.queries == 4
+    assert oracle(digits.test.images[:1]).shape == (1, 10)
+
+
+def test_nothing_else_than_images_is_answered(tiny, digits):
+    oracle = Oracle(tiny)
+    with pytest.raises(TypeError, match="uint8"):
+        oracle(digits.test.images[:2].float())
+    with pytest.raises(TypeError, match="ndarray"):
+        oracle(digits.test.images[:2].numpy())
+    with pytest.raises(ValueError, match=r"\(N, C, H, W\)"):
+        oracle(digits.test.images[0])
+    with pytest.raises(ValueError, match=r"\(N, 1, H, W\)"):
+        oracle(digits.test.images[:2].expand(2, 3, 16, 16))
+    assert oracle.queries == 0
+
+
+@pytest.mark.parametrize("options", [{"answer": "logits"}, {"budget": -1}, {"top_k": 0}, {"decimals": -1}])
+def test_impossible_apis_are_refused(tiny, options):
+    with pytest.raises(ValueError, match=r"soft|at least"):
+        Oracle(tiny, **options)
+
+
+def test_answers_carry_no_gradient_and_the_model_stays_in_evaluation_mode(tiny, digits):
+    answers = Oracle(tiny.train())(digits.test.images[:2])
+    assert not answers.requires_grad
+    assert not tiny.training

@@ -1,0 +1,87 @@
+"""Claims, tables and answers."""
+
+import json
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+import mea_lib as mea
+from mea_lib.teaching import Claims, Table, bars, check_choice, check_number, curves, gallery, heatmap
+from mea_lib.teaching.answers import choice_digest
+
+matplotlib.use("Agg")
+
+
+def test_claims_decide_and_are_written(tmp_path, monkeypatch):
+    claims = Claims("07_test", mea.preset("laptop"))
+    claims.at_least("high", "It is high", 0.7, 0.65, paper="70 %")
+    claims.at_most("low", "It is low", 0.7, 0.65)
+    claims.true("so", "It is so", True, "seen")
+    monkeypatch.setenv("MEA_CLAIMS_DIR", str(tmp_path / "claims"))
+    claims.save()
+    written = json.loads((tmp_path / "claims" / "07_test.json").read_text())
+    assert [row["holds"] for row in written] == [True, False, True]
+    assert written[0] == {
+        "id": "07-high",
+        "chapter": "07_test",
+        "claim": "It is high",
+        "paper": "70 %",
+        "measured": "0.700",
+        "rule": "at least 0.65",
+        "holds": True,
+        "scale": "laptop",
+    }
+    assert "does not hold" in claims._repr_html_()
+
+
+def test_nothing_is_claimed_at_smoke_scale():
+    claims = Claims("07_test", mea.preset("smoke"))
+    claims.at_least("high", "It is high", 0.1, 0.65)
+    assert "not claimed at smoke scale" in claims._repr_html_()
+
+
+def test_two_claims_need_two_names():
+    claims = Claims("07_test", mea.preset("smoke"))
+    claims.true("a", "x", True, "y")
+    with pytest.raises(ValueError, match="07-a"):
+        claims.true("a", "z", True, "y")
+
+
+def test_table_in_html_and_in_text():
+    table = Table(("name", "rate"), [("<b>", 0.12345), ("c", 2)], title="t")
+    assert "&lt;b&gt;" in table._repr_html_()
+    assert "0.123" in str(table)
+    with pytest.raises(ValueError, match="2 values"):
+        Table(("a", "b"), [(1,)])
+
+
+def test_answers():
+    assert check_number(0.5, 0.504) == "Right."
+    assert "small" in check_number(0.3, 0.5)
+    assert "No answer yet" in check_number(None, 0.5)
+    digest = choice_digest("q", "b")
+    assert check_choice("q", " B ", digest) == "Right."
+    assert "Not that one" in check_choice("q", "a", digest)
+    assert "No answer yet" in check_choice("q", None, digest)
+
+
+def test_figures_draw_what_they_are_given():
+    axis = bars(
+        {"x": {"victim": 0.5, "clean": 0.25}},
+        ylabel="rate",
+        intervals={"x": {"victim": (0.4, 0.6)}},
+        line=0.3,
+    )
+    assert [bar.get_height() for bar in axis.patches] == [0.5, 0.25]
+    axis = curves(
+        [1, 10], {"a": [0.1, 0.2]}, xlabel="x", ylabel="y", bands={"a": ([0, 0.1], [0.2, 0.3])}, log=True
+    )
+    assert axis.lines[0].get_ydata().tolist() == [0.1, 0.2]
+    axis = heatmap(np.eye(2), ["a", "b"], ["c", "d"], xlabel="x", ylabel="y", label="share")
+    assert axis.get_xlabel() == "x"
+    gallery(
+        [torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.zeros(3, 3, 8, 8, dtype=torch.uint8)], ["a", "b"]
+    )
+    matplotlib.pyplot.close("all")
