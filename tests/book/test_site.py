@@ -1,0 +1,65 @@
+"""The pages around the chapters."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT / "book"))
+
+from site_pages import claims_table  # noqa: E402
+
+CLAIM = {
+    "id": "00-a",
+    "chapter": "00_steal",
+    "claim": "A < B",
+    "paper": "–",
+    "measured": "0.5",
+    "rule": "at least 0.4",
+    "holds": True,
+    "scale": "laptop",
+}
+
+
+def test_claims_page_shows_verdicts_and_escapes():
+    table = claims_table([CLAIM, CLAIM | {"holds": False}, CLAIM | {"scale": "smoke"}])
+    for words in ("A &lt; B", "✓ holds", "✗ does not hold", "not claimed at smoke scale", "laptop, smoke"):
+        assert words in table
+    assert "nothing is claimed" in claims_table([])
+
+
+def toc_files():
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+
+
+def test_the_toc_names_every_chapter_in_order():
+    chapters = [name for name in toc_files() if name.startswith("notebooks/")]
+    assert chapters == sorted(f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("page", [name for name in toc_files() if name.startswith("book/")])
+def test_every_page_exists(page):
+    assert (ROOT / f"{page}.md").stat().st_size > 20
+
+
+def test_every_citation_has_an_entry():
+    entries = set(re.findall(r"@\w+\{([\w-]+),", (ROOT / "book" / "references.bib").read_text()))
+    texts = [path.read_text() for folder in ("book", "notebooks") for path in (ROOT / folder).glob("*.[mi]*")]
+    cited = {
+        key
+        for text in texts
+        for keys in re.findall(r"\{cite(?::t)?\}`([^`]+)`", text)
+        for key in keys.split(",")
+    }
+    assert cited
+    assert cited <= entries
+
+
+def test_pictures_have_a_text_for_those_who_cannot_see_them():
+    for path in (ROOT / "book").glob("*.md"):
+        for figure in re.findall(r"```\{figure\}.*?```", path.read_text(), re.S):
+            assert ":alt:" in figure, path.name
