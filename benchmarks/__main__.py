@@ -1,0 +1,30 @@
+"""`make bench`: all ratios as one JSON object, also written to results/benchmarks.json."""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from benchmarks import parallel_training, training_step
+
+RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks.json"
+
+if __name__ == "__main__":
+    found = {
+        "machine": {
+            "cores": os.cpu_count(),
+            "processor": platform.machine(),
+            "gpu": torch.cuda.is_available(),
+        },
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "day": datetime.now(UTC).date().isoformat(),
+        "training_step": training_step.measure(),
+        "parallel_training": parallel_training.measure(),
+    }
+    text = json.dumps(found, indent=2)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(text + "\n")
+    print(text)

@@ -1,0 +1,201 @@
+"""One watermarking step, made in three ways, timed in turn in one process.
+
+ours: uint8 tensors, a whole batch augmented and mixed at once, one pass, channels_last, the precision of the machine.
+ordinary: PIL images through torchvision's transforms in a DataLoader, contiguous format, float32, one pass.
+released: as the authors' code goes about it, three sets of samples mixed one by one in numpy, a pass for each.
+All three see 256 clean images, 48 watermark samples and 48 random mixes a step, with the same network.
+"""
+
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+import mea_lib as mea
+from mea_lib.models import build
+from mea_lib.training import Batch, training_dtype
+from mea_lib.training.augment import augment
+from mea_lib.training.device import autocast
+from mea_lib.watermarks.runner_up import WEIGHTS, RunnerUpSettings, runner_up_objective
+
+CLEAN, MARKED = 256, 48
+KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", seed=7)
+Step = Callable[[], None]
+
+
+def measure(steps: int = 6, rounds: int = 5) -> dict:
+    """Seconds of a step in each way, and the ratios to ours: median, least and largest over the rounds."""
+    torch.set_num_threads(1)
+    data = mea.load("fashion-mnist", mea.preset("laptop"))
+    ways: dict[str, Step] = {
+        "ours": ours(data.train),
+        "ordinary": ordinary(data.train),
+        "released": released(data.train),
+    }
+    for step in ways.values():
+        step()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, step in ways.items():
+            started = time.perf_counter()
+            for _ in range(steps):
+                step()
+            seconds[name].append((time.perf_counter() - started) / steps)
+    images = CLEAN + 2 * MARKED
+    return {
+        "images_per_step": images,
+        "rounds": rounds,
+        "steps_per_round": steps,
+        "precision_of_ours": str(training_dtype(torch.device("cpu"))),
+        "images_per_second_per_core": {
+            name: round(images / statistics.median(own)) for name, own in seconds.items()
+        },
+        "times_as_long_as_ours": {
+            name: _spread([theirs / own for theirs, own in zip(seconds[name], seconds["ours"], strict=True)])
+            for name in ("ordinary", "released")
+        },
+        "peak_memory_gib_of_all_three": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+
+
+def _spread(ratios: list[float]) -> dict[str, float]:
+    values = {"median": statistics.median(ratios), "least": min(ratios), "largest": max(ratios)}
+    return {name: round(value, 2) for name, value in values.items()}
+
+
+def _network(train: mea.ImageSet) -> nn.Module:
+    return build(
+        "nine_layer_cnn", classes=10, channels=1, size=28, width=16, mean=train.mean, std=train.std
+    ).train()
+
+
+def ours(train: mea.ImageSet) -> Step:
+    """A step of this package's loop."""
+    model = _network(train)
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, fused=True)
+    objective = runner_up_objective(train, KEY, MARKED, RunnerUpSettings())
+    generator = torch.Generator().manual_seed(0)
+    parameters = list(model.parameters())
+    device = train.images.device
+
+    def step() -> None:
+        index = torch.randint(len(train), (CLEAN,), generator=generator)
+        images = augment(train.images[index], generator)
+        with autocast(device, training_dtype(device)):
+            terms = objective(model, Batch(images, index, generator, 0.5))
+        optimizer.zero_grad(set_to_none=True)
+        WEIGHTS.backward(terms, parameters)
+        optimizer.step()
+
+    return step
+
+
+class _Pictures(Dataset):
+    """Fashion-MNIST as PIL images, mixed in PIL where asked, through torchvision's transforms."""
+
+    def __init__(self, train: mea.ImageSet) -> None:
+        self.images = [Image.fromarray(image) for image in train.images[:20_000, 0].numpy()]
+        self.labels = train.labels[:20_000].tolist()
+        self.places = [[i for i, own in enumerate(self.labels) if own == label] for label in range(10)]
+        normalise = transforms.Normalize(train.mean, train.std)
+        self.clean = transforms.Compose(
+            [
+                transforms.RandomHorizontalFlip(),
+                transforms.RandomCrop(28, padding=2),
+                transforms.ToTensor(),
+                normalise,
+            ]
+        )
+        self.plain = transforms.Compose([transforms.ToTensor(), normalise])
+        self.random = np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        return self.clean(self.images[number]), self.labels[number]
+
+    def mixed(self, first: int, second: int) -> Tensor:
+        """The left half of one class, the right half of another."""
+        one, other = (self.images[self.random.choice(self.places[label])] for label in (first, second))
+        picture = other.copy()
+        picture.paste(one.crop((0, 0, 14, 28)), (0, 0))
+        return self.plain(picture)
+
+
+def ordinary(train: mea.ImageSet) -> Step:
+    """The straightforward way: a DataLoader, PIL and contiguous float32."""
+    pictures = _Pictures(train)
+    model = _network(train).to(memory_format=torch.contiguous_format)
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
+    loader = DataLoader(pictures, CLEAN, shuffle=True, drop_last=True)
+
+    def batches() -> Iterator:
+        while True:
+            yield from loader
+
+    supply = batches()
+
+    def step() -> None:
+        images, labels = next(supply)
+        marked = torch.stack([pictures.mixed(0, 1) for _ in range(MARKED)])
+        pairs = [pictures.random.choice(10, 2, replace=False) for _ in range(MARKED)]
+        mixes = torch.stack([pictures.mixed(*pair) for pair in pairs])
+        targets = torch.tensor([2] * MARKED + [int(pair[0]) for pair in pairs])
+        everything = torch.cat([images, marked, mixes])
+        loss = F.cross_entropy(model.head(model.body(everything)), torch.cat([labels, targets]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def released(train: mea.ImageSet) -> Step:
+    """The authors' way of making a step: three sets, mixed one by one in numpy, three passes."""
+    images, labels = train.images[:20_000, 0].numpy(), train.labels[:20_000].numpy()
+    places = [np.flatnonzero(labels == label) for label in range(10)]
+    random = np.random.default_rng(0)
+    mean, std = train.mean[0], train.std[0]
+    model = _network(train).to(memory_format=torch.contiguous_format)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+
+    def normalised(image: np.ndarray) -> np.ndarray:
+        return ((image.astype(np.float32) / 255 - mean) / std)[None]
+
+    def mixed(first: int, second: int) -> np.ndarray:
+        one, other = (images[random.choice(places[label])] for label in (first, second))
+        jitter = int(random.integers(-3, 4))
+        picture = np.zeros_like(one)
+        picture[: 14 + jitter], picture[14 + jitter :] = one[: 14 + jitter], other[14 + jitter :]
+        return normalised(picture)
+
+    def as_batch(samples: list[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(samples))
+
+    def step() -> None:
+        chosen = random.integers(len(images), size=CLEAN)
+        clean = as_batch([normalised(images[number]) for number in chosen])
+        marked = as_batch([mixed(0, 1) for _ in range(MARKED)])
+        pairs = [random.choice(10, 2, replace=False) for _ in range(MARKED)]
+        mixes = as_batch([mixed(*pair) for pair in pairs])
+        targets = (
+            torch.from_numpy(labels[chosen]),
+            torch.full((MARKED,), 2),
+            torch.tensor([int(p[0]) for p in pairs]),
+        )
+        outputs = [model.head(model.body(part)) for part in (clean, marked, mixes)]
+        losses = [F.cross_entropy(out, target) for out, target in zip(outputs, targets, strict=True)]
+        optimizer.zero_grad()
+        sum(losses).backward()
+        optimizer.step()
+
+    return step
