@@ -78,7 +78,8 @@ def blend_codes(first: Tensor, second: Tensor, autoencoder: nn.Module | None) ->
             "the scheme 'autoencoder' needs a trained autoencoder; "
             "get one from mea_lib.training.autoencoder.train_autoencoder"
         )
+    device = next(autoencoder.parameters()).device
     with torch.no_grad():
-        codes = [autoencoder.encode(images.float() / 255) for images in (first, second)]
-        blended = autoencoder.decode((codes[0] + codes[1]) / 2)
+        codes = [autoencoder.encode(images.to(device).float() / 255) for images in (first, second)]
+        blended = autoencoder.decode((codes[0] + codes[1]) / 2).to(first.device)
     return blended.mul(255).round().clamp(0, 255).to(torch.uint8)

@@ -73,13 +73,15 @@ class ImageSet:
         return self.classes.index(name)
 
     @cached_property
-    def _places(self) -> list[Tensor]:
-        """Indices of the images of each class."""
-        return [torch.where(self.labels == number)[0] for number in range(len(self.classes))]
+    def by_class(self) -> tuple[Tensor, Tensor]:
+        """Indices of all images ordered by class, and the number of images of each class; both on the CPU."""
+        labels = self.labels.cpu()
+        return labels.argsort(stable=True), torch.bincount(labels, minlength=len(self.classes))
 
     def places(self, name: str | int) -> Tensor:
         """Indices of all images of one class."""
-        return self._places[self.class_index(name)]
+        order, counts = self.by_class
+        return order.split(counts.tolist())[self.class_index(name)].to(self.images.device)
 
     def of_class(self, name: str | int) -> Tensor:
         """All images of one class, (M, C, H, W)."""

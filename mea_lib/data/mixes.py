@@ -71,8 +71,9 @@ def watermark_pairs(
         three uint8 tensors (number, C, H, W): samples, images of the first source, of the second.
     """
     first_class, second_class, _ = key.indices(images)
-    first = _draw(images, first_class, number, generator)
-    second = _draw(images, second_class, number, generator)
+    first, second = (
+        draw_classes(images, torch.full((number,), label), generator) for label in (first_class, second_class)
+    )
     if augment is not None:
         first, second = augment(first, generator), augment(second, generator)
     return combine(first, second, key.combine, generator, autoencoder), first, second
@@ -149,21 +150,13 @@ def _other_pairs(classes: int, secret: tuple[int, int], number: int, generator: 
     return allowed[torch.randint(len(allowed), (number,), generator=generator)]
 
 
-def _draw(images: ImageSet, label: int, number: int, generator: torch.Generator) -> Tensor:
-    places = images.places(label)
-    if not len(places):
-        raise ValueError(f"{images.name} holds no image of class {images.classes[label]!r}")
-    return images.images[places[torch.randint(len(places), (number,), generator=generator).to(places.device)]]
-
-
 def draw_classes(images: ImageSet, labels: Tensor, generator: torch.Generator) -> Tensor:
-    """One random image of each of these classes."""
-    draws = torch.rand(len(labels), generator=generator)
-    counts = torch.tensor([len(images.places(label)) for label in range(len(images.classes))])
+    """One random image of each of these classes, (len(labels), C, H, W)."""
+    order, counts = images.by_class
     if (counts[labels] == 0).any():
         missing = images.classes[int(labels[counts[labels] == 0][0])]
         raise ValueError(f"{images.name} holds no image of class {missing!r}")
     starts = counts.cumsum(0) - counts
-    order = torch.cat([images.places(label).cpu() for label in range(len(images.classes))])
+    draws = torch.rand(len(labels), generator=generator)
     chosen = order[starts[labels] + (draws * counts[labels]).long()]
     return images.images[chosen.to(images.images.device)]

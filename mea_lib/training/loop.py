@@ -89,6 +89,7 @@ def train(
     steps = len(images) // settings.batch_size
     optimizer, scheduler = _optimizer(parameters, settings, steps)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    scaler.scale(torch.ones((), device=device))  # makes its scale known before the first step
     history = History()
     started = time.perf_counter()
     with tqdm(total=settings.epochs * steps, desc=title, leave=False, disable=not sys.stderr.isatty()) as bar:

@@ -106,3 +106,13 @@ def test_augmentation_is_the_same_for_a_seed_and_keeps_the_type():
     first, second = (augment(images, torch.Generator().manual_seed(1)) for _ in range(2))
     assert first.dtype == torch.uint8
     assert torch.equal(first, second)
+
+
+def test_half_precision_scales_its_losses(digits, monkeypatch):
+    from mea_lib.training import loop
+
+    monkeypatch.setattr(loop, "training_dtype", lambda device: torch.float16)
+    model = network(digits)
+    settings = TrainingSettings(3, 64, 5e-3, augment=False)
+    history = train(model, digits.train.images, clean_objective(digits.train), settings)
+    assert history.losses["utility"][-1] < history.losses["utility"][0] * 0.8
