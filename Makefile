@@ -23,9 +23,7 @@ help: ## this list
 book: $(READY) ## run every chapter, check every claim, render the site
 	@$(BIN)/python book/make_book.py --scale $(SCALE)
 
-test: $(READY) ## everything that CI runs
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+test: lint ## everything that CI runs
 	@$(BIN)/python -m pytest
 
 lint: $(READY) ## style of the code
@@ -42,7 +40,7 @@ study: $(READY) ## the recipe over four keys and three seeds, into results/ (hou
 	@$(BIN)/python -m benchmarks.recipe_study
 
 clean: ## remove built pages and executed notebooks; the environment and trained models stay
-	@rm -rf build/html build/stage build/notebooks build/claims build/claims.json
+	@rm -rf build/html build/site build/stage build/notebooks build/work build/claims build/claims.json
 
 $(READY): pyproject.toml constraints.txt book/setup_environment.sh
 	@PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) bash book/setup_environment.sh $(VENV)

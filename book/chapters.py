@@ -1,6 +1,7 @@
 """Run the chapters with papermill, several at once, and keep what is finished."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -8,14 +9,16 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 import psutil
 
-from mea_lib.training.store import PACKAGE
-
+# Found without importing it, which would load PyTorch into a process that only starts others.
+PACKAGE = Path(importlib.util.find_spec("mea_lib").origin).parent
 LOG_TAIL = 25
+SECONDS_TO_END = 5
 
 
 def run_all(notebooks: list[Path], out: Path, scale: str, workers: int | None = None) -> list[str]:
@@ -27,19 +30,28 @@ def run_all(notebooks: list[Path], out: Path, scale: str, workers: int | None = 
     workers = workers or os.cpu_count() or 1
     (out / "notebooks").mkdir(parents=True, exist_ok=True)
     longest_first = sorted(notebooks, key=lambda path: (-_minutes(path), path.name))
+    stopping = threading.Event()
     with _PeakMemory() as memory, ThreadPoolExecutor(workers) as pool:
-        done = list(pool.map(lambda path: run_one(path, out, scale), longest_first))
+        try:
+            done = list(pool.map(lambda path: run_one(path, out, scale, stopping), longest_first))
+        except KeyboardInterrupt:
+            stopping.set()
+            _end_children()
+            raise
     print(f"chapters: peak memory of all processes {memory.peak_gib:.2f} GiB", flush=True)
     return sorted(path.stem for path, finished in zip(longest_first, done, strict=True) if not finished)
 
 
-def run_one(path: Path, out: Path, scale: str) -> bool:
-    """Execute one notebook unless its executed copy belongs to the present code; whether it succeeded."""
+def run_one(path: Path, out: Path, scale: str, stopping: threading.Event) -> bool:
+    """Execute one notebook unless its executed copy belongs to the present code; whether it succeeded.
+
+    Once `stopping` is set nothing more is started, and what ends is not reported as failed.
+    """
     executed = out / "notebooks" / path.name
     stamp = executed.with_suffix(".stamp")
     digest = chapter_digest(path, scale)
     claims = out / "claims" / f"{path.stem}.json"
-    if executed.exists() and stamp.exists() and stamp.read_text() == digest:
+    if all(file.exists() for file in (executed, stamp, claims)) and stamp.read_text() == digest:
         print(f"{path.stem}: unchanged, kept", flush=True)
         return True
     stamp.unlink(missing_ok=True)
@@ -56,14 +68,28 @@ def run_one(path: Path, out: Path, scale: str) -> bool:
     partial = executed.with_suffix(".running.ipynb")
     command = [sys.executable, "-m", "papermill", str(path.resolve()), str(partial.resolve())]
     command += ["-p", "SCALE", scale, "-k", "python3", "--cwd", str(work), "--no-progress-bar"]
+    if stopping.is_set():
+        return False
     print(f"{path.stem}: started", flush=True)
     started = time.perf_counter()
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the chapters.
+    finished = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, start_new_session=True
+    )
     seconds = time.perf_counter() - started
+    if stopping.is_set():
+        return False
     if finished.returncode:
         lines = (finished.stdout + finished.stderr).strip().splitlines()[-LOG_TAIL:]
         print(
             f"{path.stem}: failed after {seconds:.0f} s\n  " + "\n  ".join(lines), file=sys.stderr, flush=True
+        )
+        return False
+    if not claims.exists():
+        print(
+            f"{path.stem}: failed, since it saved no claims; end it with claims.save()",
+            file=sys.stderr,
+            flush=True,
         )
         return False
     _drop_install_noise(partial)
@@ -84,7 +110,10 @@ def collect_claims(out: Path, chapters: list[str]) -> list[dict]:
 
 
 def store_outputs(notebooks: list[Path], out: Path) -> None:
-    """Put the outputs of the executed copies into the notebooks, with the digest of the code they belong to."""
+    """Put the outputs of the executed copies into the notebooks, with digests of the code they belong to.
+
+    `mea.outputs_of` changes with the notebook's own code, `mea.code_digest` with the package's as well.
+    """
     for path in notebooks:
         executed = nbformat.read(out / "notebooks" / path.name, as_version=4)
         kept = nbformat.read(path, as_version=4)
@@ -96,7 +125,8 @@ def store_outputs(notebooks: list[Path], out: Path) -> None:
         own_code = [cell for cell in kept.cells if cell.cell_type == "code"]
         for own, run in zip(own_code, executed_code, strict=True):
             own.outputs, own.execution_count = run.outputs, run.execution_count
-        kept.metadata.setdefault("mea", {})["outputs_of"] = cells_digest(kept)
+        mea = kept.metadata.setdefault("mea", {})
+        mea["outputs_of"], mea["code_digest"] = cells_digest(kept), code_digest(kept)
         nbformat.write(kept, path)
         print(f"{path.stem}: outputs stored", flush=True)
 
@@ -107,14 +137,36 @@ def cells_digest(notebook: nbformat.NotebookNode) -> str:
     return hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
+def code_digest(notebook: nbformat.NotebookNode) -> str:
+    """Hash of the code in a notebook's cells and in the package."""
+    return hashlib.sha256(cells_digest(notebook).encode() + package_digest()).hexdigest()[:16]
+
+
+def package_digest() -> bytes:
+    """Hash of the package's files."""
+    digest = hashlib.sha256()
+    for file in sorted(PACKAGE.rglob("*.py")):
+        digest.update(f"{file.relative_to(PACKAGE).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    return digest.digest()
+
+
 def chapter_digest(path: Path, scale: str) -> str:
     """Hash of everything an executed copy depends on: the notebook, the package, the scale."""
     notebook = nbformat.read(path, as_version=4)
     digest = hashlib.sha256("\0".join(f"{cell.cell_type}\n{cell.source}" for cell in notebook.cells).encode())
-    for file in sorted(PACKAGE.rglob("*.py")):
-        digest.update(file.read_bytes())
+    digest.update(package_digest())
     digest.update(scale.encode())
     return digest.hexdigest()
+
+
+def _end_children() -> None:
+    """End all processes this one has started, kernels too."""
+    children = psutil.Process().children(recursive=True)
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                end(child)
+        _, children = psutil.wait_procs(children, SECONDS_TO_END)
 
 
 def _minutes(path: Path) -> float:

@@ -1,6 +1,7 @@
 """Make the book: run every chapter, check every claim, render the site."""
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -9,22 +10,40 @@ import chapters
 import site_pages
 
 ROOT = Path(__file__).resolve().parent.parent
+SCALES = ("smoke", "laptop", "colab", "paper")
+INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 when a chapter fails, a claim does not hold or the site has errors."""
+    """Returns the exit status: 0, or 1 when a chapter fails, a claim does not hold or the site has errors.
+
+    A claim that does not hold is shown on the site, which is rendered all the same; 130 after an interruption.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", default="laptop", help="smoke, laptop, colab or paper")
+    parser.add_argument("--scale", default="laptop", choices=SCALES, help="how much is trained")
     parser.add_argument("--notebooks", type=Path, default=ROOT / "notebooks", help="folder of the chapters")
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="folder for all that is made")
     parser.add_argument(
         "--workers", type=int, default=None, help="chapters run at once; one a core by default"
     )
-    parser.add_argument("--only", default="", help="run only chapters whose file name starts so")
+    parser.add_argument(
+        "--only", default="", help="run only chapters whose file name starts so, without the site"
+    )
     parser.add_argument("--no-site", action="store_true", help="run the chapters only")
     parser.add_argument("--refresh", action="store_true", help="store the outputs in the notebooks folder")
     options = parser.parse_args(arguments)
 
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
+    try:
+        return make(options)
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+
+
+def make(options: argparse.Namespace) -> int:
+    """Do what the options say; the exit status."""
     started = time.perf_counter()
     notebooks = sorted(options.notebooks.glob(f"{options.only}*.ipynb"))
     if not notebooks:
@@ -40,11 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
             f"does not hold: {claim['id']}: {claim['claim']} (measured {claim['measured']}, rule: {claim['rule']})",
             file=sys.stderr,
         )
-    if failed or broken:
+    if failed:
         return 1
-    if options.refresh:
+    if options.refresh and not broken:
         chapters.store_outputs(notebooks, options.out)
-    if not options.no_site:
+    if not options.no_site and not options.only:
         index = site_pages.render(ROOT, options.out, claims, [path.stem for path in notebooks])
         if index is None:
             return 1
@@ -52,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(
         f"{len(claims)} claims checked at scale {options.scale}, {time.perf_counter() - started:.0f} s in all"
     )
-    return 0
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

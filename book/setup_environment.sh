@@ -4,7 +4,9 @@ set -euo pipefail
 
 venv=$1
 python=${PYTHON:-python3}
+# The ordinary build of torch brings its GPU libraries along; one from another index may do without.
 needed_gib=9
+[ -z "${TORCH_INDEX:-}" ] || needed_gib=4
 
 fail() {
     echo "setup: $1" >&2

@@ -10,6 +10,23 @@ from pathlib import Path
 
 def render(root: Path, out: Path, claims: Sequence[dict], chapters: Sequence[str]) -> Path | None:
     """Render the site from a staged copy; the path of its first page, or None when it has errors."""
+    stage = stage_pages(root, out, claims, chapters)
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
+    command += ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
+    command += ["--path-output", str(out / "site"), "-W", "-q"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        print(finished.stdout[-3000:], finished.stderr[-3000:], sep="\n", file=sys.stderr)
+        print("the site has errors or warnings, shown above", file=sys.stderr)
+        return None
+    html = out / "html"
+    shutil.rmtree(html, ignore_errors=True)
+    shutil.copytree(out / "site" / "_build" / "html", html)
+    return html / "index.html"
+
+
+def stage_pages(root: Path, out: Path, claims: Sequence[dict], chapters: Sequence[str]) -> Path:
+    """Copy pages, executed chapters and configuration into one folder, so that the working tree stays clean."""
     stage = out / "stage"
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(
@@ -21,18 +38,7 @@ def render(root: Path, out: Path, claims: Sequence[dict], chapters: Sequence[str
         shutil.copy(out / "notebooks" / f"{chapter}.ipynb", stage / "notebooks")
     page = stage / "book" / "claims.md"
     page.write_text(page.read_text().replace("<!-- claims -->", claims_table(claims)))
-    command = ["jupyter-book", "build", str(stage), "--config", str(stage / "_config.yml")]
-    command += ["--toc", str(stage / "book" / "_toc.yml"), "--path-output", str(out / "site"), "-W", "-q"]
-    command[0] = str(Path(sys.executable).with_name("jupyter-book"))
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        print(finished.stdout[-3000:], finished.stderr[-3000:], sep="\n", file=sys.stderr)
-        print("the site has errors or warnings, shown above", file=sys.stderr)
-        return None
-    html = out / "html"
-    shutil.rmtree(html, ignore_errors=True)
-    shutil.copytree(out / "site" / "_build" / "html", html)
-    return html / "index.html"
+    return stage
 
 
 def claims_table(claims: Sequence[dict]) -> str:
@@ -49,6 +55,6 @@ def claims_table(claims: Sequence[dict]) -> str:
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in (link, *cells, verdict)) + "</tr>")
     names = ("chapter", "claim", "paper", "measured here", "rule", "verdict")
     head = "".join(f"<th>{name}</th>" for name in names)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    table = f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     scales = ", ".join(sorted({claim["scale"] for claim in claims}))
     return f'Scale of this run: **{scales}**.\n\n<div style="overflow-x:auto">{table}</div>'

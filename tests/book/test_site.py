@@ -10,7 +10,7 @@ import yaml
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 
-from site_pages import claims_table  # noqa: E402
+from site_pages import claims_table, stage_pages  # noqa: E402
 
 CLAIM = {
     "id": "00-a",
@@ -29,6 +29,20 @@ def test_claims_page_shows_verdicts_and_escapes():
     for words in ("A &lt; B", "✓ holds", "✗ does not hold", "not claimed at smoke scale", "laptop, smoke"):
         assert words in table
     assert "nothing is claimed" in claims_table([])
+
+
+def test_the_site_is_made_from_a_copy(tmp_path):
+    executed = tmp_path / "notebooks" / "00_steal.ipynb"
+    executed.parent.mkdir()
+    executed.write_text("executed")
+    (tmp_path / "stage" / "left_over").mkdir(parents=True)
+    stage = stage_pages(ROOT, tmp_path, [CLAIM], ["00_steal"])
+    assert (stage / "notebooks" / "00_steal.ipynb").read_text() == "executed"
+    assert "✓ holds" in (stage / "book" / "claims.md").read_text()
+    assert "✓ holds" not in (ROOT / "book" / "claims.md").read_text()
+    assert {path.name for path in stage.iterdir()} == {"_config.yml", "book", "notebooks"}
+    assert {"_toc.yml", "references.bib", "_static"} <= {path.name for path in (stage / "book").iterdir()}
+    assert not list(stage.rglob("*.py"))
 
 
 def toc_files():

@@ -70,7 +70,12 @@ def fake(tmp_path, name, script):
             {"PYTHON": "oldpython"},
             "Python 3.8.1 is not supported",
         ),
-        ({"df": "printf 'h\\nd 1 1 2097152 1 /\\n'"}, {}, "only 2 GiB are free"),
+        ({"df": "printf 'h\\nd 1 1 5242880 1 /\\n'"}, {}, "only 5 GiB are free"),
+        (
+            {"df": "printf 'h\\nd 1 1 2097152 1 /\\n'"},
+            {"TORCH_INDEX": "https://index"},
+            "only 2 GiB are free here and about 4",
+        ),
         (
             {"bare": 'case "$2" in *ensurepip*) exit 1;; *) exit 0;; esac'},
             {"PYTHON": "bare"},
