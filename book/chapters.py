@@ -38,7 +38,8 @@ def run_all(notebooks: list[Path], out: Path, scale: str, workers: int | None = 
             stopping.set()
             _end_children()
             raise
-    print(f"chapters: peak memory of all processes {memory.peak_gib:.2f} GiB", flush=True)
+    if memory.peak_gib:
+        print(f"chapters: peak memory of all processes {memory.peak_gib:.2f} GiB", flush=True)
     return sorted(path.stem for path, finished in zip(longest_first, done, strict=True) if not finished)
 
 

@@ -49,12 +49,14 @@ def claims_table(claims: Sequence[dict]) -> str:
     for claim in claims:
         verdict = "✓ holds" if claim["holds"] else "✗ does not hold"
         if claim["scale"] == "smoke":
-            verdict = "not claimed at smoke scale"
+            verdict = "not claimed"
         link = f'<a href="../notebooks/{claim["chapter"]}.html">{claim["chapter"][:2]}</a>'
-        cells = [escape(claim[name]) for name in ("claim", "paper", "measured", "rule")]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in (link, *cells, verdict)) + "</tr>")
+        words = [f"<td>{escape(claim[name])}</td>" for name in ("claim", "paper", "measured")]
+        short = [f'<td style="white-space:nowrap">{cell}</td>' for cell in (escape(claim["rule"]), verdict)]
+        rows.append(f"<tr><td>{link}</td>{''.join(words + short)}</tr>")
     names = ("chapter", "claim", "paper", "measured here", "rule", "verdict")
     head = "".join(f"<th>{name}</th>" for name in names)
-    table = f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    table = f'<table class="table" style="font-size:0.9em"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
     scales = ", ".join(sorted({claim["scale"] for claim in claims}))
-    return f'Scale of this run: **{scales}**.\n\n<div style="overflow-x:auto">{table}</div>'
+    note = " Nothing is claimed at smoke scale." if "smoke" in scales else ""
+    return f'Scale of this run: **{scales}**.{note}\n\n<div style="overflow-x:auto">{table}</div>'
