@@ -33,9 +33,9 @@ index=()
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! "$venv/bin/pip" install --quiet --retries 2 "${index[@]}" -c constraints.txt -e '.[book,test]' >"$log" 2>&1; then
-    tail -n 15 "$log" >&2
-    if grep -qiE 'connection|resolve|network|timed out|No matching distribution' "$log"; then
+    if grep -qiE 'connection ?(error|broken|refused|reset|aborted)|name resolution|failed to resolve|unreachable|timed out|SSLError' "$log"; then
         fail "packages could not be fetched; check the connection (or the proxy) and run the same command again"
     fi
+    tail -n 15 "$log" >&2
     fail "the installation failed as shown above; run the same command again once that is mended"
 fi

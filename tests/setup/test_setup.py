@@ -93,11 +93,31 @@ def test_what_is_missing_is_said_in_one_sentence(tmp_path, fakes, variables, mes
     assert not (tmp_path / "venv").exists()
 
 
-def test_no_network_is_said_in_one_sentence(tmp_path):
+def install_that_fails(tmp_path, words):
     pip = tmp_path / "venv" / "bin" / "pip"
     pip.parent.mkdir(parents=True)
-    pip.write_text("#!/bin/sh\necho 'ConnectionError: failed to establish a new connection'; exit 1\n")
+    pip.write_text(f'#!/bin/sh\necho "{words}"; exit 1\n')
     pip.chmod(0o755)
     found = setup(tmp_path)
     assert found.returncode == 1
-    assert "packages could not be fetched; check the connection" in found.stderr.splitlines()[-1]
+    return found.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "WARNING: Retrying after connection broken by 'NewConnectionError(Connection refused)'",
+        "[Errno -3] Temporary failure in name resolution",
+        "ReadTimeoutError: Read timed out.",
+    ],
+)
+def test_no_network_is_said_in_one_sentence(tmp_path, words):
+    (line,) = install_that_fails(tmp_path, words)
+    assert "packages could not be fetched; check the connection" in line
+
+
+def test_another_failure_of_the_installation_is_shown(tmp_path):
+    words = "pip's dependency resolver found conflicting dependencies"
+    shown, line = install_that_fails(tmp_path, words)
+    assert shown == words
+    assert "failed as shown above" in line
