@@ -18,7 +18,9 @@ def neighbour_contrastive_loss(outputs: Tensor, labels: Tensor, margin: float = 
     Returns:
         scalar; 0 for fewer than two rows.
 
-    Source: Lin et al., Composite Backdoor Attack (CCS 2020).
+    Source: Lin et al., Composite Backdoor Attack (CCS 2020). Their released code takes the outputs as they
+    are and divides the mean by the number of pairs once more; here the rows have length 1, so that d is at
+    most 2 and the term keeps its weight for every size of the batch and of the logits.
     """
     if len(outputs) < 2:
         return outputs.sum() * 0

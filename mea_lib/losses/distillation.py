@@ -9,11 +9,14 @@ def distillation_loss(logits: Tensor, answers: Tensor, temperature: float = 1.0)
 
     Args:
         logits: (N, K) the student's outputs.
-        answers: (N, K) probabilities the victim answered with; zeros are allowed.
+        answers: (N, K) probabilities the victim answered with. One below 1e-12 counts as 1e-12: next to
+            nothing at T = 1, but 1e-12^(1/20) is 0.25. Take T = 1 for rounded, cut or hard answers.
         temperature: T. Probabilities are softened as p^(1/T), normalised again.
 
     Returns:
         scalar, in nats.
+
+    Source: Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015).
     """
     softened = F.softmax(answers.clamp_min(1e-12).log() / temperature, dim=1)
     student = F.log_softmax(logits / temperature, dim=1)

@@ -91,6 +91,31 @@ def test_distillation_is_hintons_and_equals_torchs_kl(temperature):
     assert found.item() == pytest.approx(expected, rel=1e-3)
 
 
+@given(seed=st.integers(0, 1000), shift=st.floats(-20, 20))
+@settings(deadline=None)
+def test_divergences_are_never_negative_and_ignore_shifted_logits(seed, shift):
+    watermark, first, second = logits(seed), logits(seed + 1), logits(seed + 2)
+    for direction in ("forward", "reverse"):
+        found = combination_loss(watermark, (first, second), direction=direction)
+        assert found >= 0
+        torch.testing.assert_close(combination_loss(watermark, (second, first), direction=direction), found)
+        moved = combination_loss(watermark + shift, (first - shift, second), direction=direction)
+        torch.testing.assert_close(moved, found, rtol=1e-3, atol=1e-4)
+    distilled = distillation_loss(watermark, first.softmax(1), 4.0)
+    assert distilled >= 0
+    torch.testing.assert_close(
+        distillation_loss(watermark + shift, first.softmax(1), 4.0), distilled, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_distillation_matches_logits_at_a_high_temperature():
+    """Hinton et al., Sec. 2.1: then the gradient is the difference of the centred logits, over N·K."""
+    student, teacher = logits(0).requires_grad_(), logits(1)
+    distillation_loss(student, teacher.double().softmax(1), 1000.0).backward()
+    difference = (student - student.mean(1, keepdim=True)) - (teacher - teacher.mean(1, keepdim=True))
+    torch.testing.assert_close(student.grad, difference.detach() / student.numel(), rtol=0.02, atol=0.002)
+
+
 def test_distillation_takes_zero_probabilities():
     found = distillation_loss(logits(0), torch.eye(4)[[0, 1, 2, 3, 0]], 1.0)
     assert found.item() == pytest.approx(
@@ -128,6 +153,15 @@ def test_runner_up_loss_equals_a_slow_loop():
     assert found.item() == pytest.approx(total / 5, rel=1e-4)
 
 
+def test_runner_up_loss_moves_each_source_by_its_part_of_the_blend():
+    first, second, targets = logits(0).requires_grad_(), logits(1).requires_grad_(), torch.full((5,), 2)
+    blend = torch.tensor([[0.25], [0.5], [0.75], [0.1], [0.9]])
+    runner_up_loss(first, second, blend, targets).backward()
+    mixed = (blend * first + (1 - blend) * second).softmax(1).detach() - torch.eye(4)[targets]
+    torch.testing.assert_close(first.grad, blend * mixed / 5)
+    torch.testing.assert_close(second.grad, (1 - blend) * mixed / 5)
+
+
 def test_rival_loss_equals_a_slow_loop():
     out, labels = logits(0, 8), torch.tensor([0, 1, 2, 3, 0, 1, 1, 3])
     total = 0.0
@@ -148,6 +182,12 @@ def test_rival_loss_without_source_images():
     loss = rival_loss(out, torch.tensor([3, 2]), KEY, 5)
     loss.backward()
     assert loss.item() == 0
+
+
+def test_contrastive_loss_of_equal_rows_has_a_finite_gradient():
+    out = torch.ones(3, 4, requires_grad=True)
+    neighbour_contrastive_loss(out, torch.tensor([0, 0, 1])).backward()
+    assert out.grad.isfinite().all()
 
 
 def test_contrastive_loss_equals_a_slow_loop():
