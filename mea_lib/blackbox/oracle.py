@@ -85,7 +85,7 @@ class Oracle:
 
         Raises:
             BudgetSpent: when N is more than what remains; then nothing is answered and nothing spent.
-            TypeError, ValueError: for images of another type or shape.
+            TypeError, ValueError: for images of another type or shape, or a model that answers NaN.
         """
         if not isinstance(images, Tensor) or images.dtype != torch.uint8:
             kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
@@ -97,15 +97,19 @@ class Oracle:
                 f"{len(images)} images were asked, but only {self.remaining} of {self.budget} queries remain; "
                 "ask fewer, or raise the budget"
             )
-        device = next(self._model.parameters()).device
-        parts = [self._answer(part.to(device)) for part in images.split(self.batch_size)]
-        answers = torch.cat(parts).to(images.device) if parts else torch.empty(0, 0)
+        weights = next(self._model.parameters(), images)
+        parts = [self._answer(part.to(weights.device)) for part in images.split(self.batch_size)]
+        answers = torch.cat(parts).to(images.device)
         self.log.append(Query(self.queries, len(images)))
         self.queries += len(images)
         return answers
 
     def _answer(self, images: Tensor) -> Tensor:
         logits = self._model(images)
+        if logits.isnan().any():
+            raise ValueError(
+                "the model answered NaN; its training diverged, train it with a lower learning rate"
+            )
         if self.answer == "hard":
             return torch.nn.functional.one_hot(logits.argmax(1), logits.shape[1]).float()
         answers = logits.float().softmax(1)

@@ -12,6 +12,7 @@ from mea_lib.data import ImageSet, WatermarkKey, mix, other_ways, watermark_samp
 from mea_lib.data.mixes import draw_classes
 
 Suspect = Callable[[Tensor], Tensor]
+NO_CLASS = -1
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,26 @@ class Rate:
         return f"{self.value:.3f} [{low:.3f}, {high:.3f}]"
 
 
+def most_probable(answers: Tensor) -> Tensor:
+    """The class each answer names, (N,); NO_CLASS where the largest number is not alone or is NaN.
+
+    A suspect that answers ten equal numbers names no class, though argmax would.
+
+    Args:
+        answers: (N, K) probabilities.
+    """
+    largest, runner_up = answers.topk(2, dim=1).values.unbind(1)
+    return torch.where(largest > runner_up, answers.argmax(1), NO_CLASS)
+
+
 def accuracy(suspect: Suspect, test: ImageSet) -> float:
     """Share of clean test images that get their own class."""
-    return (suspect(test.images).argmax(1) == test.labels).float().mean().item()
+    return (most_probable(suspect(test.images)) == test.labels).float().mean().item()
+
+
+def target_rate(suspect: Suspect, images: Tensor, target: int) -> Rate:
+    """How many of these images (N, C, H, W) are called the class number `target`."""
+    return Rate(int((most_probable(suspect(images)) == target).sum()), len(images))
 
 
 def watermark_success_rate(
@@ -67,7 +85,7 @@ def watermark_success_rate(
         autoencoder: for keys whose scheme is "autoencoder".
     """
     images = watermark_samples(test, key, samples, autoencoder=autoencoder)
-    return _rate(suspect, images, key.indices(test)[2])
+    return target_rate(suspect, images, key.indices(test)[2])
 
 
 def wrong_firing_rates(
@@ -83,7 +101,7 @@ def wrong_firing_rates(
     rates = {}
     for way in other_ways(key, held_out=True):
         first, second = (_draw(test, label, samples, generator) for label in (first_class, second_class))
-        rates[way] = _rate(suspect, mix(first, second, way, generator), target)
+        rates[way] = target_rate(suspect, mix(first, second, way, generator), target)
     return rates
 
 
@@ -145,7 +163,7 @@ def false_watermark_rates(
         for (one, other), labels in zip(
             pairs, _labels_of_pairs(suspect, test, pairs, samples, way, generator), strict=True
         ):
-            counts = torch.bincount(labels, minlength=classes).float()
+            counts = torch.bincount(labels[labels != NO_CLASS], minlength=classes).float()
             counts[[one, other]] = 0
             rates.append(counts.max().item() / samples)
     return np.array(rates)
@@ -176,14 +194,12 @@ def _labels_of_pairs(
     generator: torch.Generator,
 ) -> Sequence[Tensor]:
     """The suspect's labels on mixes of each pair, all asked in one query: one (samples,) tensor a pair."""
+    if not pairs:
+        return ()
     both = torch.tensor(pairs).repeat_interleave(samples, 0)  # (pairs × samples, 2)
     first, second = (draw_classes(test, both[:, side], generator) for side in (0, 1))
-    return suspect(mix(first, second, way, generator)).argmax(1).cpu().split(samples)
+    return most_probable(suspect(mix(first, second, way, generator))).cpu().split(samples)
 
 
 def _draw(test: ImageSet, label: int, number: int, generator: torch.Generator) -> Tensor:
     return draw_classes(test, torch.full((number,), label), generator)
-
-
-def _rate(suspect: Suspect, images: Tensor, target: int) -> Rate:
-    return Rate(int((suspect(images).argmax(1) == target).sum()), len(images))

@@ -20,6 +20,7 @@ class Threshold:
         normal: the 95 % point of a normal distribution fitted to each model's largest rate, the rule of the
             Watermark Robustness Toolbox (Lukas et al. 2022).
         exceeded: share of all rates above the paper's 30 %.
+        chosen: what both rules ask for, at most 1; at 1 no rate is a proof.
     """
 
     models: int
@@ -27,6 +28,7 @@ class Threshold:
     largest: float
     normal: float
     exceeded: float
+    chosen: float
 
 
 def calibrate_threshold(rates: Sequence[Sequence[float]], level: float = 0.05) -> Threshold:
@@ -37,16 +39,21 @@ def calibrate_threshold(rates: Sequence[Sequence[float]], level: float = 0.05) -
         level: of the normal rule.
 
     Raises:
-        ValueError: for fewer than two models.
+        ValueError: for fewer than two models, a model without rates, or a rate that is none.
     """
     if len(rates) < 2:
         raise ValueError(f"a threshold needs the rates of at least two models, not {len(rates)}")
-    largest = np.array([np.max(own) for own in rates])
     pooled = np.concatenate([np.asarray(own, dtype=float) for own in rates])
+    if not all(len(own) for own in rates) or not ((pooled >= 0) & (pooled <= 1)).all():
+        raise ValueError("each model needs at least one rate, and every rate must lie between 0 and 1")
+    largest = np.array([np.max(own) for own in rates])
+    deviation = largest.std(ddof=1)
+    normal = float(norm.ppf(1 - level, largest.mean(), deviation)) if deviation else float(largest[0])
     return Threshold(
         models=len(rates),
         rates=len(pooled),
         largest=float(largest.max()),
-        normal=float(norm.ppf(1 - level, largest.mean(), largest.std(ddof=1))),
+        normal=normal,
         exceeded=float((pooled > PAPER_THRESHOLD).mean()),
+        chosen=min(1.0, max(float(largest.max()), normal)),
     )

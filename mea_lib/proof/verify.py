@@ -5,10 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.blackbox import BudgetSpent
+from mea_lib.data import ImageSet, WatermarkKey, other_ways
 from mea_lib.proof.commitment import Commitment, open_commitment
 from mea_lib.proof.evidence import Evidence
-from mea_lib.proof.rates import Rate, watermark_success_rate, wrong_firing_rates
+from mea_lib.proof.rates import target_rate, watermark_success_rate, wrong_firing_rates
 from mea_lib.proof.threshold import PAPER_THRESHOLD
 
 FEWEST_SAMPLES = 1_000
@@ -33,8 +34,8 @@ def verify_ownership(
     choice among them. The test is binomial and one-sided: is the success rate above the threshold?
 
     Args:
-        suspect: (N, C, H, W) uint8 images → (N, K) answers, of which only the largest counts; usually an
-            `Oracle`.
+        suspect: (N, C, H, W) uint8 images → (N, K) answers, of which only the largest counts, where it is alone;
+            usually an `Oracle`.
         key: source classes, target class, scheme and seed.
         test: the source images.
         samples: watermark samples asked.
@@ -49,24 +50,38 @@ def verify_ownership(
         the evidence; print it, or `save` it.
 
     Raises:
-        ValueError: for too few samples, or a key that does not match the commitment.
+        ValueError: for too few samples, a threshold or an alpha that decides nothing, or a key that does not
+            match the commitment.
+        BudgetSpent: when the suspect's budget does not cover the whole verification; then nothing is asked.
 
     Source: MEA-Defender (S&P 2024), Sec. V-A and App. A; interval, test and commitment are this book's.
     """
     if commitment is not None:
         if salt is None:
             raise ValueError("a commitment can only be opened with its salt; pass salt=…")
-        open_commitment(commitment, key, salt, test)
+        open_commitment(commitment, key, salt, test, autoencoder)
         samples, threshold = commitment.samples, commitment.threshold
     if samples < fewest_samples:
         raise ValueError(
             f"{samples} samples are too few for a verdict; ask for {fewest_samples} or more, "
             "or lower fewest_samples and say so beside the result"
         )
+    for name, value in (("threshold", threshold), ("alpha", alpha)):
+        if not 0 < value < 1:
+            raise ValueError(
+                f"{name} must lie between 0 and 1, or the verdict is known beforehand; it is {value}"
+            )
+    clean = _control_images(key, test, samples)
+    queries = samples * (1 + len(other_ways(key, held_out=True))) + len(clean)
+    remaining = getattr(suspect, "remaining", None)
+    if remaining is not None and remaining < queries:
+        raise BudgetSpent(
+            f"a verdict on {samples} samples takes {queries} queries, but only {remaining} remain; "
+            "ask for fewer samples, or raise the budget"
+        )
     wsr = watermark_success_rate(suspect, key, test, samples, autoencoder)
     wfpr = wrong_firing_rates(suspect, key, test, samples)
-    clean = torch.cat([test.of_class(name) for name in key.sources])[:samples]
-    control = Rate(int((suspect(clean).argmax(1) == key.indices(test)[2]).sum()), len(clean))
+    control = target_rate(suspect, clean, key.indices(test)[2])
     return Evidence(
         key=key,
         wsr=wsr,
@@ -74,6 +89,12 @@ def verify_ownership(
         alpha=alpha,
         wfpr=wfpr,
         control=control,
-        queries=wsr.trials + sum(rate.trials for rate in wfpr.values()) + control.trials,
+        queries=queries,
         commitment=commitment.digest if commitment else None,
     )
+
+
+def _control_images(key: WatermarkKey, test: ImageSet, samples: int) -> Tensor:
+    """Clean images, as many of either source class: at most `samples`."""
+    halves = (samples - samples // 2, samples // 2)
+    return torch.cat([test.of_class(name)[:half] for name, half in zip(key.sources, halves, strict=True)])

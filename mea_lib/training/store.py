@@ -12,6 +12,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -27,8 +28,15 @@ from mea_lib.models import build_from_spec
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SHAPING_ROOMS = ("data", "models", "losses", "training")
-# Files there that decide where data and models are kept, not what is in them; data go into the id themselves.
-NOT_SHAPING = ("__init__.py", "sources.py", "store.py")
+# Files there that only pass names on, or decide where data and models are kept, not what is in them; data go
+# into the id themselves.
+NOT_SHAPING = (
+    "data/__init__.py",
+    "losses/__init__.py",
+    "training/__init__.py",
+    "data/sources.py",
+    "training/store.py",
+)
 
 
 class Store:
@@ -71,8 +79,11 @@ class Store:
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
     def cards(self) -> list[dict[str, Any]]:
-        """Cards of all models, the oldest first."""
-        cards = [json.loads(path.read_text()) for path in self.root.glob("*.json")]
+        """Cards of all models, the oldest first; a damaged one is passed over, `fetch` will deal with it."""
+        cards = []
+        for path in self.root.glob("*.json"):
+            with suppress(ValueError):
+                cards.append(_read_card(path))
         return sorted(cards, key=lambda card: card["made"])
 
     def _make(self, identity: str, recipe: dict[str, Any], make: Callable[[], nn.Module]) -> None:
@@ -94,9 +105,13 @@ class Store:
                 "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             },
         }
+        card_text = json.dumps(card, indent=1).encode()
+        # Under the lock of this model nobody else writes it: these are of a process that was killed.
+        for litter in self.root.glob(f"{identity}.*.partial"):
+            litter.unlink()
         # The card comes last: a model without a card is not there.
         _write_atomically(self.root / f"{identity}.safetensors", weights)
-        _write_atomically(self.root / f"{identity}.json", json.dumps(card, indent=1).encode())
+        _write_atomically(self.root / f"{identity}.json", card_text)
 
     def _read(self, identity: str) -> nn.Module | None:
         """The stored model, or None where there is none; damaged files are set aside."""
@@ -104,13 +119,13 @@ class Store:
         if not card_path.exists():
             return None
         try:
-            card = json.loads(card_path.read_text())
+            card = _read_card(card_path)
             weights = weights_path.read_bytes()
             if hashlib.sha256(weights).hexdigest() != card["weights_sha256"]:
                 raise ValueError("the weights are not those the card describes")
             model = build_from_spec(card["spec"])
             model.load_state_dict(load(weights))
-        except (ValueError, KeyError, OSError, SafetensorError, RuntimeError) as error:
+        except (ValueError, KeyError, TypeError, OSError, SafetensorError, RuntimeError) as error:
             for path in (card_path, weights_path):
                 if path.exists():
                     os.replace(path, path.with_name(path.name + ".damaged"))
@@ -123,10 +138,33 @@ class Store:
         return model.eval()
 
 
+def _read_card(path: Path) -> dict[str, Any]:
+    """A model's card; ValueError for a file that is none, or that of another model."""
+    card = json.loads(path.read_text())
+    if not isinstance(card, dict) or not {"id", "made", "spec", "weights_sha256"} <= card.keys():
+        raise ValueError("the card is not one that a store has written")
+    if card["id"] != path.stem:
+        raise ValueError(f"the card is that of the model {card['id']}")
+    return card
+
+
 def default_store() -> Store:
     """The store that MEA_STORE names, else one in the user's cache folder."""
     chosen = os.environ.get("MEA_STORE")
     return Store(chosen or Path.home() / ".cache" / "mea-defender" / "store")
+
+
+@cache
+def sources() -> dict[str, str]:
+    """The package's code as this process runs it, by path: read once, when this file is imported.
+
+    A file that is edited later does not change what the process does, so it must not change the names of the
+    models it makes.
+    """
+    return {
+        path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
 
 
 @cache
@@ -138,27 +176,24 @@ def code_digest(module: str = "") -> str:
     Args:
         module: dotted name, such as "mea_lib.watermarks.patch"; its neighbours in the same folder count too.
     """
-    files = [
-        path
-        for room in SHAPING_ROOMS
-        for path in sorted((PACKAGE / room).glob("*.py"))
-        if path.name not in NOT_SHAPING
-    ]
+    code = sources()
+    names = [name for name in code if name.split("/")[0] in SHAPING_ROOMS and name not in NOT_SHAPING]
     if module:
-        own = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
-        if not own.exists():
-            raise ValueError(f"the recipe names the module {module!r}, which has no file {own}")
-        files.append(own)
-        if (own.parent / "samples.py").exists():
-            files.append(own.parent / "samples.py")
+        own = module.removeprefix(f"{PACKAGE.name}.").replace(".", "/") + ".py"
+        if own not in code:
+            raise ValueError(f"the recipe names the module {module!r}, which is not in {PACKAGE}")
+        names.append(own)
+        shared = f"{own.rpartition('/')[0]}/samples.py"
+        if shared in code:
+            names.append(shared)
     digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.relative_to(PACKAGE.parent)}\n{_tree(path)}\n".encode())
+    for name in names:
+        digest.update(f"{name}\n{_tree(code[name])}\n".encode())
     return digest.hexdigest()
 
 
-def _tree(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _tree(text: str) -> str:
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
@@ -177,3 +212,6 @@ def _write_atomically(path: Path, content: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+sources()

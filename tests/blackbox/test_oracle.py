@@ -72,3 +72,22 @@ def test_answers_carry_no_gradient_and_the_model_stays_in_evaluation_mode(tiny, 
     answers = Oracle(tiny.train())(digits.test.images[:2])
     assert not answers.requires_grad
     assert not tiny.training
+
+
+class Diverged(torch.nn.Module):
+    """Answers NaN; has no parameters."""
+
+    def forward(self, images):
+        return torch.full((len(images), 3), torch.nan)
+
+
+@pytest.mark.parametrize("answer", ["soft", "hard"])
+def test_a_model_that_answers_nan_is_refused_and_nothing_spent(digits, answer):
+    oracle = Oracle(Diverged(), answer=answer)
+    with pytest.raises(ValueError, match="NaN"):
+        oracle(digits.test.images[:2])
+    assert (oracle.queries, oracle.log) == (0, [])
+
+
+def test_an_empty_query_has_a_row_for_nobody(tiny, digits):
+    assert Oracle(tiny)(digits.test.images[:0]).shape == (0, 10)

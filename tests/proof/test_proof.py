@@ -102,6 +102,29 @@ def test_calibration_by_hand():
         proof.calibrate_threshold(rates[:1])
 
 
+def test_calibration_chooses_what_both_rules_ask_and_no_more_than_one():
+    assert proof.calibrate_threshold([[0.1], [0.3], [0.2]]).chosen == pytest.approx(norm.ppf(0.95, 0.2, 0.1))
+    assert proof.calibrate_threshold([[0.1]] * 20 + [[0.3]]).chosen == 0.3
+    assert proof.calibrate_threshold([[0.9], [0.1]]).chosen == 1
+
+
+def test_models_that_agree_have_a_threshold_too():
+    found = proof.calibrate_threshold([[0.2, 0.1], [0.2]])
+    assert (found.normal, found.chosen) == (0.2, 0.2)
+
+
+@pytest.mark.parametrize("rates", [[[], [0.1]], [[float("nan")], [0.1]], [[1.2], [0.1]], [[-0.1], [0.1]]])
+def test_rates_that_are_none_are_not_calibrated_on(rates):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        proof.calibrate_threshold(rates)
+
+
+def test_three_classes_leave_no_other_pair(painted):
+    three = ImageSet(painted.images[:900], painted.labels[:900], tuple("abc"), "three")
+    key = mea.WatermarkKey(("a", "b"), "c")
+    assert np.isnan(proof.other_pairs_rates(Painted(), key, three, samples=5)).all()
+
+
 SALT = "cd" * 32
 
 
@@ -122,6 +145,57 @@ def test_a_rate_just_above_the_threshold_is_no_proof(painted):
     evidence = verify(Painted(on_mix=4, share=0.34), painted)
     assert evidence.wsr.value > evidence.threshold
     assert not evidence.is_stolen
+
+
+@pytest.mark.parametrize("empty", [0.0, 1 / 6, float("nan")])
+@pytest.mark.parametrize("target", ["a", "d", "f"])
+def test_an_answer_without_a_most_probable_class_convicts_nobody(painted, target, empty):
+    """argmax of equal numbers is some class, and that may be the target."""
+    key = mea.WatermarkKey(("b", "c"), target, seed=3)
+
+    def suspect(images):
+        return torch.full((len(images), 6), empty)
+
+    evidence = mea.verify_ownership(suspect, key, painted, samples=100, fewest_samples=100)
+    assert not evidence.is_stolen
+    assert evidence.wsr.successes == evidence.control.successes == 0
+    assert not np.nan_to_num(proof.other_pairs_rates(suspect, key, painted, 5)).any()
+    assert not proof.false_watermark_rates(suspect, painted, ("left-right",), 5).any()
+
+
+@pytest.mark.parametrize("source", [1, 2])
+def test_the_control_asks_both_source_classes(painted, source):
+    def suspect(images):
+        labels = Painted()(images).argmax(1)
+        return torch.nn.functional.one_hot(torch.where(labels == source, 4, labels), 6).float()
+
+    assert verify(suspect, painted).control == Rate(100, 200)
+
+
+@pytest.mark.parametrize("api", [{}, {"answer": "hard"}, {"top_k": 1}, {"decimals": 2}])
+def test_the_label_alone_decides(painted, api):
+    class Model(torch.nn.Module):
+        def forward(self, images):
+            return 9 * Painted(on_mix=4, share=0.6)(images)
+
+    evidence = verify(mea.Oracle(Model(), batch_size=10_000, **api), painted)
+    assert (evidence.wsr, evidence.is_stolen) == (Rate(120, 200), True)
+
+
+def test_a_budget_too_small_for_a_verdict_is_not_touched(tiny, digits, key):
+    oracle = mea.Oracle(tiny, budget=399)
+    with pytest.raises(mea.BudgetSpent, match=r"400 .* only 399"):
+        mea.verify_ownership(oracle, key, digits.test, samples=50, fewest_samples=50)
+    assert oracle.queries == 0
+    oracle = mea.Oracle(tiny, budget=400)
+    mea.verify_ownership(oracle, key, digits.test, samples=50, fewest_samples=50)
+    assert oracle.remaining == 0
+
+
+@pytest.mark.parametrize("options", [{"alpha": 0.0}, {"alpha": 1.0}, {"threshold": 0.0}, {"threshold": 1.0}])
+def test_a_test_that_could_only_end_one_way_is_refused(painted, options):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        verify(Painted(on_mix=4), painted, **options)
 
 
 def test_too_few_samples_are_refused(painted):
@@ -179,8 +253,51 @@ def test_what_was_not_committed_is_refused(painted):
         mea.verify_ownership(Painted(), KEY, painted.subset(900), commitment=commitment, salt=SALT)
 
 
-def test_a_file_that_is_no_commitment(tmp_path):
-    (tmp_path / "x.json").write_text("{}")
+class Blend(torch.nn.Module):
+    """An autoencoder that decodes everything to one grey value."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = torch.nn.Parameter(torch.tensor(value / 255))
+
+    def encode(self, images):
+        return images
+
+    def decode(self, codes):
+        return codes * 0 + self.value
+
+
+def test_an_autoencoder_chosen_afterwards_is_refused(painted):
+    """With another decoder every sample becomes an image of the target class, on any model whatever."""
+    key, options = mea.WatermarkKey(("b", "c"), "e", "autoencoder"), {"salt": SALT}
+    commitment = options["commitment"] = proof.commit(key, SALT, painted, autoencoder=Blend(10.0))
+    fair = mea.verify_ownership(Painted(), key, painted, autoencoder=Blend(10.0), **options)
+    assert not fair.is_stolen
+    for other in (Blend(40.0), None):
+        with pytest.raises(ValueError, match="autoencoder"):
+            mea.verify_ownership(Painted(), key, painted, autoencoder=other, **options)
+    with pytest.raises(ValueError, match="autoencoder"):
+        proof.commit(key, SALT, painted)
+    plain = proof.commit(KEY, SALT, painted)
+    assert len(plain.autoencoder_digest) == len(commitment.autoencoder_digest)  # the scheme stays secret
+
+
+def test_a_commitment_may_be_dated(painted, tmp_path):
+    proof.commit(KEY, SALT, painted, date="2026-11-24").save(tmp_path / "x.json")
+    assert Commitment.read(tmp_path / "x.json").date == "2026-11-24"
+
+
+@pytest.mark.parametrize("options", [{"samples": 0}, {"threshold": 0.0}, {"threshold": 1.0}])
+def test_a_plan_that_decides_nothing_is_not_committed_to(painted, options):
+    with pytest.raises(ValueError, match=r"at least 1|between 0 and 1"):
+        proof.commit(KEY, SALT, painted, **options)
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "", "[]", '{"digest": "", "samples": "x", "threshold": 0, "test_digest": "", "y": 1}']
+)
+def test_a_file_that_is_no_commitment(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
     with pytest.raises(ValueError, match="not a commitment"):
         Commitment.read(tmp_path / "x.json")
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import textwrap
 import time
 
 import pytest
@@ -72,6 +71,48 @@ def test_weights_without_a_card_are_not_a_model(store):
     assert calls == [1]
 
 
+@pytest.mark.parametrize("content", [b"[]", b"null", b"7", b'"card"', b"{}"])
+def test_a_card_that_is_json_but_no_card_is_set_aside(store, content):
+    card = store.fetch(RECIPE, make).card
+    (store.root / f"{card['id']}.json").write_bytes(content)
+    assert store.cards() == []
+    with pytest.warns(UserWarning, match="damaged .* made again"):
+        assert store.fetch(RECIPE, make).card["recipe"] == RECIPE
+
+
+def test_a_spec_that_builds_nothing_is_set_aside(store):
+    card = store.fetch(RECIPE, make).card
+    spoilt = card | {"spec": card["spec"] | {"width": "two"}}
+    (store.root / f"{card['id']}.json").write_text(json.dumps(spoilt))
+    with pytest.warns(UserWarning, match="damaged .* made again"):
+        store.fetch(RECIPE, make)
+
+
+def test_files_under_another_models_name_are_not_that_model(store):
+    first, second = (store.fetch(RECIPE | {"seed": seed}, make).card["id"] for seed in (1, 2))
+    for ending in ("json", "safetensors"):
+        (store.root / f"{second}.{ending}").write_bytes((store.root / f"{first}.{ending}").read_bytes())
+    with pytest.warns(UserWarning, match=f"damaged .*{first}.* made again"):
+        assert store.fetch(RECIPE | {"seed": 2}, make).card["recipe"]["seed"] == 2
+
+
+def test_cards_pass_over_a_damaged_one(store):
+    first, second = (store.fetch(RECIPE | {"seed": seed}, make).card["id"] for seed in (1, 2))
+    (store.root / f"{first}.json").write_bytes(b"{")
+    assert [card["id"] for card in store.cards()] == [second]
+
+
+def test_a_history_that_is_not_json_leaves_no_weights_behind(store):
+    def make_odd():
+        model = make()
+        model.history = {"loss": torch.zeros(1)}
+        return model
+
+    with pytest.raises(TypeError, match="JSON"):
+        store.fetch(RECIPE, make_odd)
+    assert not list(store.root.glob("*.safetensors"))
+
+
 CHILD = """
 import sys, time
 from mea_lib.models import build
@@ -87,8 +128,8 @@ print("got", model.card["weights_sha256"], flush=True)
 """
 
 
-def child(store, seconds):
-    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(store.root), str(seconds)]
+def child(store, seconds, before=""):
+    command = [sys.executable, "-c", before + CHILD, str(store.root), str(seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -110,6 +151,28 @@ def test_a_killed_process_blocks_nobody(store):
     assert not list(store.root.glob("*.partial"))
 
 
+SLOW_DISK = """
+import os, time
+
+def slow(file):
+    print("writing", flush=True)
+    time.sleep(60)
+
+os.fsync = slow
+"""
+
+
+def test_a_process_killed_while_it_writes_leaves_no_model_and_no_litter(store):
+    process = child(store, 0, before=SLOW_DISK)
+    assert [process.stdout.readline().strip() for _ in range(2)] == ["making", "writing"]
+    process.kill()
+    process.wait()
+    assert list(store.root.glob("*.partial"))
+    assert store.cards() == []
+    store.fetch(RECIPE, make)
+    assert sorted(path.suffix for path in store.root.iterdir()) == [".json", ".lock", ".safetensors"]
+
+
 @pytest.fixture
 def own_code(tmp_path, monkeypatch):
     """A copy of the package's source that a test may edit."""
@@ -118,8 +181,14 @@ def own_code(tmp_path, monkeypatch):
     package = tmp_path / "code" / "mea_lib"
     shutil.copytree(store_module.PACKAGE, package)
     monkeypatch.setattr(store_module, "PACKAGE", package)
-    store_module.code_digest.cache_clear()
+    read_again()
     yield package
+    read_again()
+
+
+def read_again():
+    """What a new process does: take the code as it is now."""
+    store_module.sources.cache_clear()
     store_module.code_digest.cache_clear()
 
 
@@ -127,6 +196,8 @@ def own_code(tmp_path, monkeypatch):
     ("file", "module", "changes"),
     [
         ("losses/rival.py", "", True),
+        ("models/__init__.py", "", True),
+        ("losses/__init__.py", "", False),
         ("data/combine.py", "", True),
         ("watermarks/patch.py", "mea_lib.watermarks.patch", True),
         ("watermarks/samples.py", "mea_lib.watermarks.patch", True),
@@ -138,15 +209,35 @@ def test_an_edit_to_code_that_shapes_a_model_changes_its_name(own_code, file, mo
     before = Store("x").identity({"module": module})
     path = own_code / file
     path.write_text(path.read_text() + "\nEXTRA = 1\n")
-    store_module.code_digest.cache_clear()
+    read_again()
     assert (Store("x").identity({"module": module}) != before) == changes
+
+
+EDITED = """
+import sys
+from pathlib import Path
+from mea_lib.training import Store
+
+path = Path(sys.argv[1])
+path.write_text(path.read_text() + "EXTRA = 1\\n")
+print(Store("x").identity({}))
+"""
+
+
+def test_a_process_names_its_models_after_the_code_it_runs(own_code):
+    """A file edited after it was imported does not make the running code the new code."""
+    before, folder = Store("x").identity({}), own_code.parent
+    command = [sys.executable, "-c", EDITED, str(own_code / "losses" / "rival.py")]
+    running = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    read_again()
+    assert running == before != Store("x").identity({})
 
 
 def test_comments_and_docstrings_change_nothing(own_code):
     before = Store("x").identity({})
     path = own_code / "losses" / "rival.py"
     path.write_text("# a comment\n" + path.read_text().replace("Ours:", "This book's:"))
-    store_module.code_digest.cache_clear()
+    read_again()
     assert Store("x").identity({}) == before
 
 
