@@ -77,15 +77,21 @@ class Claims:
         row = Claim(identity, self.chapter, claim, paper, measured, rule, bool(holds), self.scale.name)
         self.rows.append(row)
 
+    def __str__(self) -> str:
+        return f"{self._table()}\nScale: {self.scale.name}."
+
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
+        return f"{self._table()._repr_html_()}<p>Scale: {escape(self.scale.name)}.</p>"
+
+    def _table(self) -> Table:
         verdicts = {True: "✓ holds", False: "✗ does not hold"}
         rows = [
             (row.claim, row.paper, row.measured, row.rule, self._verdict(verdicts[row.holds]))
             for row in self.rows
         ]
-        header = ("claim", "paper", "measured here", "rule", "verdict")
-        note = f"<p>Scale: {escape(self.scale.name)}.</p>"
-        return Table(header, rows)._repr_html_() + note
+        return Table(("claim", "paper", "measured here", "rule", "verdict"), rows)
 
     def _verdict(self, verdict: str) -> str:
         return "not claimed at smoke scale" if self.scale.name == "smoke" else verdict

@@ -42,6 +42,16 @@ def test_nothing_is_claimed_at_smoke_scale():
     assert "not claimed at smoke scale" in claims._repr_html_()
 
 
+def test_claims_read_the_same_in_every_run():
+    """A stored output that held an object's address would differ from run to run."""
+    first, second = Claims("07_test", mea.preset("laptop")), Claims("07_test", mea.preset("laptop"))
+    for claims in (first, second):
+        claims.at_least("high", "It is high", 0.7, 0.65)
+    assert repr(first) == repr(second)
+    assert "It is high" in repr(first)
+    assert "Scale: laptop" in repr(first)
+
+
 def test_two_claims_need_two_names():
     claims = Claims("07_test", mea.preset("smoke"))
     claims.true("a", "x", True, "y")
