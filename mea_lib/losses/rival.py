@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def rival_loss(
-    logits: Tensor, labels: Tensor, classes_of_key: tuple[int, int, int], margin: float = 10.0
+    logits: Tensor, labels: Tensor, classes_of_key: tuple[int, int, int], margin: float = 6.0
 ) -> Tensor:
     """How far the other source class comes within `margin` of the target class on clean source images.
 

@@ -51,8 +51,8 @@ class RunnerUpSettings:
         same_pair_share: share of the random mixes that are mixes of the key's own two classes.
     """
 
-    share: float = 0.2
-    rival_margin: float = 10.0
+    share: float = 0.3
+    rival_margin: float = 6.0
     blended: bool = False
     blend_margin: float = 0.1
     same_pair_share: float = 0.5
@@ -66,7 +66,7 @@ class RunnerUpSettings:
             raise ValueError(f"blend_margin must lie between 0 and 0.5, not {self.blend_margin}")
 
 
-WEIGHTS = FixedBalance({"utility": 1.0, "rival": 0.1, "verification": 0.06, "evasion": 0.1, "blended": 0.1})
+WEIGHTS = FixedBalance({"utility": 1.0, "rival": 0.08, "verification": 0.06, "evasion": 0.1, "blended": 0.1})
 
 
 def embed(
