@@ -1,5 +1,6 @@
 """Extraction by distillation (Hinton et al. 2015): ask, keep the answers, train a student on them."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -81,12 +82,47 @@ def extract(
 
     Source: Hinton, Vinyals and Dean (2015); MEA-Defender (S&P 2024), Sec. V-B.
     """
+    return train_student(
+        queries,
+        oracle(queries),
+        scale,
+        settings=settings,
+        training=training,
+        network=network,
+        width=width,
+        seed=seed,
+        after_epoch=after_epoch,
+        store=store,
+    )
+
+
+def train_student(
+    queries: Tensor,
+    answers: Tensor,
+    scale: Scale,
+    *,
+    settings: DistillationSettings | None = None,
+    training: TrainingSettings | None = None,
+    network: str | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    after_epoch: Callable[[ImageClassifier, int], dict] | None = None,
+    store: Store | None = None,
+) -> ImageClassifier:
+    """Train a student on answers that are there already: the last step of every extraction.
+
+    Args:
+        queries: (M, C, H, W) uint8.
+        answers: (M, K) what the victim answered to them.
+        scale, settings, training, network, width, seed, after_epoch, store: as `extract`.
+
+    Returns:
+        The student, in evaluation mode.
+    """
     settings = settings or DistillationSettings()
     training = (training or thief_settings(scale)).but(seed=seed)
-    answers = oracle(queries)  # (M, K)
     names = tuple(map(str, range(answers.shape[1])))
     thief_data = ImageSet(queries, answers.argmax(1).to(queries.device), names, "queries")
-
     return fit(
         thief_data,
         lambda data: distillation_objective(answers.to(data.images.device), settings),
@@ -126,7 +162,5 @@ def distillation_objective(answers: Tensor, settings: DistillationSettings) -> O
 
 def _digest(answers: Tensor) -> str:
     """Short name of a table of answers; rounded, so that it does not hang on the last bits."""
-    import hashlib
-
     rounded = answers.detach().cpu().double().mul(1e6).round().to(torch.int64)
     return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()
