@@ -34,6 +34,9 @@ class Oracle:
         answer: "soft" for probabilities, "hard" for one-hot rows of the most probable class.
         top_k: answer with the k largest probabilities only; the others are 0.
         decimals: round probabilities to so many places.
+        noise: standard deviation of normal noise on every probability, which is then cut at 0 and brought to
+            the sum 1 again; drawn anew for each question.
+        seed: of the noise.
         batch_size: images the model sees at once.
 
     Attributes:
@@ -49,6 +52,8 @@ class Oracle:
         answer: str = "soft",
         top_k: int | None = None,
         decimals: int | None = None,
+        noise: float = 0.0,
+        seed: int = 0,
         batch_size: int = 1_000,
     ) -> None:
         if answer not in ANSWERS:
@@ -59,11 +64,15 @@ class Oracle:
             raise ValueError(f"top_k must be at least 1, not {top_k}")
         if decimals is not None and decimals < 0:
             raise ValueError(f"decimals must be at least 0, not {decimals}")
+        if noise < 0:
+            raise ValueError(f"noise must be at least 0, not {noise}")
         self._model = model.eval()
+        self._generator = torch.Generator().manual_seed(seed)
         self.budget = budget
         self.answer = answer
         self.top_k = top_k
         self.decimals = decimals
+        self.noise = noise
         self.batch_size = batch_size
         self.queries = 0
         self.log: list[Query] = []
@@ -113,6 +122,10 @@ class Oracle:
         if self.answer == "hard":
             return torch.nn.functional.one_hot(logits.argmax(1), logits.shape[1]).float()
         answers = logits.float().softmax(1)
+        if self.noise:
+            drawn = torch.randn(answers.shape, generator=self._generator).to(answers.device)
+            answers = (answers + self.noise * drawn).clamp_min(0)
+            answers = answers / answers.sum(1, keepdim=True).clamp_min(1e-12)
         if self.top_k is not None and self.top_k < answers.shape[1]:
             kept = answers.topk(self.top_k, dim=1)
             answers = torch.zeros_like(answers).scatter(1, kept.indices, kept.values)

@@ -1,5 +1,5 @@
 """Attacks that copy a model through its API. May import scale, data, models, losses, training and blackbox."""
 
-from mea_lib.extraction import distillation, jacobian
+from mea_lib.extraction import distillation, jacobian, knockoff
 
-__all__ = ["distillation", "jacobian"]
+__all__ = ["distillation", "jacobian", "knockoff"]

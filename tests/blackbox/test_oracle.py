@@ -62,7 +62,9 @@ def test_nothing_else_than_images_is_answered(tiny, digits):
     assert oracle.queries == 0
 
 
-@pytest.mark.parametrize("options", [{"answer": "logits"}, {"budget": -1}, {"top_k": 0}, {"decimals": -1}])
+@pytest.mark.parametrize(
+    "options", [{"answer": "logits"}, {"budget": -1}, {"top_k": 0}, {"decimals": -1}, {"noise": -0.1}]
+)
 def test_impossible_apis_are_refused(tiny, options):
     with pytest.raises(ValueError, match=r"soft|at least"):
         Oracle(tiny, **options)
@@ -72,6 +74,21 @@ def test_answers_carry_no_gradient_and_the_model_stays_in_evaluation_mode(tiny, 
     answers = Oracle(tiny.train())(digits.test.images[:2])
     assert not answers.requires_grad
     assert not tiny.training
+
+
+def test_noise_moves_answers_by_as_much_as_it_says_and_keeps_distributions(tiny, digits):
+    images = digits.train.images[:500]
+    plain, noisy, again, other = (
+        Oracle(tiny, **options)(images)
+        for options in ({}, {"noise": 0.01}, {"noise": 0.01}, {"noise": 0.01, "seed": 1})
+    )
+    assert torch.equal(noisy, again)
+    assert not torch.equal(noisy, other)
+    assert torch.allclose(noisy.sum(1), torch.ones(500), atol=1e-5)
+    inside = plain > 0.05  # where nothing is cut
+    assert (noisy - plain)[inside].std().item() == pytest.approx(0.01, rel=0.15)
+    oracle = Oracle(tiny, noise=0.01)
+    assert not torch.equal(oracle(images), oracle(images))
 
 
 class Diverged(torch.nn.Module):

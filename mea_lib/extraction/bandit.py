@@ -1,0 +1,85 @@
+"""The adaptive thief's choice of questions: a gradient bandit over the classes of his images (Orekondy et al. 2019)."""
+
+from collections import deque
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+REWARDS = ("certainty", "diversity", "loss")
+
+
+class GradientBandit:
+    """Preferences for actions, moved by how much better than usual each was rewarded.
+
+    π = softmax(H). After action z with reward r, and r̄ the mean of the last rewards:
+    H(z) += α·(r − r̄)·(1 − π(z)), H(z') −= α·(r − r̄)·π(z') for all others, α = 1 / times that z was chosen.
+
+    Args:
+        actions: how many there are.
+        window: rewards that the usual is the mean of; Δ in the paper.
+
+    Source: Orekondy et al., Knockoff Nets (CVPR 2019), Sec. 4.1.2; Sutton and Barto, Sec. 2.8, whose sign for
+    the actions not taken is used (the paper prints a plus, which would prefer all actions alike).
+    """
+
+    def __init__(self, actions: int, window: int = 500) -> None:
+        self.preferences = torch.zeros(actions, dtype=torch.float64)
+        self.chosen = torch.zeros(actions, dtype=torch.long)
+        self._rewards: deque[float] = deque(maxlen=window)
+
+    @property
+    def policy(self) -> Tensor:
+        """Probability of each action, (A,)."""
+        return self.preferences.softmax(0)
+
+    def update(self, action: int, reward: float) -> None:
+        """Learn from one reward."""
+        self._rewards.append(reward)
+        advantage = reward - sum(self._rewards) / len(self._rewards)
+        self.chosen[action] += 1
+        taken = F.one_hot(torch.tensor(action), len(self.preferences))
+        self.preferences += advantage / self.chosen[action] * (taken - self.policy)
+
+
+class AnswerRewards:
+    """What an answer is worth to the thief: the mean of those of REWARDS that are asked for.
+
+    certainty: p₁ − p₂, how sure the victim is.
+    diversity: Σ_k max(0, y_k − ȳ_k), how unlike the last answers.
+    loss: cross-entropy of the student to the answer, how little the student knows yet.
+    Each is brought to [0, 1] by the least and the largest value seen so far.
+
+    Args:
+        names: some of REWARDS.
+        window: answers that ȳ is the mean of; Δ in the paper.
+
+    Source: Orekondy et al., Knockoff Nets (CVPR 2019), Eq. 3–5.
+    """
+
+    def __init__(self, names: tuple[str, ...] = REWARDS, window: int = 500) -> None:
+        if not names or set(names) - set(REWARDS):
+            raise ValueError(f"rewards must be some of {', '.join(REWARDS)}, not {names}")
+        self.names = names
+        self._answers: deque[Tensor] = deque(maxlen=window)
+        self._ends: dict[str, tuple[float, float]] = {}
+
+    def __call__(self, answer: Tensor, student_logits: Tensor) -> float:
+        """Reward of one answer (K,), given what the student says of the same image (K,)."""
+        found = {}
+        if "certainty" in self.names:
+            first, second = answer.topk(2).values.tolist()
+            found["certainty"] = first - second
+        if "diversity" in self.names:
+            mean = torch.stack(list(self._answers)).mean(0) if self._answers else torch.zeros_like(answer)
+            found["diversity"] = (answer - mean).clamp_min(0).sum().item()
+            self._answers.append(answer)
+        if "loss" in self.names:
+            found["loss"] = F.cross_entropy(student_logits[None], answer[None]).item()
+        return sum(self._scaled(name, value) for name, value in found.items()) / len(found)
+
+    def _scaled(self, name: str, value: float) -> float:
+        low, high = self._ends.get(name, (value, value))
+        low, high = min(low, value), max(high, value)
+        self._ends[name] = (low, high)
+        return (value - low) / (high - low) if high > low else 0.0
