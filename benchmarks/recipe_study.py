@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,11 @@ def run_one(data: mea.Data, scale: mea.Scale, sources: tuple[str, str], target: 
     return row
 
 
+def recipe() -> dict:
+    """What was studied: the settings and weights of the watermark, as the package has them now."""
+    return {"settings": asdict(runner_up.RunnerUpSettings()), "weights": dict(runner_up.WEIGHTS.weights)}
+
+
 def summary(runs: list[dict]) -> dict:
     """The figures the recipe is held to."""
     paper = [run for run in runs if run["key"].startswith("T-shirt")]
@@ -124,6 +130,7 @@ def _write(scale: mea.Scale, runs: list[dict]) -> None:
         "precision": str(training_dtype(torch.device("cpu"))),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
         "command": "make study",
+        "recipe": recipe(),
         "seconds": round(sum(run["seconds"] for run in runs)),
         "summary": summary(runs),
         "runs": runs,

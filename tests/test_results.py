@@ -1,0 +1,36 @@
+"""The committed studies: whole, consistent with themselves, and of the recipe that the package has."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import recipe_study
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+
+@pytest.fixture(scope="module")
+def study():
+    return json.loads((RESULTS / "recipe_study.json").read_text())
+
+
+def test_the_study_leaves_out_no_key_and_no_seed(study):
+    found = sorted((run["key"], run["seed"]) for run in study["runs"])
+    names = [f"{sources[0]} + {sources[1]} → {target}" for sources, target in recipe_study.KEYS]
+    assert found == sorted((name, seed) for name in names for seed in recipe_study.SEEDS)
+
+
+def test_its_summary_follows_from_its_runs(study):
+    assert recipe_study.summary(study["runs"]) == pytest.approx(study["summary"])
+
+
+def test_it_is_of_the_recipe_the_package_has(study):
+    assert study["recipe"] == recipe_study.recipe()
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_every_result_says_where_it_was_found(path):
+    found = json.loads(path.read_text())
+    assert found["versions"]["torch"]
+    assert "cores" in str(found.get("hardware") or found["machine"])
