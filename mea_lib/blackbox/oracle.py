@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 ANSWERS = ("soft", "hard")
+BATCH_ON_CPU, BATCH_ELSEWHERE = 250, 4_000
 
 
 class BudgetSpent(RuntimeError):
@@ -37,7 +38,7 @@ class Oracle:
         noise: standard deviation of normal noise on every probability, which is then cut at 0 and brought to
             the sum 1 again; drawn anew for each question.
         seed: of the noise.
-        batch_size: images the model sees at once.
+        batch_size: images the model sees at once; by default few on a CPU, whose cache they fit, and many elsewhere.
 
     Attributes:
         queries: images asked so far.
@@ -54,7 +55,7 @@ class Oracle:
         decimals: int | None = None,
         noise: float = 0.0,
         seed: int = 0,
-        batch_size: int = 1_000,
+        batch_size: int | None = None,
     ) -> None:
         if answer not in ANSWERS:
             raise ValueError(f"unknown kind of answer {answer!r}; choose one of: {', '.join(ANSWERS)}")
@@ -107,7 +108,8 @@ class Oracle:
                 "ask fewer, or raise the budget"
             )
         weights = next(self._model.parameters(), images)
-        parts = [self._answer(part.to(weights.device)) for part in images.split(self.batch_size)]
+        default = BATCH_ON_CPU if weights.device.type == "cpu" else BATCH_ELSEWHERE
+        parts = [self._answer(part.to(weights.device)) for part in images.split(self.batch_size or default)]
         answers = torch.cat(parts).to(images.device)
         self.log.append(Query(self.queries, len(images)))
         self.queries += len(images)
