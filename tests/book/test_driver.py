@@ -159,7 +159,14 @@ def test_an_interruption_ends_every_process_and_says_that_work_is_kept(tmp_path,
     chapter(tmp_path / "notebooks", "01_queued", wait)
     command = [sys.executable, str(DRIVER), "--no-site", "--workers", "1"]
     command += ["--notebooks", str(tmp_path / "notebooks"), "--out", str(tmp_path / "out")]
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Whoever runs the tests in the background has made them ignore Ctrl-C, and children inherit that.
+    driver = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     waited_until = time.monotonic() + 60
     while not (alive.exists() and alive.read_text()) and time.monotonic() < waited_until:
         time.sleep(0.1)
