@@ -38,7 +38,8 @@ class Oracle:
         noise: standard deviation of normal noise on every probability, which is then cut at 0 and brought to
             the sum 1 again; drawn anew for each question.
         seed: of the noise.
-        batch_size: images the model sees at once; by default few on a CPU, whose cache they fit, and many elsewhere.
+        batch_size: images the model sees at once; by default few on a CPU, whose cache they fit, and many
+            elsewhere.
 
     Attributes:
         queries: images asked so far.

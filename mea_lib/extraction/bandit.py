@@ -26,7 +26,7 @@ class GradientBandit:
     def __init__(self, actions: int, window: int = 500) -> None:
         self.preferences = torch.zeros(actions, dtype=torch.float64)
         self.chosen = torch.zeros(actions, dtype=torch.long)
-        self._rewards: deque[float] = deque(maxlen=window)
+        self._usual = _RecentMean(window)
 
     @property
     def policy(self) -> Tensor:
@@ -35,8 +35,8 @@ class GradientBandit:
 
     def update(self, action: int, reward: float) -> None:
         """Learn from one reward."""
-        self._rewards.append(reward)
-        advantage = reward - sum(self._rewards) / len(self._rewards)
+        self._usual.add(torch.tensor(reward, dtype=torch.float64))
+        advantage = reward - self._usual.value
         self.chosen[action] += 1
         taken = F.one_hot(torch.tensor(action), len(self.preferences))
         self.preferences += advantage / self.chosen[action] * (taken - self.policy)
@@ -61,7 +61,7 @@ class AnswerRewards:
         if not names or set(names) - set(REWARDS):
             raise ValueError(f"rewards must be some of {', '.join(REWARDS)}, not {names}")
         self.names = names
-        self._answers: deque[Tensor] = deque(maxlen=window)
+        self._answers = _RecentMean(window)
         self._ends: dict[str, tuple[float, float]] = {}
 
     def __call__(self, answer: Tensor, student_logits: Tensor) -> float:
@@ -71,9 +71,8 @@ class AnswerRewards:
             first, second = answer.topk(2).values.tolist()
             found["certainty"] = first - second
         if "diversity" in self.names:
-            mean = torch.stack(list(self._answers)).mean(0) if self._answers else torch.zeros_like(answer)
-            found["diversity"] = (answer - mean).clamp_min(0).sum().item()
-            self._answers.append(answer)
+            found["diversity"] = (answer - self._answers.value).clamp_min(0).sum().item()
+            self._answers.add(answer.double())
         if "loss" in self.names:
             found["loss"] = F.cross_entropy(student_logits[None], answer[None]).item()
         return sum(self._scaled(name, value) for name, value in found.items()) / len(found)
@@ -83,3 +82,22 @@ class AnswerRewards:
         low, high = min(low, value), max(high, value)
         self._ends[name] = (low, high)
         return (value - low) / (high - low) if high > low else 0.0
+
+
+class _RecentMean:
+    """Mean of the last values by a running sum, since it is asked for at every answer; 0 before the first."""
+
+    def __init__(self, window: int) -> None:
+        self._values: deque[Tensor] = deque()
+        self._window = window
+        self._total: Tensor | float = 0.0
+
+    @property
+    def value(self) -> Tensor | float:
+        return self._total / max(len(self._values), 1)
+
+    def add(self, value: Tensor) -> None:
+        self._values.append(value)
+        self._total = self._total + value
+        if len(self._values) > self._window:
+            self._total = self._total - self._values.popleft()
