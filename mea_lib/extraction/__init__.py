@@ -1,5 +1,5 @@
 """Attacks that copy a model through its API. May import scale, data, models, losses, training and blackbox."""
 
-from mea_lib.extraction import distillation, foreign, jacobian, knockoff
+from mea_lib.extraction import data_free, distillation, foreign, jacobian, knockoff
 
-__all__ = ["distillation", "foreign", "jacobian", "knockoff"]
+__all__ = ["data_free", "distillation", "foreign", "jacobian", "knockoff"]

@@ -1,0 +1,389 @@
+"""Data-free model extraction (Truong et al. 2021): a generator makes the images on which thief and victim differ."""
+
+import contextlib
+import copy
+import hashlib
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mea_lib.blackbox import Oracle
+from mea_lib.extraction.forward_differences import estimate_gradient
+from mea_lib.extraction.query_generator import QueryGenerator
+from mea_lib.models import ImageClassifier, build
+from mea_lib.scale import Scale
+from mea_lib.training import Store, best_device, default_store, training_dtype
+from mea_lib.training.device import autocast
+from mea_lib.training.store import code_digest
+
+CHECKS = 20  # in a whole attack, evenly over the queries
+AfterCheck = Callable[[ImageClassifier, int], dict]
+
+
+@dataclass(frozen=True)
+class DataFreeSettings:
+    """The thief's choices. The defaults suit a few minutes on one core and small grey images.
+
+    Attributes:
+        queries: images asked in all, those of the gradient estimate included; a smaller budget is spent whole.
+        batch: images in a step of either network.
+        noise: numbers that the generator makes an image from.
+        generator_width: channels of its last hidden layer.
+        contrast: of its images, see `QueryGenerator`; 1 is the authors'.
+        generator_steps: of the generator in an iteration; n_G in the paper.
+        student_steps: of the student in an iteration, each on new images; n_S in the paper.
+        directions: of the gradient estimate, each an image asked; m in the paper.
+        step: of the gradient estimate: root mean square of a pixel's change, in grey levels of 255.
+        generator_rate: Adam's learning rate.
+        student_rate: learning rate of SGD with a momentum of 0.9.
+        weight_decay: of the student.
+        milestones: shares of the queries after which both learning rates are multiplied by `decay`.
+        decay: see there.
+        floor: the least probability whose logarithm is taken; less counts as much.
+    """
+
+    queries: int = 400_000
+    batch: int = 256
+    noise: int = 256
+    generator_width: int = 16
+    contrast: float = 1.0
+    generator_steps: int = 1
+    student_steps: int = 5
+    directions: int = 1
+    step: float = 2.0
+    generator_rate: float = 1e-3
+    student_rate: float = 0.1
+    weight_decay: float = 5e-4
+    milestones: tuple[float, ...] = (0.5, 0.7, 0.9)
+    decay: float = 0.3
+    floor: float = 1e-6
+
+    def __post_init__(self) -> None:
+        counts = ("queries", "batch", "noise", "generator_width")
+        for name in (*counts, "generator_steps", "student_steps", "directions"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("contrast", "step", "generator_rate", "student_rate", "decay"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay must be at least 0, not {self.weight_decay}")
+        if not 0 < self.floor < 1:
+            raise ValueError(f"floor must lie between 0 and 1, not {self.floor}")
+        if any(not 0 < share < 1 for share in self.milestones):
+            raise ValueError(f"milestones must lie between 0 and 1, not {self.milestones}")
+
+
+# The authors' thief of a CIFAR-10 model, from their paper and their released run_cifar_dfme.sh; for SVHN they
+# take 2,000,000 queries, a generator_rate of 5e-5 and milestones of 0.5 and 0.8. Their step of the gradient
+# estimate, 0.001 over all pixels together, is far below a grey level, where an API that takes uint8 images
+# answers as before; a level is the least step that moves most pixels.
+TRUONG = DataFreeSettings(
+    queries=20_000_000,
+    generator_width=64,
+    contrast=1.0,
+    step=1.0,
+    generator_rate=5e-4,
+    student_rate=0.1,
+    milestones=(0.1, 0.3, 0.5),
+    decay=0.3,
+)
+
+
+def extract(
+    oracle: Oracle,
+    shape: tuple[int, int, int],
+    scale: Scale,
+    *,
+    settings: DataFreeSettings | None = None,
+    network: str | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    after_check: AfterCheck | None = None,
+    store: Store | None = None,
+) -> ImageClassifier:
+    """Train a student on images that a generator makes, and the generator to find where student and victim differ.
+
+    In each iteration the generator takes n_G steps up the disagreement, whose gradient is estimated by forward
+    differences since the victim is a black box, then the student takes n_S steps down, each on new images.
+    Every image counts, also those of the estimate. Queries that are too few for a whole iteration all go to
+    the student, so that a budget is spent to the last image.
+
+    The thief has no labelled images to choose among his students by. Now and then the student and the best one
+    before it are compared on the images just answered, which neither has been trained on, and at the end on
+    the last ones, which by then the student has; the one that agrees with the victim on more is kept, the later
+    one where they agree on as many.
+
+    Which stored student is found is decided by the answers to the first batch, the victim's fingerprint,
+    beside the settings and the number of queries: the later answers depend on the student and cannot be known
+    before. So a student that is found costs one batch, one that is trained all queries; `card["history"]`
+    holds how many it was trained with. Victims that answer the first batch alike are taken for one: a thief of
+    two victims with hard labels that are nearly the same keeps a store for each.
+
+    With hard labels the recovered logits are those of one-hot rows raised to `floor`: the student learns the
+    classes, and of the victim's share of a gradient only the pixels that cross a boundary are left.
+
+    Args:
+        oracle: the victim's API; answers with probabilities (N, K).
+        shape: of the images it takes, (C, H, W) with H = W; all that the thief knows.
+        scale: gives network and width where they are not named.
+        settings: of the attack; `TRUONG` holds the authors'.
+        network: of the student, which need not be the victim's.
+        width: channels of its first layer.
+        seed: of both networks' weights, the noise and the directions.
+        after_check: called with the student, in evaluation mode, and the number of images asked; returns
+            measures to keep in the history. Only where the student is trained.
+        store: where finished students are kept.
+
+    Returns:
+        The best student, in evaluation mode. Its history holds, for each comparison, the number of images
+        asked, the agreement with the victim and the disagreement of the logits.
+
+    Raises:
+        BudgetSpent: when the budget is 0.
+        ValueError: for a shape that is not (C, H, H).
+        FloatingPointError: when the student's loss is no longer a number.
+
+    Source: Truong, Maini, Walls and Papernot, Data-Free Model Extraction (CVPR 2021), Algorithm 1.
+    """
+    settings = settings or DataFreeSettings()
+    shape = tuple(shape)
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise ValueError(f"the shape of one square image is (C, H, H), as of images.shape[1:], not {shape}")
+    network, width = network or scale.network, width or scale.width
+    number = settings.queries if oracle.remaining is None else min(settings.queries, oracle.remaining)
+    questions = _Questions(oracle, shape, settings, seed)
+    # A budget of 0 is left to the oracle, which refuses the first image.
+    first = questions.ask(max(min(settings.batch, number), 1))
+    recipe = {
+        "method": "data-free",
+        "module": __name__,
+        "parts": [code_digest(part.__module__) for part in (estimate_gradient, QueryGenerator)],
+        "data_free": asdict(settings),
+        "queries": number,
+        "shape": shape,
+        "fingerprint": _digest(first[1]),
+        "network": network,
+        "width": width,
+        "seed": seed,
+        "precision": str(training_dtype(questions.device)),
+        "device": questions.device.type,
+        "scale": scale.name,
+    }
+
+    def make() -> ImageClassifier:
+        student = build(
+            network,
+            classes=first[1].shape[1],
+            channels=shape[0],
+            size=shape[1],
+            width=width,
+            mean=(0.5,) * shape[0],
+            std=(0.5,) * shape[0],
+            seed=seed,
+        )
+        return _play(student.to(questions.device), questions, first, number, settings, after_check)
+
+    return (store or default_store()).fetch(recipe, make).to(questions.device)
+
+
+def recovered_logits(answers: Tensor, floor: float) -> Tensor:
+    """log p less its mean over the classes: the logits up to a constant, (N, K) → (N, K).
+
+    Args:
+        answers: (N, K) probabilities, or one-hot rows.
+        floor: smaller probabilities are raised to it.
+
+    Source: Truong et al. (CVPR 2021), Sec. 4.4.
+    """
+    logarithms = answers.float().clamp_min(floor).log()
+    return logarithms - logarithms.mean(1, keepdim=True)
+
+
+def disagreement(logits: Tensor, answers: Tensor, floor: float) -> Tensor:
+    """Mean absolute difference between the student's logits (N, K) and the victim's recovered ones: (N,)."""
+    return (logits - recovered_logits(answers, floor)).abs().mean(1)
+
+
+class _Questions:
+    """The generator with its noise, and the oracle it asks."""
+
+    def __init__(
+        self, oracle: Oracle, shape: tuple[int, int, int], settings: DataFreeSettings, seed: int
+    ) -> None:
+        self.device = best_device()
+        self.asked = 0
+        self.draws = torch.Generator().manual_seed(seed)
+        self.maker = QueryGenerator(
+            settings.noise, shape, settings.generator_width, settings.contrast, seed
+        ).to(self.device)
+        self._oracle = oracle
+        self._noise = settings.noise
+
+    def pixels(self, number: int) -> Tensor:
+        """New images in [0, 1], (N, C, H, W), with a gradient to the generator."""
+        noise = torch.randn(number, self._noise, generator=self.draws).to(self.device)
+        with _shorter_products(self.device):
+            return self.maker(noise)
+
+    @torch.no_grad()
+    def ask(self, number: int) -> tuple[Tensor, Tensor]:
+        """New images (N, C, H, W) uint8, and the victim's answers (N, K)."""
+        images = _whole_levels(self.pixels(number))
+        return images, self.answer(images)
+
+    def answer(self, images: Tensor) -> Tensor:
+        answers = self._oracle(images)
+        self.asked += len(images)
+        return answers
+
+
+def _play(
+    student: ImageClassifier,
+    questions: _Questions,
+    first: tuple[Tensor, Tensor],
+    number: int,
+    settings: DataFreeSettings,
+    after_check: AfterCheck | None,
+) -> ImageClassifier:
+    """Algorithm 1, from the first batch on, which is answered already."""
+    optimizers = {
+        "student": torch.optim.SGD(
+            student.parameters(),
+            settings.student_rate,
+            momentum=0.9,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        ),
+        "generator": torch.optim.Adam(questions.maker.parameters(), settings.generator_rate, fused=True),
+    }
+    iteration = settings.batch * (
+        settings.generator_steps * (settings.directions + 1) + settings.student_steps
+    )
+    best = BestStudent(student, settings.floor, after_check)
+    fresh = [first]
+    _student_steps(student, optimizers["student"], fresh, settings)
+    with tqdm(
+        total=number, initial=questions.asked, desc="data-free", leave=False, disable=not sys.stderr.isatty()
+    ) as bar:
+        while (left := number - questions.asked) > 0:
+            passed = sum(questions.asked >= share * number for share in settings.milestones)
+            for name, rate in (("student", settings.student_rate), ("generator", settings.generator_rate)):
+                for group in optimizers[name].param_groups:
+                    group["lr"] = rate * settings.decay**passed
+            if left >= iteration:
+                for _ in range(settings.generator_steps):
+                    _generator_step(student, questions, optimizers["generator"], settings)
+                left = settings.batch * settings.student_steps
+            fresh = [
+                questions.ask(min(settings.batch, left - start)) for start in range(0, left, settings.batch)
+            ]
+            if number * (len(best.history) + 1) / CHECKS <= questions.asked < number:
+                best.compare(fresh, questions.asked)
+            _student_steps(student, optimizers["student"], fresh, settings)
+            bar.update(questions.asked - bar.n)
+    best.compare(fresh, questions.asked)
+    best.student.history = {"queries": questions.asked, "checks": best.history}
+    return best.student
+
+
+def _generator_step(
+    student: ImageClassifier,
+    questions: _Questions,
+    optimizer: torch.optim.Optimizer,
+    settings: DataFreeSettings,
+) -> None:
+    """Move the generator towards images on which student and victim disagree more."""
+    student.eval()
+
+    # In full precision: a difference between two images is lost in the rounding of a shorter one.
+    @torch.no_grad()
+    def loss(images: Tensor) -> Tensor:
+        return disagreement(student(images), questions.answer(images), settings.floor)
+
+    pixels = questions.pixels(settings.batch)
+    gradient = estimate_gradient(
+        loss,
+        _whole_levels(pixels.detach()),
+        directions=settings.directions,
+        step=settings.step,
+        generator=questions.draws,
+    )
+    optimizer.zero_grad(set_to_none=True)
+    pixels.backward(-gradient / len(pixels))
+    optimizer.step()
+
+
+def _student_steps(
+    student: ImageClassifier,
+    optimizer: torch.optim.Optimizer,
+    fresh: list[tuple[Tensor, Tensor]],
+    settings: DataFreeSettings,
+) -> None:
+    """Move the student towards the victim's answers, one step for each batch."""
+    for images, answers in fresh:
+        student.train(len(images) > 1)
+        with _shorter_products(images.device):
+            logits = student(images)
+        optimizer.zero_grad(set_to_none=True)
+        disagreement(logits, answers, settings.floor).mean().backward()
+        optimizer.step()
+
+
+class BestStudent:
+    """The best student so far, judged without labelled images, and what was measured on the way.
+
+    Args:
+        student: goes on being trained; the best one is a copy of it.
+        floor: of the disagreement that is measured.
+        after_check: measures to keep beside agreement and disagreement.
+    """
+
+    def __init__(self, student: ImageClassifier, floor: float, after_check: AfterCheck | None) -> None:
+        self.student = self._last = student
+        self.history: list[dict] = []
+        self._floor = floor
+        self._after_check = after_check
+
+    @torch.no_grad()
+    def compare(self, fresh: list[tuple[Tensor, Tensor]], asked: int) -> None:
+        """Let the student and the best one before it answer the images just asked, and keep the better."""
+        images, answers = (torch.cat(part) for part in zip(*fresh, strict=True))
+        logits = self._last.eval()(images)
+        distance = disagreement(logits, answers, self._floor).mean().item()
+        if not math.isfinite(distance):
+            raise FloatingPointError(
+                f"the student's disagreement became {distance} after {asked} queries; lower student_rate"
+            )
+        agreement = _agreement(logits, answers)
+        if agreement >= _agreement(self.student.eval()(images), answers):
+            self.student = copy.deepcopy(self._last)
+        measured = {"queries": asked, "agreement": round(agreement, 4), "disagreement": round(distance, 4)}
+        if self._after_check is not None:
+            measured |= self._after_check(self._last, asked)
+        self.history.append(measured)
+
+
+def _agreement(logits: Tensor, answers: Tensor) -> float:
+    return (logits.argmax(1) == answers.argmax(1)).float().mean().item()
+
+
+def _whole_levels(pixels: Tensor) -> Tensor:
+    return (pixels * 255).round().to(torch.uint8)
+
+
+def _shorter_products(device: torch.device) -> contextlib.AbstractContextManager:
+    """bfloat16 where the device has it; float16 would need its losses scaled."""
+    dtype = training_dtype(device)
+    return autocast(device, torch.float32 if dtype == torch.float16 else dtype)
+
+
+def _digest(answers: Tensor) -> str:
+    """Short name of a table of answers; rounded, so that it does not hang on the last bits."""
+    rounded = answers.detach().cpu().double().mul(1e6).round().to(torch.int64)
+    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()
