@@ -39,6 +39,10 @@ class DataFreeSettings:
         student_steps: of the student in an iteration, each on new images; n_S in the paper.
         directions: of the gradient estimate, each an image asked; m in the paper.
         step: of the gradient estimate: root mean square of a pixel's change, in grey levels of 255.
+        balance: weight of the entropy, in nats, of the student's mean answer to the generator's images, which
+            the generator raises beside the disagreement; 0 in the paper. Without it few classes are left among
+            the images. It is large because the noise of the estimated gradient is: that is longer than the
+            gradient itself by the square root of pixels over directions.
         generator_rate: Adam's learning rate.
         student_rate: learning rate of SGD with a momentum of 0.9.
         weight_decay: of the student.
@@ -56,6 +60,7 @@ class DataFreeSettings:
     student_steps: int = 5
     directions: int = 1
     step: float = 2.0
+    balance: float = 50.0
     generator_rate: float = 1e-3
     student_rate: float = 0.1
     weight_decay: float = 5e-4
@@ -71,8 +76,9 @@ class DataFreeSettings:
         for name in ("contrast", "step", "generator_rate", "student_rate", "decay"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay must be at least 0, not {self.weight_decay}")
+        for name in ("balance", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if not 0 < self.floor < 1:
             raise ValueError(f"floor must lie between 0 and 1, not {self.floor}")
         if any(not 0 < share < 1 for share in self.milestones):
@@ -88,6 +94,7 @@ TRUONG = DataFreeSettings(
     generator_width=64,
     contrast=1.0,
     step=1.0,
+    balance=0.0,
     generator_rate=5e-4,
     student_rate=0.1,
     milestones=(0.1, 0.3, 0.5),
@@ -149,7 +156,9 @@ def extract(
         ValueError: for a shape that is not (C, H, H).
         FloatingPointError: when the student's loss is no longer a number.
 
-    Source: Truong, Maini, Walls and Papernot, Data-Free Model Extraction (CVPR 2021), Algorithm 1.
+    Source: Truong, Maini, Walls and Papernot, Data-Free Model Extraction (CVPR 2021), Algorithm 1; the balance
+    of classes: Chen et al., Data-Free Learning of Student Networks (ICCV 2019), and Sanyal, Addepalli and Babu,
+    Towards Data-Free Model Stealing in a Hard Label Setting (CVPR 2022), who ask the student for it.
     """
     settings = settings or DataFreeSettings()
     shape = tuple(shape)
@@ -298,7 +307,7 @@ def _generator_step(
     optimizer: torch.optim.Optimizer,
     settings: DataFreeSettings,
 ) -> None:
-    """Move the generator towards images on which student and victim disagree more."""
+    """Move the generator towards images on which student and victim disagree more, of more classes."""
     student.eval()
 
     # In full precision: a difference between two images is lost in the rounding of a shorter one.
@@ -314,8 +323,12 @@ def _generator_step(
         step=settings.step,
         generator=questions.draws,
     )
+    objective = (gradient * pixels).sum() / len(pixels)  # its gradient is the estimated one
+    if settings.balance:
+        shares = student(pixels).softmax(1).mean(0)  # (K,)
+        objective = objective + settings.balance * torch.special.entr(shares).sum()
     optimizer.zero_grad(set_to_none=True)
-    pixels.backward(-gradient / len(pixels))
+    objective.neg().backward(inputs=list(questions.maker.parameters()))
     optimizer.step()
 
 

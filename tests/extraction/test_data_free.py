@@ -121,7 +121,9 @@ def test_more_contrast_makes_more_black_and_white():
 
 
 def test_the_generators_steps_raise_the_disagreement(victims, tiny):
-    settings = DataFreeSettings(batch=64, noise=8, generator_width=4, directions=4, generator_rate=1e-2)
+    settings = DataFreeSettings(
+        batch=64, noise=8, generator_width=4, directions=4, generator_rate=1e-2, balance=0
+    )
     questions = data_free._Questions(mea.Oracle(victims[0]), SHAPE, settings, seed=0)
     optimizer = torch.optim.Adam(questions.maker.parameters(), settings.generator_rate)
 
@@ -134,6 +136,24 @@ def test_the_generators_steps_raise_the_disagreement(victims, tiny):
     for _ in range(30):
         data_free._generator_step(tiny, questions, optimizer, settings)
     assert measured() > 1.2 * before
+
+
+def test_the_balance_keeps_more_classes_among_the_images(victims):
+    student = victims[1]
+
+    def entropy(balance):
+        settings = DataFreeSettings(
+            batch=64, noise=8, generator_width=4, generator_rate=1e-2, balance=balance
+        )
+        questions = data_free._Questions(mea.Oracle(victims[0]), SHAPE, settings, seed=0)
+        optimizer = torch.optim.Adam(questions.maker.parameters(), settings.generator_rate)
+        for _ in range(20):
+            data_free._generator_step(student, questions, optimizer, settings)
+        with torch.no_grad():
+            shares = student(questions.ask(500)[0]).softmax(1).mean(0)
+        return -(shares * shares.log()).sum().item()
+
+    assert entropy(500.0) > entropy(0.0) + 0.3
 
 
 @pytest.mark.parametrize("budget", [1, 19, 20, 21, 20 + ITERATION, 2 * ITERATION + 7, None])
@@ -265,7 +285,8 @@ def test_the_authors_settings():
     assert (TRUONG.queries, TRUONG.batch, TRUONG.noise, TRUONG.generator_width) == (20_000_000, 256, 256, 64)
     assert (TRUONG.generator_steps, TRUONG.student_steps, TRUONG.directions) == (1, 5, 1)
     assert (TRUONG.student_rate, TRUONG.generator_rate, TRUONG.weight_decay) == (0.1, 5e-4, 5e-4)
-    assert (TRUONG.milestones, TRUONG.decay, TRUONG.contrast) == ((0.1, 0.3, 0.5), 0.3, 1.0)
+    assert (TRUONG.milestones, TRUONG.decay) == ((0.1, 0.3, 0.5), 0.3)
+    assert (TRUONG.contrast, TRUONG.balance) == (1.0, 0.0)
 
 
 def test_impossible_settings_are_refused(tiny):
@@ -275,7 +296,13 @@ def test_impossible_settings_are_refused(tiny):
     for options in ({"directions": 0}, {"step": 0}, {"contrast": 0}, {"student_rate": 0}, {"decay": 0}):
         with pytest.raises(ValueError, match=next(iter(options))):
             DataFreeSettings(**options)
-    for options in ({"weight_decay": -1}, {"floor": 1}, {"floor": 0}, {"milestones": (0.5, 1.0)}):
+    for options in (
+        {"weight_decay": -1},
+        {"balance": -1},
+        {"floor": 1},
+        {"floor": 0},
+        {"milestones": (0.5, 1.0)},
+    ):
         with pytest.raises(ValueError, match=next(iter(options))):
             DataFreeSettings(**options)
     for shape in ((1, 16), (1, 16, 28), (5, 1, 16, 16)):
