@@ -32,7 +32,7 @@ index=()
 [ -z "${TORCH_INDEX:-}" ] || index=(--extra-index-url "$TORCH_INDEX")
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! "$venv/bin/pip" install --quiet --retries 2 "${index[@]}" -c constraints.txt -e '.[book,test]' >"$log" 2>&1; then
+if ! "$venv/bin/pip" install --quiet --retries 2 "${index[@]}" -c constraints.txt -e '.[book,test,service]' >"$log" 2>&1; then
     if grep -qiE 'connection ?(error|broken|refused|reset|aborted)|name resolution|failed to resolve|unreachable|timed out|SSLError' "$log"; then
         fail "packages could not be fetched; check the connection (or the proxy) and run the same command again"
     fi

@@ -27,7 +27,7 @@ def test_every_dependency_has_an_exact_version():
 def test_conda_users_install_the_same():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert pip == ["-c constraints.txt", "-e .[book,test]"]
+    assert pip == ["-c constraints.txt", "-e .[book,test,service]"]
 
 
 def test_commands_of_the_readme_exist():
