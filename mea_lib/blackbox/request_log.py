@@ -1,0 +1,117 @@
+"""What a service was asked and by whom: one line of JSON for every question that reached the model."""
+
+import json
+import os
+import threading
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Request:
+    """One line of the log.
+
+    Attributes:
+        time: when it was written, ISO 8601 in UTC.
+        client: who asked, see `Clients.identify`; never a token.
+        id: what the client called its request, or None.
+        images: how many it asked about.
+        first: number of the first of them among all that were answered, counted from 0; None without an answer.
+        sha256: of the images' bytes, (N, C, H, W) uint8 in this order.
+        status: of the HTTP answer, 200 or 500.
+    """
+
+    time: str
+    client: str
+    id: str | None
+    images: int
+    first: int | None
+    sha256: str
+    status: int
+
+
+class RequestLog:
+    """A log that grows, safe with several threads of one process.
+
+    A line is with the operating system before `add` returns, so that it outlives this process, though not a power
+    cut. Numbers go on where an older log ends.
+
+    Args:
+        path: the file, made if need be; None only counts.
+
+    Attributes:
+        answered: images that an older log says were answered, by client.
+
+    Raises:
+        ValueError: for a file that is no such log.
+        OSError: for a file that cannot be written.
+    """
+
+    def __init__(self, path: str | Path | None) -> None:
+        self.path = None if path is None else Path(path)
+        self.answered: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        if self.path is not None:
+            content = self.path.read_bytes() if self.path.exists() else b""
+            entries, torn = _parse(content, self.path)
+            for entry in entries:
+                if entry.first is not None:
+                    self.answered[entry.client] += entry.images
+            with self.path.open("ab") as file:
+                file.truncate(len(content) - len(torn))
+        self._next = self.answered.total()
+
+    def add(self, client: str, id: str | None, images: int, sha256: str, status: int) -> None:
+        """Write one line, whole or not at all.
+
+        Raises:
+            OSError: when the disk does not take it.
+        """
+        with self._lock:
+            first = self._next if status == 200 else None
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            entry = Request(now, client, id, images, first, sha256, status)
+            if self.path is not None:
+                _append(self.path, json.dumps(asdict(entry)).encode() + b"\n")
+            if first is not None:
+                self._next += images
+
+
+def read_log(path: str | Path) -> list[Request]:
+    """All requests in a log. A last line that was torn when the service was killed is passed over.
+
+    Raises:
+        ValueError: for any other line that is none of a log.
+    """
+    return _parse(Path(path).read_bytes(), path)[0]
+
+
+def _parse(content: bytes, path: str | Path) -> tuple[list[Request], bytes]:
+    """The requests in these bytes, and the line at the end that was torn, if any."""
+    *lines, torn = content.split(b"\n")
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(Request(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"line {number} of {path} is none of a request log ({error}); name another file, or mend it"
+            ) from error
+    start = b'{"time": "'
+    if torn[: len(start)] != start[: len(torn)]:
+        raise ValueError(f"the end of {path} is none of a request log; name another file, or mend it")
+    return found, torn
+
+
+def _append(path: Path, line: bytes) -> None:
+    with path.open("ab", buffering=0) as file:
+        end = os.fstat(file.fileno()).st_size
+        written = 0
+        try:
+            while written < len(line):
+                written += file.write(line[written:])
+        except OSError:
+            os.ftruncate(file.fileno(), end)
+            raise
