@@ -1,0 +1,272 @@
+"""A model behind HTTP: the service an owner sells answers with, and a thief asks.
+
+It speaks the Open Inference Protocol, version 2, over REST, as Triton, KServe and MLServer do. Needs the extra
+`mea-lib[service]`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from torch import Tensor
+
+try:
+    import anyio
+    import orjson
+    from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+    from starlette.concurrency import run_in_threadpool
+    from starlette.exceptions import HTTPException as AnyHTTPException
+    from starlette.requests import ClientDisconnect
+
+    from mea_lib.blackbox.web_server import BackgroundServer, serve
+except ImportError as error:
+    raise ImportError(
+        f"a model is put behind HTTP with FastAPI and uvicorn, but {error.name} is not installed; "
+        "run: pip install 'mea-lib[service]'"
+    ) from error
+
+from mea_lib.blackbox import oip
+from mea_lib.blackbox.clients import Clients, TooFast
+from mea_lib.blackbox.inference import DATATYPE, INPUT, OUTPUT, Inference, NotAnswered
+from mea_lib.blackbox.oip import ProtocolError
+from mea_lib.blackbox.oracle import BudgetSpent
+from mea_lib.blackbox.request_log import RequestLog, read_log
+
+__all__ = ["BackgroundServer", "ServiceSettings", "create_app", "read_log", "serve"]
+
+READ_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What a service is called and what it allows.
+
+    Attributes:
+        name: of the model, as it stands in the address.
+        version: of the model.
+        batch_limit: images in one request.
+        client_budget: images each client may ask in all; None for no limit. With a log it outlives the process.
+        tokens: a client shows one of them, `Authorization: Bearer …`; without any the service is open, and a client
+            is its address.
+        log: file of the request log, see `RequestLog`; None for none.
+        max_body_bytes: of one request; None takes what `batch_limit` images fill in JSON.
+        rate_limit: images a second for each client; None for no limit.
+
+    Raises:
+        ValueError: for values that mean nothing.
+    """
+
+    name: str = "classifier"
+    version: str = "1"
+    batch_limit: int = 256
+    client_budget: int | None = None
+    tokens: tuple[str, ...] = field(default=(), repr=False)
+    log: Path | None = None
+    max_body_bytes: int | None = None
+    rate_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        for what, value in (("name", self.name), ("version", self.version)):
+            if not value or "/" in value:
+                raise ValueError(
+                    f"the {what} stands in an address, so it is not empty and has no '/': {value!r}"
+                )
+        for what, number, least in (
+            ("batch_limit", self.batch_limit, 1),
+            ("client_budget", self.client_budget, 0),
+            ("max_body_bytes", self.max_body_bytes, 1),
+        ):
+            if number is not None and number < least:
+                raise ValueError(f"{what} must be at least {least}, not {number}")
+        if self.rate_limit is not None and not 0 < self.rate_limit < math.inf:
+            raise ValueError(f"rate_limit must be above 0 and finite, not {self.rate_limit}")
+        if isinstance(self.tokens, str):
+            raise ValueError("tokens is a tuple of strings, not one string; write (token,)")
+        if any(
+            not token or " " in token or not (token.isascii() and token.isprintable())
+            for token in self.tokens
+        ):
+            raise ValueError("a token is made of printable ASCII letters without spaces, at least one")
+
+
+def create_app(
+    model: Callable[[Tensor], Tensor],
+    shape: Sequence[int],
+    settings: ServiceSettings | None = None,
+    classes: Sequence[str] = (),
+) -> FastAPI:
+    """The service of one model, for `serve`, `BackgroundServer` or any ASGI server with one process.
+
+    Args:
+        model: (N, C, H, W) uint8 images → (N, K) probabilities; usually an `Oracle`, which rounds, hides or
+            blurs them. It is asked by one thread at a time.
+        shape: (C, H, W) of an image.
+        settings: name and limits.
+        classes: their names, in order, for the metadata; without them K is found by asking about no image.
+
+    Returns:
+        the application. Answers are JSON, or bytes where the request asks for them; all errors are
+        `{"error": "…"}`: 400 for a request that is none for this model, 401 without a token, 404 and 405 for wrong
+        addresses, 408 for a body that does not come, 413 for one too large, 415 for one that is compressed, 429
+        for a client that must wait (with Retry-After) or whose budget is spent (without), 500 for a model that
+        fails. What is not answered is not charged.
+
+    Raises:
+        ValueError: for a shape that is none, or a log that is none.
+        OSError: for a log that cannot be written.
+
+    Source: KServe, Open Inference Protocol, version 2 (REST); Triton, binary tensor data extension.
+    """
+    settings = settings or ServiceSettings()
+    image_shape = _image_shape(shape)
+    width = len(classes) or _width(model, image_shape)
+    log = RequestLog(settings.log)
+    clients = Clients(settings.tokens, settings.client_budget, settings.rate_limit, log.answered)
+    inference = Inference(
+        model,
+        image_shape,
+        classes=width,
+        batch_limit=settings.batch_limit,
+        clients=clients,
+        log=log,
+        fields={"model_name": settings.name, "model_version": settings.version},
+    )
+    body_limit = settings.max_body_bytes or _largest_body(settings.batch_limit, image_shape)
+
+    async def asker(request: Request) -> str:
+        address = request.client.host if request.client else "unknown"
+        name = clients.identify(request.headers.get("authorization"), address)
+        if name is None:
+            raise HTTPException(
+                401, "show a token that may ask: 'Authorization: Bearer …'", {"WWW-Authenticate": "Bearer"}
+            )
+        return name
+
+    async def is_ours(request: Request) -> None:
+        name, version = request.path_params["name"], request.path_params.get("version", settings.version)
+        if name != settings.name:
+            raise HTTPException(404, f"unknown model {name[:50]!r}; this service has {settings.name!r}")
+        if version != settings.version:
+            raise HTTPException(404, f"unknown version {version[:50]!r}; this model has {settings.version!r}")
+
+    server = APIRouter(prefix="/v2")
+    models = APIRouter(prefix="/v2/models/{name}", dependencies=[Depends(asker), Depends(is_ours)])
+
+    @server.get("/health/live")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @server.get("/health/ready")
+    async def ready() -> dict[str, bool]:
+        return {"live": True, "ready": True}
+
+    @server.get("", dependencies=[Depends(asker)])
+    async def server_metadata() -> dict[str, Any]:
+        return {"name": "mea-lib", "version": "2", "extensions": ["binary_tensor_data"]}
+
+    @models.get("")
+    @models.get("/versions/{version}")
+    async def model_metadata() -> dict[str, Any]:
+        parameters = {"batch_limit": settings.batch_limit, "classes": list(classes)}
+        return {
+            "name": settings.name,
+            "versions": [settings.version],
+            "platform": "pytorch",
+            "inputs": [{"name": INPUT, "datatype": DATATYPE, "shape": [-1, *image_shape]}],
+            "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, width or -1]}],
+            "parameters": {what: value for what, value in parameters.items() if value},
+        }
+
+    @models.get("/ready")
+    @models.get("/versions/{version}/ready")
+    async def model_ready() -> dict[str, Any]:
+        return {"name": settings.name, "ready": True}
+
+    @models.post("/infer")
+    @models.post("/versions/{version}/infer")
+    async def infer(request: Request, client: Annotated[str, Depends(asker)]) -> Response:
+        body = await _body(request, body_limit)
+        header_length = request.headers.get(oip.HEADER_LENGTH)
+        content, headers = await run_in_threadpool(inference.answer, client, body, header_length)
+        return Response(content, headers=headers)
+
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.include_router(server)
+    app.include_router(models)
+    for kind in (
+        AnyHTTPException,
+        ProtocolError,
+        BudgetSpent,
+        TooFast,
+        NotAnswered,
+        ClientDisconnect,
+        Exception,
+    ):
+        app.add_exception_handler(kind, _refusal)
+    return app
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """The body of a request, never more of it than the limit and never for longer than READ_SECONDS."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise HTTPException(415, "compressed requests are not read here; send the body as it is")
+    too_large = HTTPException(413, f"the body is too large; {limit} bytes are the most, so send fewer images")
+    stated = request.headers.get("content-length", "0")
+    if stated.isdecimal() and int(stated) > limit:
+        raise too_large
+    parts, size = [], 0
+    try:
+        with anyio.fail_after(READ_SECONDS):
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                if size > limit:
+                    raise too_large
+    except TimeoutError:
+        raise HTTPException(408, f"the body did not come within {READ_SECONDS} seconds") from None
+    return b"".join(parts)
+
+
+async def _refusal(_request: Request, error: Exception) -> Response:
+    """The protocol's answer to whatever went wrong, without a word of what only the owner should read."""
+    headers: dict[str, str] = {}
+    match error:
+        case AnyHTTPException():
+            status, said, headers = error.status_code, error.detail, dict(error.headers or {})
+        case ProtocolError():
+            status, said = 400, str(error)
+        case ClientDisconnect():
+            status, said = 400, "the body broke off"
+        case TooFast():
+            status, said, headers = 429, str(error), {"Retry-After": str(math.ceil(error.seconds))}
+        case BudgetSpent():
+            status, said = 429, f"the budget is spent: {error}"
+        case NotAnswered():
+            status, said = 500, str(error)
+        case _:
+            status, said = 500, "the service failed; its owner finds the reason in its log"
+    if status in (408, 413):  # what is left of the body is not read
+        headers["Connection"] = "close"
+    return Response(orjson.dumps({"error": said}), status, headers, "application/json")
+
+
+def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    if len(shape) != 3 or not all(isinstance(length, int) and length > 0 for length in shape):
+        raise ValueError(f"the shape of an image is (C, H, W), three numbers from 1, not {tuple(shape)}")
+    return tuple(shape)
+
+
+def _width(model: Callable[[Tensor], Tensor], shape: tuple[int, int, int]) -> int | None:
+    """K, as the model's answer to no image tells; None for a model that cannot be asked about none."""
+    try:
+        return model(torch.empty(0, *shape, dtype=torch.uint8)).shape[1]
+    except Exception:
+        return None
+
+
+def _largest_body(images: int, shape: tuple[int, int, int]) -> int:
+    """Bytes that are enough for so many images in JSON: "255", comma, blank and brackets for each pixel."""
+    return 8 * images * math.prod(shape) + 65_536
