@@ -1,0 +1,189 @@
+"""What a suspect was asked and what it answered, in one SQLite file that survives interruptions.
+
+An answer that is in the log is never paid for again, and the whole of it can be laid beside a verdict.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+# Marks an SQLite file as a query log ("MEAQ"), with the version of its tables.
+APPLICATION, VERSION = 0x4D454151, 1
+PATIENCE_SECONDS = 60
+_TABLES = """
+CREATE TABLE suspect (identity TEXT NOT NULL);
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY,
+    image BLOB NOT NULL,
+    answer BLOB,
+    reason TEXT,
+    asked TEXT NOT NULL
+);
+CREATE UNIQUE INDEX answered ON entries (image) WHERE answer IS NOT NULL;
+"""
+
+
+class QueryLog:
+    """Answers of one suspect by the SHA-256 of the image, and images it gave no answer to.
+
+    A batch is written in one transaction, so that a process that is killed leaves whole batches only. The file
+    must lie on a local disk: SQLite's locks do not hold on every network file system.
+
+    Args:
+        path: the file, made if it is not there; None keeps the log in memory.
+        suspect: what identifies the suspect, in values that JSON knows.
+
+    Raises:
+        ValueError: for a file that is no query log, or the log of another suspect.
+        OSError: for a file that cannot be opened or made.
+    """
+
+    def __init__(self, path: str | Path | None, suspect: dict[str, Any]) -> None:
+        self.path = None if path is None else Path(path)
+        self.suspect = suspect
+        self._name = "the query log" if path is None else str(path)
+        self._thread_lock = threading.RLock()
+        try:
+            self._file = sqlite3.connect(
+                path or ":memory:", PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._open()
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{self._name} cannot be used as a query log: {error}; check the folder") from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self._name} is not a query log ({error}); name another file") from error
+
+    def _open(self) -> None:
+        with self._transaction():
+            marks = [self._file.execute(f"PRAGMA {name}").fetchone()[0] for name in _MARKS]
+            if marks == [0, 0] and not self._file.execute("SELECT 1 FROM sqlite_master").fetchone():
+                for statement in _TABLES.split(";"):
+                    self._file.execute(statement)
+                self._file.execute("INSERT INTO suspect VALUES (?)", [_json(self.suspect)])
+                for name, mark in zip(_MARKS, (APPLICATION, VERSION), strict=True):
+                    self._file.execute(f"PRAGMA {name} = {mark}")
+            elif marks != [APPLICATION, VERSION]:
+                raise ValueError(
+                    f"{self._name} is another program's database, not a query log; name another file"
+                )
+            written = json.loads(self._file.execute("SELECT identity FROM suspect").fetchone()[0])
+        if written != json.loads(_json(self.suspect)):
+            differ = [name for name in self.suspect if written.get(name) != self.suspect[name]]
+            raise ValueError(
+                f"{self._name} is the log of another suspect: "
+                + ", ".join(f"{name} is {written.get(name)!r}, not {self.suspect[name]!r}" for name in differ)
+                + "; name another file"
+            )
+
+    def __len__(self) -> int:
+        """Images that were answered."""
+        return self._file.execute("SELECT count(answer) FROM entries").fetchone()[0]
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other threads and processes from asking: look, ask and record inside, and nothing is paid twice."""
+        lock = nullcontext() if self.path is None else FileLock(f"{self.path}.lock")
+        with self._thread_lock, lock:
+            yield
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Tensor]:
+        """The answers (K,) that are known, by key."""
+        found = {}
+        with self._thread_lock:
+            for key in keys:
+                row = self._file.execute(
+                    "SELECT answer FROM entries WHERE image = ? AND answer IS NOT NULL", [key]
+                ).fetchone()
+                if row:
+                    found[key] = torch.from_numpy(np.frombuffer(row[0], "<f4").astype(np.float32))
+        return found
+
+    def record(self, keys: Sequence[bytes], answers: Tensor, reasons: Sequence[str | None]) -> None:
+        """Keep a batch, whole or not at all; it is on the disk when this returns.
+
+        Args:
+            keys: of N images.
+            answers: (N, K) float32.
+            reasons: why an image has no answer; None for those whose row counts. The first answer stays.
+        """
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        rows = [
+            (key, None if reason else answer.numpy().astype("<f4").tobytes(), reason, now)
+            for key, answer, reason in zip(keys, answers, reasons, strict=True)
+        ]
+        with self._thread_lock, self._transaction():
+            self._file.executemany(
+                "INSERT OR IGNORE INTO entries (image, answer, reason, asked) VALUES (?, ?, ?, ?)", rows
+            )
+
+    def width(self) -> int | None:
+        """K, numbers in an answer; None before the first one."""
+        row = self._file.execute("SELECT answer FROM entries WHERE answer IS NOT NULL LIMIT 1").fetchone()
+        return len(row[0]) // 4 if row else None
+
+    def span(self) -> tuple[str, str] | None:
+        """When the first and the last image were asked (ISO 8601, UTC); None before the first one."""
+        first, last = self._file.execute("SELECT min(asked), max(asked) FROM entries").fetchone()
+        return (first, last) if first else None
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """All that was asked, in order: SHA-256 of the image, the answer or the reason there is none, the time."""
+        for image, answer, reason, asked in self._file.execute(
+            "SELECT image, answer, reason, asked FROM entries ORDER BY number"
+        ):
+            numbers = None if answer is None else np.frombuffer(answer, "<f4").astype(float).tolist()
+            yield {"image": image.hex(), "answer": numbers, "reason": reason, "asked": asked}
+
+    def digest(self) -> str:
+        """SHA-256 of suspect and entries, each one line of JSON with sorted keys; `export` writes both."""
+        found = hashlib.sha256(_json(self.suspect).encode() + b"\n")
+        for entry in self.entries():
+            found.update(_json(entry).encode() + b"\n")
+        return found.hexdigest()
+
+    def export(self, path: str | Path) -> None:
+        """Write everything as JSON, whole or not at all, to go with the evidence."""
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        with self._transaction():  # the digest is that of these entries, whatever another process adds
+            content = {"suspect": self.suspect, "digest": self.digest(), "entries": list(self.entries())}
+        partial.write_text(json.dumps(content))
+        os.replace(partial, path)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._file.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._file.execute("ROLLBACK")
+            raise
+        self._file.execute("COMMIT")
+
+
+_MARKS = ("application_id", "user_version")
+
+
+def image_keys(images: Tensor) -> list[bytes]:
+    """SHA-256 of each image's bytes, in the order channel, row, column.
+
+    Args:
+        images: (N, C, H, W) uint8.
+    """
+    return [hashlib.sha256(image.tobytes()).digest() for image in images.cpu().contiguous().numpy()]
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True)

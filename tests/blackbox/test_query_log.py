@@ -1,0 +1,107 @@
+"""The query log: what it keeps, what it refuses to be, and what can be checked by others."""
+
+import hashlib
+import json
+import sqlite3
+
+import pytest
+import torch
+
+from mea_lib.blackbox import QueryLog
+from mea_lib.blackbox.query_log import image_keys
+
+SUSPECT = {"url": "http://a", "model": "m", "version": None}
+KEYS = [bytes([number]) * 32 for number in range(4)]
+ANSWERS = torch.tensor([[0.1, 0.9], [1 / 3, 2 / 3], [1.0, 0.0], [0.5, 0.5]])
+
+
+def test_answers_come_back_bit_for_bit_from_another_object(tmp_path):
+    QueryLog(tmp_path / "log", SUSPECT).record(KEYS, ANSWERS, [None, None, "too slow", None])
+    log = QueryLog(tmp_path / "log", SUSPECT)
+    found = log.find(KEYS)
+    assert set(found) == {KEYS[0], KEYS[1], KEYS[3]}
+    assert all(torch.equal(found[key], ANSWERS[KEYS.index(key)]) for key in found)
+    assert (len(log), log.width()) == (3, 2)
+    assert [entry["reason"] for entry in log.entries()] == [None, None, "too slow", None]
+
+
+def test_the_first_answer_stays_and_a_missing_one_can_come(tmp_path):
+    log = QueryLog(tmp_path / "log", SUSPECT)
+    log.record(KEYS[:1], ANSWERS[:1], ["too slow"])
+    log.record(KEYS[:1], ANSWERS[:1], [None])
+    log.record(KEYS[:1], ANSWERS[1:2], [None])
+    assert torch.equal(log.find(KEYS)[KEYS[0]], ANSWERS[0])
+    assert [entry["reason"] for entry in log.entries()] == ["too slow", None]
+
+
+def test_a_batch_is_kept_whole_or_not_at_all(tmp_path):
+    log = QueryLog(tmp_path / "log", SUSPECT)
+    with pytest.raises(sqlite3.IntegrityError):
+        log._file.execute("BEGIN"), log._file.execute("INSERT INTO entries (image) VALUES (NULL)")
+    log._file.execute("ROLLBACK")
+    with pytest.raises(ValueError, match="zip"):
+        log.record(KEYS, ANSWERS[:3], [None] * 4)
+    assert len(log) == 0
+
+
+def test_keys_are_the_hashes_anybody_can_make():
+    images = torch.arange(2 * 3 * 4 * 5).to(torch.uint8).view(2, 3, 4, 5)
+    expected = [hashlib.sha256(bytes(image.reshape(-1).tolist())).digest() for image in images]
+    assert image_keys(images) == expected
+    turned = images.contiguous(memory_format=torch.channels_last)
+    assert image_keys(turned) == expected
+
+
+def test_the_exported_file_bears_out_its_digest(tmp_path):
+    log = QueryLog(tmp_path / "log", SUSPECT)
+    log.record(KEYS, ANSWERS, [None, None, "too slow", None])
+    log.export(tmp_path / "log.json")
+    written = json.loads((tmp_path / "log.json").read_text())
+    lines = [json.dumps(part, sort_keys=True) + "\n" for part in (written["suspect"], *written["entries"])]
+    assert hashlib.sha256("".join(lines).encode()).hexdigest() == written["digest"] == log.digest()
+    assert torch.equal(torch.tensor(written["entries"][1]["answer"]), ANSWERS[1])
+    assert list(tmp_path.glob("*.partial")) == []
+    log.record([b"x" * 32], ANSWERS[:1], [None])
+    assert log.digest() != written["digest"]
+
+
+def test_the_span_is_from_the_first_question_to_the_last(tmp_path):
+    log = QueryLog(None, SUSPECT)
+    assert log.span() is log.width() is None
+    log.record(KEYS[:2], ANSWERS[:2], [None, None])
+    log.record(KEYS[2:], ANSWERS[2:], [None, "too slow"])
+    times = [entry["asked"] for entry in log.entries()]
+    assert log.span() == (times[0], times[-1])
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all, just text", b"SQLite format 3\x00" + b"\xff" * 200]
+)
+def test_a_file_that_is_no_log(tmp_path, content):
+    (tmp_path / "log").write_bytes(content)
+    with pytest.raises(ValueError, match=r"log is not a query log"):
+        QueryLog(tmp_path / "log", SUSPECT)
+    assert (tmp_path / "log").read_bytes() == content
+
+
+def test_another_programs_database_is_left_alone(tmp_path):
+    with sqlite3.connect(tmp_path / "log") as other:
+        other.execute("CREATE TABLE things (x)")
+    before = (tmp_path / "log").read_bytes()
+    with pytest.raises(ValueError, match="another program's"):
+        QueryLog(tmp_path / "log", SUSPECT)
+    assert (tmp_path / "log").read_bytes() == before
+
+
+def test_another_suspects_log_is_refused(tmp_path):
+    QueryLog(tmp_path / "log", SUSPECT)
+    with pytest.raises(ValueError, match=r"url is 'http://a', not 'http://b'; name another file"):
+        QueryLog(tmp_path / "log", SUSPECT | {"url": "http://b"})
+    assert len(QueryLog(tmp_path / "log", SUSPECT)) == 0
+
+
+def test_a_place_where_no_file_can_be(tmp_path):
+    with pytest.raises(OSError, match="cannot be used as a query log"):
+        QueryLog(tmp_path / "missing" / "log", SUSPECT)
+    with pytest.raises(OSError, match="cannot be used as a query log"):
+        QueryLog(tmp_path, SUSPECT)
