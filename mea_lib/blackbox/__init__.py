@@ -3,6 +3,20 @@
 May import scale, data, models, losses and training.
 """
 
-from mea_lib.blackbox.oracle import BudgetSpent, Oracle, Query
+from importlib import import_module
+from typing import Any
 
-__all__ = ["BudgetSpent", "Oracle", "Query"]
+from mea_lib.blackbox.oracle import BudgetSpent, Oracle, Query
+from mea_lib.blackbox.query_log import QueryLog
+from mea_lib.blackbox.suspect_error import SuspectError
+
+# Found when they are first named: one needs the extra mea-lib[service], the other takes long to import.
+_LATE = {"AnomalyFilter": "anomaly_filter", "RemoteOracle": "remote"}
+
+__all__ = ["AnomalyFilter", "BudgetSpent", "Oracle", "Query", "QueryLog", "RemoteOracle", "SuspectError"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
