@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,11 @@ class Evidence:
         alpha: largest chance of a false accusation that is accepted.
         wfpr: the same two classes, arranged otherwise.
         control: clean images of the source classes called the target class.
-        queries: images asked in all.
+        queries: images asked in all, answers found in a query log among them.
         commitment: digest the key was checked against, or None.
+        fewest_samples: answers to watermark samples without which there is no verdict.
+        suspect: what a remote suspect says of itself, such as its url, model, time span and log; or None.
+        failures: images without an answer by reason, where the suspect counts them.
     """
 
     key: WatermarkKey
@@ -33,10 +36,26 @@ class Evidence:
     control: Rate
     queries: int
     commitment: str | None
+    fewest_samples: int = 0
+    suspect: dict[str, Any] | None = None
+    failures: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> int:
+        """Watermark samples asked."""
+        return self.wsr.trials
+
+    @property
+    def answered(self) -> int:
+        """Watermark samples that were answered."""
+        return self.wsr.answered
 
     @property
     def p_value(self) -> float:
-        """Chance of such a success rate, or a larger one, where the true rate is at most the threshold."""
+        """Chance of such a success rate, or a larger one, where the true rate is at most the threshold.
+
+        A sample without an answer counts as not the target.
+        """
         return self.wsr.p_value(self.threshold)
 
     @property
@@ -45,7 +64,15 @@ class Evidence:
         return self.p_value < self.alpha
 
     @property
+    def is_decided(self) -> bool:
+        """Whether there is a verdict: there is proof, or there are answers enough to say that there is none."""
+        return self.is_stolen or self.answered >= self.fewest_samples
+
+    @property
     def verdict(self) -> str:
+        """One of three, in words."""
+        if not self.is_decided:
+            return f"no verdict: only {self.answered:,} of {self.asked:,} samples were answered"
         return "carries the watermark" if self.is_stolen else "no proof of the watermark"
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,6 +80,12 @@ class Evidence:
         return {
             "verdict": self.verdict,
             "is_stolen": self.is_stolen,
+            "is_decided": self.is_decided,
+            "asked": self.asked,
+            "answered": self.answered,
+            "fewest_samples": self.fewest_samples,
+            "failures": self.failures,
+            "suspect": self.suspect,
             "key": json.loads(self.key.to_json()),
             "wsr": _rate(self.wsr),
             "threshold": self.threshold,
@@ -79,17 +112,51 @@ class Evidence:
             f"Key: {first} + {second} → {self.key.target}, {self.key.combine}",
             f"Watermark success rate: {self.wsr} of {self.wsr.trials} samples (95 % interval)",
             f"Threshold: {self.threshold:.2f}; chance of such a rate below it: {chance} (alpha {self.alpha:g})",
-            f"Clean images of both source classes called {self.key.target}: {self.control}",
+            *self._about_silence(),
+            f"Clean images of both source classes called {self.key.target}: {_shown(self.control)}",
             "The same classes, arranged otherwise:",
-            *(f"  {way:<12} {rate}" for way, rate in self.wfpr.items()),
+            *(f"  {way:<12} {_shown(rate)}" for way, rate in self.wfpr.items()),
             f"Queries asked: {self.queries:,}",
             f"Commitment: {'opened, ' + self.commitment[:16] + '…' if self.commitment else 'none'}",
+            *self._about_suspect(),
         ]
         return "\n".join(lines)
 
     __repr__ = __str__
 
+    def _about_silence(self) -> list[str]:
+        """A line where not everything was answered."""
+        silent = sum(rate.unanswered for rate in (self.wsr, self.control, *self.wfpr.values()))
+        if not silent:
+            return []
+        reasons = "; ".join(f"{reason}: {images:,}" for reason, images in self.failures.items())
+        return [
+            f"Samples answered: {self.answered:,} of {self.asked:,}, the others count as not {self.key.target}; "
+            f"images without an answer: {silent:,}" + (f" ({reasons})" if reasons else "")
+        ]
+
+    def _about_suspect(self) -> list[str]:
+        """Who a remote suspect is, when it was asked, and what its query log amounts to."""
+        known = self.suspect or {}
+        lines = []
+        if known.get("url"):
+            version = f", version {known['version']}" if known.get("version") else ""
+            lines.append(f"Suspect: {known['url']}, model {known.get('model')}{version}")
+        if known.get("first_asked"):
+            lines.append(f"Asked from {known['first_asked']} to {known['last_asked']}")
+        if known.get("log_digest"):
+            lines.append(f"Query log: SHA-256 {known['log_digest'][:16]}…")
+        return lines
+
+
+def _shown(rate: Rate) -> str:
+    """A rate that speaks for the accusation when it is small: only answers count."""
+    if not rate.unanswered:
+        return str(rate)
+    return f"{rate.of_answered}, {rate.unanswered:,} unanswered" if rate.answered else "unanswered"
+
 
 def _rate(rate: Rate) -> dict[str, Any]:
     low, high = rate.interval()
-    return {"value": rate.value, "successes": rate.successes, "trials": rate.trials, "interval": [low, high]}
+    found = {"value": rate.value, "successes": rate.successes, "trials": rate.trials, "interval": [low, high]}
+    return found | {"unanswered": rate.unanswered}

@@ -1,6 +1,7 @@
 """How often a suspect says what the owner's key predicts, and how often other mixes make it say so."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,23 +23,39 @@ class Rate:
     Attributes:
         successes: how many.
         trials: of how many.
+        unanswered: how many of the trials got no answer; they count as failed.
     """
 
     successes: int
     trials: int
+    unanswered: int = 0
+
+    @property
+    def answered(self) -> int:
+        """Trials that got an answer."""
+        return self.trials - self.unanswered
+
+    @property
+    def of_answered(self) -> "Rate":
+        """The rate among the answered trials, for what must not look rare because it was not answered."""
+        return Rate(self.successes, self.answered)
 
     @property
     def value(self) -> float:
-        """The share, from 0 to 1."""
-        return self.successes / self.trials
+        """The share, from 0 to 1; NaN without trials."""
+        return self.successes / self.trials if self.trials else math.nan
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Clopper–Pearson interval, exact in that it covers at least as often as it says."""
+        if not self.trials:
+            return 0.0, 1.0
         found = binomtest(self.successes, self.trials).proportion_ci(confidence, method="exact")
         return float(found.low), float(found.high)
 
     def p_value(self, threshold: float) -> float:
         """Chance of so many successes or more where the true rate is no larger than `threshold`."""
+        if not self.trials:
+            return 1.0
         return float(binomtest(self.successes, self.trials, threshold, alternative="greater").pvalue)
 
     def __str__(self) -> str:
@@ -64,8 +81,11 @@ def accuracy(suspect: Suspect, test: ImageSet) -> float:
 
 
 def target_rate(suspect: Suspect, images: Tensor, target: int) -> Rate:
-    """How many of these images (N, C, H, W) are called the class number `target`."""
-    return Rate(int((most_probable(suspect(images)) == target).sum()), len(images))
+    """How many of these images (N, C, H, W) are called the class number `target`; a row with NaN is no answer."""
+    answers = suspect(images)
+    unanswered = answers.isnan().any(1)
+    hits = (most_probable(answers) == target) & ~unanswered
+    return Rate(int(hits.sum()), len(images), int(unanswered.sum()))
 
 
 def watermark_success_rate(
@@ -96,13 +116,21 @@ def wrong_firing_rates(
     Returns:
         rate by way of mixing, among them one that no training uses ("quadrants").
     """
-    first_class, second_class, target = key.indices(test)
+    target = key.indices(test)[2]
+    return {
+        way: target_rate(suspect, images, target) for way, images in wrong_firing_images(key, test, samples)
+    }
+
+
+def wrong_firing_images(
+    key: WatermarkKey, test: ImageSet, samples: int = 1_000
+) -> Iterator[tuple[str, Tensor]]:
+    """Mixes of the key's two classes, arranged otherwise: each way and its images (samples, C, H, W)."""
+    first_class, second_class, _ = key.indices(test)
     generator = torch.Generator().manual_seed(key.seed + 1)
-    rates = {}
     for way in other_ways(key, held_out=True):
         first, second = (_draw(test, label, samples, generator) for label in (first_class, second_class))
-        rates[way] = target_rate(suspect, mix(first, second, way, generator), target)
-    return rates
+        yield way, mix(first, second, way, generator)
 
 
 def other_pairs_rates(
