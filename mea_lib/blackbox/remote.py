@@ -3,7 +3,6 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -298,35 +297,32 @@ def _path(model: str, version: str | None) -> str:
 
 def _only_model(transport: Transport) -> str:
     """The one model a server has: by KServe's list, or the repository index of Triton and MLServer."""
-    ways: tuple[tuple[str, str, bytes | None, Callable[[Any], list[str]]], ...] = (
-        ("GET", "v2/models", None, lambda found: [str(name) for name in found["models"]]),
-        (
-            "POST",
-            "v2/repository/index",
-            b"{}",
-            lambda found: [one["name"] for one in found if one.get("state") in (None, "", "READY")],
-        ),
-    )
-    for method, path, question, names_in in ways:
+    for request, names_in in (
+        (("GET", "v2/models"), _listed),
+        (("POST", "v2/repository/index", b"{}", {"Content-Type": "application/json"}), _ready),
+    ):
         try:
-            names = sorted(
-                set(
-                    names_in(
-                        json.loads(transport.ask(method, path, question, _JSON if question else None)[0])
-                    )
-                )
-            )
+            body, _ = transport.ask(*request)
+            names = sorted(set(names_in(json.loads(body))))
         except SuspectError as error:
             if error.reason not in _NOT_OFFERED:
                 raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
-        else:
-            if len(names) == 1:
-                return names[0]
-            if names:
-                raise ValueError(f"the server has the models {', '.join(names[:20])}; name one with model=…")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue  # a page for people, say
+        if len(names) == 1:
+            return names[0]
+        if names:
+            raise ValueError(f"the server has the models {', '.join(names[:20])}; name one with model=…")
     raise ValueError(f"{transport.url} does not say which models it has; name one with model=…")
+
+
+def _listed(found: Any) -> list[str]:
+    return [str(name) for name in found["models"]]
+
+
+def _ready(found: Any) -> list[str]:
+    return [str(one["name"]) for one in found if one.get("state") in (None, "", "READY")]
 
 
 def _metadata(transport: Transport, path: str, is_needed: bool) -> Any:
@@ -341,5 +337,4 @@ def _metadata(transport: Transport, path: str, is_needed: bool) -> Any:
     return None
 
 
-_JSON = {"Content-Type": "application/json"}
 _NOT_OFFERED = tuple(f"status {status}" for status in (400, 404, 405, 500, 501))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from mea_lib.blackbox.oracle import BudgetSpent
 from mea_lib.blackbox.suspect_error import SuspectError
@@ -206,10 +206,8 @@ class Transport:
                     parts = []
                 return response.status_code, response.headers, b"".join(parts)
 
-    def _refuse(self, status: int, headers: httpx.Headers, body: bytes) -> None:
-        said = _words(body)
-        if self._token:
-            said = said.replace(self._token, "…")
+    def _refuse(self, status: int, headers: httpx.Headers, body: bytes) -> NoReturn:
+        said = self._short(_words(body))
         message = f"{self.url} answered {status}" + (f": {said}" if said else "")
         if status == 429 and "retry-after" not in headers:
             raise GrantSpent(
@@ -222,13 +220,18 @@ class Transport:
         if status == 413 or (status == 400 and _TOO_LARGE.search(said)):
             raise TooLarge(message, "too large")
         if 300 <= status < 400:
-            place = headers.get("location", "nowhere")[:200]
+            place = self._short(headers.get("location", "nowhere"))
             raise SuspectError(
                 f"{self.url} sends on to {place!r}, which is not followed; name that address if you trust it",
                 "sends elsewhere",
             )
         hint = {401: "; pass its token=…", 403: "; pass a token=… that may ask", 404: "; check url and model"}
         raise SuspectError(message + hint.get(status, ""), f"status {status}")
+
+    def _short(self, said: str) -> str:
+        """At most 200 printable characters of what the server said, the token not among them."""
+        said = said.replace(self._token, "…") if self._token else said
+        return "".join(letter if letter.isprintable() else " " for letter in said[:200]).strip()
 
     def _sentence(self, what: str, error: Exception) -> str:
         return f"{self.url} {what} ({str(error) or type(error).__name__})"
@@ -253,10 +256,9 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _words(body: bytes) -> str:
-    """What a server says of its refusal, at most 200 printable characters."""
+    """What a server says of its refusal: the protocol's "error", FastAPI's "detail", or whatever text it sends."""
     try:
         content = json.loads(body)
-        text = str(content.get("error") or content.get("detail") or "") if isinstance(content, dict) else ""
     except (ValueError, RecursionError):
-        text = body.decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:200].strip()
+        return body.decode("utf-8", "replace")
+    return str(content.get("error") or content.get("detail") or "") if isinstance(content, dict) else ""
