@@ -1,0 +1,58 @@
+"""Owner and thief at the two ends of HTTP: our client asks our service, and finds what it would in memory."""
+
+import pytest
+
+import mea_lib as mea
+from mea_lib.blackbox.remote import RemoteOracle
+from mea_lib.blackbox.service import ServiceSettings, create_app
+from mea_lib.blackbox.web_server import BackgroundServer
+
+
+def serving(model, digits, **settings):
+    shape = tuple(digits.test.images.shape[1:])
+    return BackgroundServer(create_app(model, shape, ServiceSettings(**settings)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch"), [({}, 64), ({"batch_limit": 20}, 16), ({"max_body_bytes": 9_000}, 8)]
+)
+def test_answers_are_the_oracles_bit_for_bit_whatever_fits_in_a_request(tiny, digits, settings, batch):
+    images = digits.test.images[:100]
+    served = mea.Oracle(tiny)
+    with serving(served, digits, tokens=("abc",), **settings) as server:
+        asked = RemoteOracle(server.url, model="classifier", token="abc")
+        assert (asked(images) == mea.Oracle(tiny)(images)).all()
+    assert (asked.batch_size, asked.queries, served.queries) == (batch, 100, 100)
+    assert asked.are_probabilities is True
+
+
+def test_a_verdict_over_http_is_the_verdict_in_memory(tiny, digits, key, tmp_path):
+    options = {"samples": 50, "fewest_samples": 50}
+    here = mea.verify_ownership(mea.Oracle(tiny), key, digits.test, **options)
+    with serving(mea.Oracle(tiny), digits) as server:
+        suspect = RemoteOracle(server.url, model="classifier", log=tmp_path / "log")
+        there = mea.verify_ownership(suspect, key, digits.test, **options)
+    assert (there.wsr, there.wfpr, there.control) == (here.wsr, here.wfpr, here.control)
+
+
+def test_a_suspect_whose_grant_ends_leaves_a_verification_that_can_go_on(tiny, digits, key, tmp_path):
+    options = {"samples": 50, "fewest_samples": 50}
+    with serving(mea.Oracle(tiny), digits, tokens=("one", "two"), client_budget=250) as server:
+
+        def suspect(token):
+            return RemoteOracle(
+                server.url,
+                model="classifier",
+                token=token,
+                log=tmp_path / "log",
+                batch_size=10,
+                on_failure="skip",
+            )
+
+        first = mea.verify_ownership(suspect("one"), key, digits.test, **options)
+        assert set(first.failures) == {"its budget is spent"}
+        again = suspect("two")
+        second = mea.verify_ownership(again, key, digits.test, **options)
+    assert (second.failures, second.answered) == ({}, 50)
+    assert again.queries < 250
+    assert second.wfpr == mea.verify_ownership(mea.Oracle(tiny), key, digits.test, **options).wfpr
