@@ -115,14 +115,18 @@ def create_app(
         fails. What is not answered is not charged.
 
     Raises:
-        ValueError: for a shape that is none, or a log that is none.
+        ValueError: for a shape that is none, more or fewer names than classes, or a log that is none.
         OSError: for a log that cannot be written.
 
     Source: KServe, Open Inference Protocol, version 2 (REST); Triton, binary tensor data extension.
     """
     settings = settings or ServiceSettings()
     image_shape = _image_shape(shape)
-    width = len(classes) or _width(model, image_shape)
+    width = _width(model, image_shape) or len(classes) or None
+    if classes and width != len(classes):
+        raise ValueError(
+            f"the model tells {width} classes apart, but {len(classes)} names were given: {classes}"
+        )
     log = RequestLog(settings.log)
     clients = Clients(settings.tokens, settings.client_budget, settings.rate_limit, log.answered)
     inference = Inference(
@@ -166,6 +170,12 @@ def create_app(
     @server.get("", dependencies=[Depends(asker)])
     async def server_metadata() -> dict[str, Any]:
         return {"name": "mea-lib", "version": "2", "extensions": ["binary_tensor_data"]}
+
+    @server.get("/models", dependencies=[Depends(asker)])
+    async def list_of_models() -> dict[
+        str, list[str]
+    ]:  # as KServe has it, for clients that know only the address
+        return {"models": [settings.name]}
 
     @models.get("")
     @models.get("/versions/{version}")

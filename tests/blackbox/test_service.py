@@ -137,6 +137,7 @@ def test_it_describes_itself(oracle):
         server = client.get("/v2").json()
         assert "binary_tensor_data" in server["extensions"]
         assert {"name", "version"} <= server.keys()
+        assert client.get("/v2/models").json() == {"models": ["digits"]}
         for path in ("/v2/models/digits", "/v2/models/digits/versions/3"):
             assert client.get(path + "/ready").json() == {"name": "digits", "ready": True}
             assert client.get(path).json() == {
@@ -254,7 +255,13 @@ def test_garbage_is_always_the_clients_fault(open_service, content, length):
 def test_only_a_token_opens_what_tokens_protect(tmp_path):
     log = tmp_path / "log"
     with running(linear, tokens=("first", "second"), log=log, client_budget=3) as client:
-        for path in ("/v2", "/v2/models/classifier", "/v2/models/classifier/ready", "/v2/models/other"):
+        for path in (
+            "/v2",
+            "/v2/models",
+            "/v2/models/classifier",
+            "/v2/models/classifier/ready",
+            "/v2/models/other",
+        ):
             refused(client.get(path), 401, "Bearer")
         for shown in (None, "Bearer third", "Bearer", "Basic first", "Bearer \xe9"):
             headers = {} if shown is None else {"Authorization": shown.encode("latin-1")}
@@ -283,7 +290,7 @@ def test_a_client_cannot_name_itself_another_address():
 
 def test_wrong_addresses_are_refused():
     with running(linear) as client:
-        for path in ("/", "/v1", "/v2/models", "/v2/models/classifier/", "/docs", "/openapi.json"):
+        for path in ("/", "/v1", "/v2/model", "/v2/models/classifier/", "/docs", "/openapi.json"):
             refused(client.get(path), 404)
         refused(client.get("/v2/models/other"), 404, "unknown model 'other'; this service has 'classifier'")
         refused(client.get("/v2/models/other?name=classifier"), 404)
@@ -657,6 +664,11 @@ def test_tokens_are_not_printed():
 def test_a_shape_that_is_none_is_refused(shape):
     with pytest.raises(ValueError, match=r"\(C, H, W\)"):
         create_app(linear, shape)
+
+
+def test_other_names_than_the_model_has_classes_are_refused():
+    with pytest.raises(ValueError, match="tells 2 classes apart, but 3 names"):
+        create_app(linear, SHAPE, classes=("a", "b", "c"))
 
 
 WITHOUT_EXTRA = """
