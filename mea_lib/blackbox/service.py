@@ -171,10 +171,9 @@ def create_app(
     async def server_metadata() -> dict[str, Any]:
         return {"name": "mea-lib", "version": "2", "extensions": ["binary_tensor_data"]}
 
+    # KServe's list, for clients that know only the address.
     @server.get("/models", dependencies=[Depends(asker)])
-    async def list_of_models() -> dict[
-        str, list[str]
-    ]:  # as KServe has it, for clients that know only the address
+    async def list_of_models() -> dict[str, list[str]]:
         return {"models": [settings.name]}
 
     @models.get("")
@@ -206,15 +205,7 @@ def create_app(
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.include_router(server)
     app.include_router(models)
-    for kind in (
-        AnyHTTPException,
-        ProtocolError,
-        BudgetSpent,
-        TooFast,
-        NotAnswered,
-        ClientDisconnect,
-        Exception,
-    ):
+    for kind in _ERRORS:
         app.add_exception_handler(kind, _refusal)
     return app
 
@@ -238,6 +229,9 @@ async def _body(request: Request, limit: int) -> bytes:
     except TimeoutError:
         raise HTTPException(408, f"the body did not come within {READ_SECONDS} seconds") from None
     return b"".join(parts)
+
+
+_ERRORS = (AnyHTTPException, ProtocolError, BudgetSpent, TooFast, NotAnswered, ClientDisconnect, Exception)
 
 
 async def _refusal(_request: Request, error: Exception) -> Response:

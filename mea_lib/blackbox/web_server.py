@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-START_SECONDS = 10
+START_SECONDS = 30
 
 
 def serve(app: Any, host: str = "127.0.0.1", port: int = 8080) -> None:
