@@ -51,8 +51,8 @@ class DataFreeSettings:
         floor: the least probability whose logarithm is taken; less counts as much.
     """
 
-    queries: int = 400_000
-    batch: int = 256
+    queries: int = 200_000
+    batch: int = 64
     noise: int = 256
     generator_width: int = 16
     contrast: float = 1.0
@@ -85,12 +85,13 @@ class DataFreeSettings:
             raise ValueError(f"milestones must lie between 0 and 1, not {self.milestones}")
 
 
-# The authors' thief of a CIFAR-10 model, from their paper and their released run_cifar_dfme.sh; for SVHN they
+# The authors' thief of a CIFAR-10 model, as their released run_cifar_dfme.sh starts it; for SVHN they
 # take 2,000,000 queries, a generator_rate of 5e-5 and milestones of 0.5 and 0.8. Their step of the gradient
 # estimate, 0.001 over all pixels together, is far below a grey level, where an API that takes uint8 images
 # answers as before; a level is the least step that moves most pixels.
 TRUONG = DataFreeSettings(
     queries=20_000_000,
+    batch=256,
     generator_width=64,
     contrast=1.0,
     step=1.0,
@@ -208,7 +209,7 @@ def recovered_logits(answers: Tensor, floor: float) -> Tensor:
         answers: (N, K) probabilities, or one-hot rows.
         floor: smaller probabilities are raised to it.
 
-    Source: Truong et al. (CVPR 2021), Sec. 4.4.
+    Source: Truong et al. (CVPR 2021), who correct log-probabilities by their mean.
     """
     logarithms = answers.float().clamp_min(floor).log()
     return logarithms - logarithms.mean(1, keepdim=True)

@@ -27,8 +27,8 @@ def adapt(images: ImageSet, channels: int, size: int) -> ImageSet:
     Raises:
         ValueError: for another number of channels, or a size below 1.
 
-    Source: Orekondy, Schiele and Fritz, Knockoff Nets (CVPR 2019), Sec. 5.1, whose thieves ask about images
-    that have nothing to do with the victim's task.
+    Source: Orekondy, Schiele and Fritz, Knockoff Nets (CVPR 2019), whose thieves ask about images that have
+    nothing to do with the victim's task.
     """
     if channels not in (1, 3):
         raise ValueError(f"images have 1 or 3 channels, not {channels}; take what the victim's images have")

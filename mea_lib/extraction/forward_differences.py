@@ -30,7 +30,9 @@ def estimate_gradient(
     Returns:
         (N, C, H, W) float32: the gradient with respect to pixels in [0, 1].
 
-    Source: Truong et al., Data-Free Model Extraction (CVPR 2021), Sec. 3.4, where images are real numbers.
+    Source: Truong et al., Data-Free Model Extraction (CVPR 2021), where images are real numbers and the steps
+    much shorter; their released code takes them before the generator's tanh, where the API's levels cannot be
+    counted.
     """
     pixels = images.flatten(1).float()  # (N, D)
     number, dimensions = pixels.shape
@@ -38,10 +40,8 @@ def estimate_gradient(
     drawn = drawn / drawn.norm(dim=2, keepdim=True) * step * dimensions**0.5  # (m, N, D) in grey levels
     moved = (pixels + drawn).round().clamp(0, 255)
     taken = (moved - pixels) / 255
-    asked = (
-        torch.cat([pixels[None], moved]).to(torch.uint8).view(-1, *images.shape[1:])
-    )  # (N·(m + 1), C, H, W)
-    here, *there = loss(asked).view(directions + 1, number)
+    asked = torch.cat([pixels[None], moved]).to(torch.uint8)  # (m + 1, N, D)
+    here, *there = loss(asked.view(-1, *images.shape[1:])).view(directions + 1, number)
     rises = torch.stack(there) - here  # (m, N)
     squares = taken.square().sum(2)
     slopes = torch.where(squares > 0, rises / squares.clamp_min(1e-12), 0.0)

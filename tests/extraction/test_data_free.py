@@ -273,10 +273,10 @@ def test_a_student_that_diverges_is_an_error(tiny, digits):
         BestStudent(student, 1e-6, None).compare([(images, tiny(images).softmax(1))], 5)
 
 
-@pytest.mark.parametrize(("answer", "least"), [("soft", 0.25), ("hard", 0.11)])
+@pytest.mark.parametrize(("answer", "least"), [("soft", 0.35), ("hard", 0.17)])
 def test_noise_alone_beats_chance(digits, victims, store, answer, least):
-    """A tenth is chance. 20,000 questions are few: the paper asks 2,000,000 at least."""
-    settings = DataFreeSettings(queries=20_000, batch=128, generator_width=8)
+    """The largest class has 12 % of the test images. 20,000 questions are few: the authors ask 2,000,000 at least."""
+    settings = DataFreeSettings(queries=20_000, batch=32, generator_width=8)
     copied = extract(mea.Oracle(victims[0], answer=answer), SHAPE, SMOKE, settings=settings, store=store)
     assert proof.accuracy(mea.Oracle(copied), digits.test) > least
 
