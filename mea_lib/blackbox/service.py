@@ -5,7 +5,7 @@ It speaks the Open Inference Protocol, version 2, over REST, as Triton, KServe a
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,6 +38,7 @@ from mea_lib.blackbox.request_log import RequestLog, read_log
 __all__ = ["BackgroundServer", "ServiceSettings", "create_app", "read_log", "serve"]
 
 READ_SECONDS = 60
+DISCARD_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def create_app(
         ValueError: for a shape that is none, more or fewer names than classes, or a log that is none.
         OSError: for a log that cannot be written.
 
-    Source: KServe, Open Inference Protocol, version 2 (REST); Triton, binary tensor data extension.
+    Source: KServe, Open Inference Protocol, version 2 (REST), and its list of models; Triton, binary tensor data
+    extension and model repository index.
     """
     settings = settings or ServiceSettings()
     image_shape = _image_shape(shape)
@@ -176,6 +178,11 @@ def create_app(
     async def list_of_models() -> dict[str, list[str]]:
         return {"models": [settings.name]}
 
+    # Triton's and MLServer's.
+    @server.post("/repository/index", dependencies=[Depends(asker)])
+    async def model_index() -> list[dict[str, str]]:
+        return [{"name": settings.name, "version": settings.version, "state": "READY"}]
+
     @models.get("")
     @models.get("/versions/{version}")
     async def model_metadata() -> dict[str, Any]:
@@ -211,24 +218,36 @@ def create_app(
 
 
 async def _body(request: Request, limit: int) -> bytes:
-    """The body of a request, never more of it than the limit and never for longer than READ_SECONDS."""
+    """The body of a request; no more than the limit is kept, and READ_SECONDS is the longest it may take."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise HTTPException(415, "compressed requests are not read here; send the body as it is")
     too_large = HTTPException(413, f"the body is too large; {limit} bytes are the most, so send fewer images")
     stated = request.headers.get("content-length", "0")
     if stated.isdecimal() and int(stated) > limit:
+        await _discard(request.stream())
         raise too_large
     parts, size = [], 0
+    stream = request.stream()
     try:
         with anyio.fail_after(READ_SECONDS):
-            async for part in request.stream():
+            async for part in stream:
                 parts.append(part)
                 size += len(part)
                 if size > limit:
-                    raise too_large
+                    break
     except TimeoutError:
         raise HTTPException(408, f"the body did not come within {READ_SECONDS} seconds") from None
+    if size > limit:
+        await _discard(stream)
+        raise too_large
     return b"".join(parts)
+
+
+async def _discard(stream: AsyncIterator[bytes]) -> None:
+    """Let a client finish what it is sending, for a moment: one that is cut off never sees why."""
+    with anyio.move_on_after(DISCARD_SECONDS):
+        async for _ in stream:
+            pass
 
 
 _ERRORS = (AnyHTTPException, ProtocolError, BudgetSpent, TooFast, NotAnswered, ClientDisconnect, Exception)

@@ -26,6 +26,11 @@ def test_answers_are_the_oracles_bit_for_bit_whatever_fits_in_a_request(tiny, di
     assert asked.are_probabilities is True
 
 
+def test_the_only_model_need_not_be_named(tiny, digits):
+    with serving(mea.Oracle(tiny), digits, name="clothes", tokens=("abc",)) as server:
+        assert RemoteOracle(server.url, token="abc").model.name == "clothes"
+
+
 def test_a_verdict_over_http_is_the_verdict_in_memory(tiny, digits, key, tmp_path):
     options = {"samples": 50, "fewest_samples": 50}
     here = mea.verify_ownership(mea.Oracle(tiny), key, digits.test, **options)

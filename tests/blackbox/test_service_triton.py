@@ -112,3 +112,7 @@ def test_a_token_goes_along(tiny, digits):
         found = client.infer("classifier", [tensor(digits.test.images[:2])], headers=headers)
         assert found.as_numpy("probabilities").shape == (2, 10)
         client.close()
+
+
+def test_it_lists_its_model(triton):
+    assert triton.get_model_repository_index() == [{"name": "digits", "version": "1", "state": "READY"}]
