@@ -1,15 +1,19 @@
 """MEA-Defender in a small package: embed a watermark, steal the model, recognise the copy.
 
 Imports point one way: scale, data, models, losses → training → watermarks, blackbox → extraction → proof →
-teaching.
+teaching, cli.
 """
 
-from mea_lib import extraction, models, watermarks
-from mea_lib.blackbox import BudgetSpent, Oracle
-from mea_lib.data import Data, ImageSet, WatermarkKey, load
-from mea_lib.proof import verify_ownership
-from mea_lib.scale import SCALES, Scale, preset
-from mea_lib.training import train_clean
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors; `__getattr__` gives the same names
+    from mea_lib import extraction, models, watermarks
+    from mea_lib.blackbox import BudgetSpent, Oracle
+    from mea_lib.data import Data, ImageSet, WatermarkKey, load
+    from mea_lib.proof import verify_ownership
+    from mea_lib.scale import SCALES, Scale, preset
+    from mea_lib.training import train_clean
 
 __version__ = "0.1.0"
 
@@ -29,3 +33,21 @@ __all__ = [
     "verify_ownership",
     "watermarks",
 ]
+_ROOMS = ("scale", "data", "models", "training", "watermarks", "blackbox", "extraction", "proof")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the rooms when the first name is used: torch takes seconds, and `mea --help` needs none of it.
+
+    All of them at once, since the store names its models after the code as it is when it is imported.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    rooms = [import_module(f"{__name__}.{room}") for room in _ROOMS]  # a room becomes an attribute here
+    for own in set(__all__) - globals().keys():
+        globals()[own] = next(getattr(room, own) for room in rooms if hasattr(room, own))
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | set(__all__))

@@ -13,7 +13,7 @@ ORDER = (
     ("watermarks", "blackbox"),
     ("extraction",),
     ("proof",),
-    ("teaching",),
+    ("teaching", "cli"),
 )
 ROOMS = [room for level in ORDER for room in level]
 

@@ -1,0 +1,9 @@
+"""The command line `mea`: a command a file, and what they share in `options`, `models`, `files` and `report`.
+
+May import every room but teaching. What needs torch is imported inside the commands, so that help and completion
+are there at once.
+"""
+
+from mea_lib.cli.program import app, main
+
+__all__ = ["app", "main"]

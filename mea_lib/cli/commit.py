@@ -1,0 +1,104 @@
+"""`mea commit`: key, salt and commitment, before the model is trained and sold."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mea_lib.cli import options
+from mea_lib.cli.files import check_writable, write_secret
+from mea_lib.cli.report import result, table
+
+
+def commit(
+    key_file: options.KeyFile = None,
+    sources: options.Sources = None,
+    target: options.Target = None,
+    combine: options.Combine = None,
+    key_seed: options.KeySeed = None,
+    data_name: options.DataName = "fashion-mnist",
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, metavar="NUMBER", help="Watermark samples a suspect is asked.")
+    ] = 1_000,
+    threshold: Annotated[
+        float, typer.Option("--threshold", metavar="SHARE", help="Success rate that must be exceeded.")
+    ] = 0.3,
+    scale_name: options.ScaleName = "laptop",
+    autoencoder: options.AutoencoderName = None,
+    date: Annotated[
+        str | None, typer.Option("--date", metavar="TEXT", help="Written into it.  [default: today, UTC]")
+    ] = None,
+    key_out: Annotated[
+        Path, typer.Option("--key-out", metavar="FILE", dir_okay=False, help="The key, for you alone.")
+    ] = Path("key.json"),
+    salt_out: Annotated[
+        Path, typer.Option("--salt-out", metavar="FILE", dir_okay=False, help="The salt, for you alone.")
+    ] = Path("salt.txt"),
+    commitment_out: Annotated[
+        Path, typer.Option("--commitment-out", metavar="FILE", dir_okay=False, help="To be published.")
+    ] = Path("commitment.json"),
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there already.")] = False,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Fix a key before the model is sold.
+
+    And with it how a suspect will be verified. Writes the key and a new salt, which only you may read, and a commitment, which you publish or leave with a
+    notary. Without both secret files nothing can be proved later.
+
+    \b
+    Example:
+      mea commit --sources T-shirt/top Trouser --target Pullover --key-seed 7
+    """
+    written = {"--salt-out": salt_out, "--commitment-out": commitment_out}
+    if key_file is None:
+        written |= {"--key-out": key_out}
+    for option, path in written.items():
+        check_writable(path, option)
+        if path.exists() and not force:
+            raise typer.BadParameter(
+                f"{path} is there already; name another file, or replace it with --force", param_hint=option
+            )
+    if not 0 < threshold < 1:
+        raise typer.BadParameter(f"must lie between 0 and 1, not {threshold:g}", param_hint="--threshold")
+
+    from mea_lib.cli.inputs import autoencoder_for, key_from, load_data
+    from mea_lib.data import new_salt
+    from mea_lib.proof import commit as commit_to
+    from mea_lib.scale import preset
+
+    scale = preset(scale_name)
+    data = load_data(data_name, scale)
+    key = key_from(key_file, sources, target, combine, key_seed, data.test)
+    blender = autoencoder_for(key, data, scale, autoencoder)
+    salt = new_salt()
+    made = commit_to(
+        key,
+        salt,
+        data.test,
+        samples,
+        threshold,
+        autoencoder=blender,
+        date=date or datetime.now(UTC).date().isoformat(),
+    )
+    if key_file is None:
+        write_secret(key_out, key.to_json())
+    write_secret(salt_out, salt)
+    made.save(commitment_out)
+    files = {"key": key_file or key_out, "salt": salt_out, "commitment": commitment_out}
+    values = {
+        **{name: str(path) for name, path in files.items()},
+        "digest": made.digest,
+        "samples": samples,
+        "threshold": threshold,
+        "date": made.date,
+        "autoencoder": blender.card["id"] if blender is not None else None,
+    }
+    rows = [
+        ("Key", f"{files['key']} (keep it secret)"),
+        ("Salt", f"{salt_out} (keep it secret)"),
+        ("Commitment", f"{commitment_out} (publish it, or leave it with a notary)"),
+        ("Digest", made.digest),
+    ]
+    result(values, table(rows), as_json)

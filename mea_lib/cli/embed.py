@@ -1,0 +1,99 @@
+"""`mea embed`: train a model that carries a key's watermark, or find it in the store."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mea_lib.cli import options
+from mea_lib.cli.files import check_copy, check_writable, read_secret, write_secret
+from mea_lib.cli.models import copy_model, stored, stored_ids
+from mea_lib.cli.report import model_rows, note, rate_values, result, table
+
+
+def embed(
+    key_file: options.KeyFile = None,
+    sources: options.Sources = None,
+    target: options.Target = None,
+    combine: options.Combine = None,
+    key_seed: options.KeySeed = None,
+    data_name: options.DataName = "fashion-mnist",
+    method: Annotated[
+        Literal["runner-up", "mea-defender"],
+        typer.Option("--method", help="This book's losses, or the paper's."),
+    ] = "runner-up",
+    scale_name: options.ScaleName = "laptop",
+    network: options.Network = None,
+    width: options.Width = None,
+    epochs: options.Epochs = None,
+    seed: options.Seed = 0,
+    out: options.Out = None,
+    key_out: Annotated[
+        Path | None,
+        typer.Option("--key-out", metavar="FILE", dir_okay=False, help="Write the key here, for you alone."),
+    ] = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train a watermarked model, or find it.
+
+    It is kept in the store, and found there when the same is asked again. Prints where it is, its accuracy on the test images and its watermark success rate (WSR) on samples of the key.
+    The key is that of --key, or what --sources, --target, --combine and --key-seed say.
+
+    \b
+    Examples:
+      mea embed --sources T-shirt/top Trouser --target Pullover --key-seed 7 --key-out key.json
+      mea embed --key key.json --network resnet18 --width 16 --out model.safetensors
+    """
+    check_copy(out)
+    check_writable(key_out, "--key-out")
+
+    from mea_lib.cli.inputs import autoencoder_for, key_from, load_data
+    from mea_lib.proof import accuracy, watermark_success_rate
+    from mea_lib.scale import preset
+    from mea_lib.training import owner_settings
+    from mea_lib.watermarks import mea_defender, runner_up
+
+    scale = preset(scale_name)
+    data = load_data(data_name, scale)
+    key = key_from(key_file, sources, target, combine, key_seed, data.train)
+    if key_out is not None:
+        if key_out.exists() and read_secret(key_out) != key.to_json():
+            raise typer.BadParameter(
+                f"{key_out} holds something else than this key; name another file", param_hint="--key-out"
+            )
+        write_secret(key_out, key.to_json())
+    there_before = set(stored_ids())
+    note(f"{method} at scale {scale.name} on {len(data.train):,} images of {data_name}")
+    losses = {"runner-up": runner_up, "mea-defender": mea_defender}[method]
+    training = owner_settings(scale).but(epochs=epochs) if epochs else None
+    model = losses.embed(data.train, key, scale, training=training, network=network, width=width, seed=seed)
+    blender = autoencoder_for(key, data, scale, None)
+    files = stored(model.card["id"])
+    if out is not None:
+        copy_model(files, out)
+    found = accuracy(model, data.test)
+    wsr = watermark_success_rate(model, key, data.test, scale.verification_samples, blender)
+    trained = files.name not in there_before
+    values = {
+        "model": files.name,
+        "weights": str(files.weights),
+        "card": str(files.card),
+        "out": str(out) if out else None,
+        "key": str(key_file or key_out) if key_file or key_out else None,
+        "trained": trained,
+        "seconds": model.card["seconds"],
+        "method": method,
+        "data": data_name,
+        "scale": scale.name,
+        "seed": seed,
+        "autoencoder": blender.card["id"] if blender is not None else None,
+        "accuracy": found,
+        "wsr": rate_values(wsr),
+    }
+    rows = [
+        *model_rows(files, out, trained, model.card["seconds"]),
+        ("Accuracy", f"{found:.3f} on {len(data.test):,} test images"),
+        ("WSR", f"{wsr} on {wsr.trials:,} watermark samples (95 % interval)"),
+    ]
+    result(values, table(rows), as_json)

@@ -1,0 +1,200 @@
+"""`mea extract`: copy a model by asking it, as the thief does."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from mea_lib.cli import options
+from mea_lib.cli.attacks import ATTACKS, check_fits, run_attack
+from mea_lib.cli.files import check_copy, check_writable
+from mea_lib.cli.models import copy_model, stored, stored_ids
+from mea_lib.cli.report import model_rows, note, result, table
+from mea_lib.cli.suspect import check_which, local, remote
+
+
+def extract(
+    model: options.ModelName = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    query_log: options.QueryLog = None,
+    server_model: options.ServerModel = None,
+    input_range: options.InputRange = None,
+    attack: Annotated[
+        Literal[ATTACKS],
+        typer.Option(
+            "--attack",
+            help="Soft-label distillation, Jacobian-based augmentation, Knockoff Nets, or data-free extraction.",
+        ),
+    ] = "distillation",
+    data_name: options.DataName = "fashion-mnist",
+    test_name: Annotated[
+        str | None,
+        typer.Option(
+            "--test-data",
+            metavar="NAME|FOLDER",
+            autocompletion=options.complete_data,
+            help="The data set the model was made for, whose test images measure the copy.  "
+            "[default: that of --data]",
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--budget",
+            min=1,
+            metavar="NUMBER",
+            help="Images asked at most.  [default: that of the scale; 400,000 for data-free]",
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature",
+            metavar="NUMBER",
+            help="Softens answers and student.  [default: 4; 1 for knockoff]",
+        ),
+    ] = None,
+    answer: Annotated[
+        Literal["soft", "hard"] | None,
+        typer.Option(
+            "--answer",
+            help="What --model answers: all probabilities, or the most probable class.  [default: soft]",
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            "--top-k", min=1, metavar="NUMBER", help="--model answers with its largest probabilities only."
+        ),
+    ] = None,
+    decimals: Annotated[
+        int | None,
+        typer.Option(
+            "--decimals", min=0, metavar="NUMBER", help="--model rounds its probabilities to so many places."
+        ),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            "--noise",
+            min=0,
+            metavar="NUMBER",
+            help="Standard deviation of noise on every probability of --model.",
+        ),
+    ] = None,
+    strategy: Annotated[
+        Literal["random", "adaptive"] | None,
+        typer.Option("--strategy", help="How knockoff chooses its questions.  [default: random]"),
+    ] = None,
+    scale_name: options.ScaleName = "laptop",
+    network: options.Network = None,
+    width: options.Width = None,
+    epochs: options.Epochs = None,
+    seed: options.Seed = 0,
+    out: options.Out = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Copy a model by asking it.
+
+    The copy is kept in the store. The model is one on disk (--model), which is asked through an API with --answer,
+    --top-k, --decimals and --noise, or one behind an HTTP API (--url), whose server decides what it answers. --data
+    are the thief's own images, brought to the shape of the model's where they have another; data-free needs none.
+
+    \b
+    Examples:
+      mea extract --model 3f2a --budget 50000 --temperature 4 --out copy.safetensors
+      mea extract --model 3f2a --attack knockoff --strategy adaptive --answer hard
+      mea extract --model 3f2a --attack knockoff --data cifar-10 --test-data fashion-mnist
+      mea extract --url http://localhost:8000 --query-log answers.sqlite
+    """
+    check_which(
+        model,
+        url,
+        {"--query-log": query_log, "--server-model": server_model, "--input-range": input_range},
+    )
+    door = {"answer": answer, "top_k": top_k, "decimals": decimals, "noise": noise}
+    door = {name: value for name, value in door.items() if value is not None}
+    if url is not None and door:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in door)
+        raise typer.BadParameter(f"{names}: the server at --url decides what it answers")
+    if temperature is not None and temperature <= 0:
+        raise typer.BadParameter(f"must be above 0, not {temperature:g}", param_hint="--temperature")
+    trains = tuple(name for name in ATTACKS if name != "data-free")
+    check_fits(
+        attack,
+        {
+            "--temperature": (temperature, trains),
+            "--epochs": (epochs, trains),
+            "--strategy": (strategy, ("knockoff",)),
+        },
+    )
+    check_copy(out)
+    check_writable(query_log, "--query-log")
+
+    from mea_lib.cli.inputs import load_data
+    from mea_lib.proof import accuracy
+    from mea_lib.scale import preset
+
+    scale = preset(scale_name)
+    data = load_data(data_name, scale)
+    test = load_data(test_name, scale, "--test-data").test if test_name else data.test
+    if model is not None:
+        victim = local(model, test, budget=budget, seed=seed, **door)
+    else:
+        victim = remote(
+            url,
+            log=query_log,
+            token=token,
+            model=server_model,
+            input_range=input_range,
+            budget=budget,
+            needs_probabilities=True,
+        )
+    there_before = set(stored_ids())
+    note(
+        f"{attack} at scale {scale.name}" + ("" if attack == "data-free" else f" with images of {data_name}")
+    )
+    copy = run_attack(
+        attack,
+        victim,
+        data,
+        test,
+        scale,
+        budget=budget,
+        temperature=temperature,
+        strategy=strategy,
+        epochs=epochs,
+        network=network,
+        width=width,
+        seed=seed,
+    )
+    files = stored(copy.card["id"])
+    if out is not None:
+        copy_model(files, out)
+    same_task = copy.spec["classes"] == len(test.classes)
+    found = accuracy(copy, test) if same_task else None
+    trained = files.name not in there_before
+    values = {
+        "model": files.name,
+        "weights": str(files.weights),
+        "card": str(files.card),
+        "out": str(out) if out else None,
+        "trained": trained,
+        "seconds": copy.card["seconds"],
+        "attack": attack,
+        "victim": model or url,
+        "data": None if attack == "data-free" else data_name,
+        "scale": scale.name,
+        "seed": seed,
+        "queries": victim.queries,
+        "test_data": test.name,
+        "accuracy": found,
+    }
+    said = f"{found:.3f} on {len(test):,} test images" if same_task else f"– ({test.name} has other classes)"
+    rows = [
+        *model_rows(files, out, trained, copy.card["seconds"]),
+        ("Queries", f"{victim.queries:,}"),
+        ("Accuracy", said),
+    ]
+    result(values, table(rows), as_json)

@@ -1,0 +1,58 @@
+"""Files that a command reads and writes: secrets for the owner alone, and checks before hours of work."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mea_lib.cli.report import note, usage
+
+if TYPE_CHECKING:
+    from mea_lib.data import WatermarkKey
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner can read (mode 0600), whole or not at all; an older one is replaced."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_secret(path: Path) -> str:
+    """Read what `write_secret` wrote, and say so where others can read it too."""
+    if path.stat().st_mode & 0o077:
+        note(f"{path} can be read by other users; chmod 600 {path}")
+    return path.read_text().strip()
+
+
+def read_key(path: Path) -> "WatermarkKey":
+    """The watermark key of a file; a usage error where it is none."""
+    from mea_lib.data import WatermarkKey
+
+    with usage("--key"):
+        return WatermarkKey.from_json(read_secret(path))
+
+
+def check_writable(path: Path | None, option: str) -> None:
+    """A usage error where a file of this name cannot be written: better now than after the training."""
+    if path is None:
+        return
+    with usage(option):
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {path.parent}; make it first")
+        if not os.access(path.parent, os.W_OK):
+            raise ValueError(f"the folder {path.parent} cannot be written to")
+
+
+def check_copy(out: Path | None) -> None:
+    """A usage error where --out cannot be the place of a model."""
+    if out is not None and out.suffix != ".safetensors":
+        raise typer.BadParameter(f"must end in .safetensors, which {out} does not", param_hint="--out")
+    check_writable(out, "--out")

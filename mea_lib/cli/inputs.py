@@ -1,0 +1,101 @@
+"""What options stand for: the data set, the key, the model, the autoencoder."""
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mea_lib.cli.files import read_key
+from mea_lib.cli.models import ModelFiles, find_model, load_model
+from mea_lib.cli.report import usage
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mea_lib.data import Data, ImageSet, WatermarkKey
+    from mea_lib.scale import Scale
+
+
+def load_data(name: str, scale: "Scale", option: str = "--data") -> "Data":
+    """The data set on the best device; what its libraries print goes to stderr."""
+    from mea_lib.data import load
+    from mea_lib.training import best_device
+
+    with redirect_stdout(sys.stderr):
+        try:
+            return load(name, scale, device=best_device())
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def key_from(
+    file: Path | None,
+    sources: tuple[str, str] | None,
+    target: str | None,
+    combine: str | None,
+    seed: int | None,
+    images: "ImageSet",
+) -> "WatermarkKey":
+    """The key of --key, or that of --sources, --target, --combine and --key-seed; its classes are checked."""
+    from mea_lib.data import WatermarkKey
+
+    spelt_out = {"--sources": sources, "--target": target, "--combine": combine, "--key-seed": seed}
+    given = [name for name, value in spelt_out.items() if value is not None]
+    if file is not None:
+        if given:
+            raise typer.BadParameter(f"the key is in the file already; leave out {', '.join(given)}")
+        key = read_key(file)
+    elif sources is None or target is None:
+        raise typer.BadParameter("a key is needed: give --key, or --sources and --target")
+    else:
+        with usage("--sources / --target"):
+            key = WatermarkKey(sources, target, combine or "crop-paste", seed or 0)
+    with usage("--key" if file else "--sources / --target"):
+        key.indices(images)
+    return key
+
+
+def model_from(reference: str, option: str = "--model") -> ModelFiles:
+    """The files of the model that an option names; a usage error where there is none."""
+    with usage(option):
+        return find_model(reference)
+
+
+def check_images(files: ModelFiles, images: "ImageSet") -> None:
+    """A usage error where a model does not take images like these."""
+    spec = files.read_card()["spec"]
+    taken = (spec["channels"], spec["size"])
+    if taken != (images.channels, images.size):
+        raise typer.BadParameter(
+            f"the model {files.name} takes images of {_shape(*taken)}, "
+            f"{images.name} has {_shape(images.channels, images.size)}; name its own data set",
+            param_hint="--data",
+        )
+
+
+def autoencoder_for(
+    key: "WatermarkKey", data: "Data", scale: "Scale", reference: str | None
+) -> "nn.Module | None":
+    """The autoencoder of keys whose scheme needs one: the one named, else that of data and scale."""
+    from mea_lib.training.autoencoder import train_autoencoder
+
+    if key.combine != "autoencoder":
+        if reference is not None:
+            raise typer.BadParameter(
+                f"the key's scheme is {key.combine}, which needs none", param_hint="--autoencoder"
+            )
+        return None
+    if reference is None:
+        return train_autoencoder(data.train, scale)
+    files = model_from(reference, "--autoencoder")
+    if files.read_card()["spec"].get("network") != "autoencoder":
+        raise typer.BadParameter(
+            f"the model {files.name} is no autoencoder; see mea store list", param_hint="--autoencoder"
+        )
+    return load_model(files)
+
+
+def _shape(channels: int, size: int) -> str:
+    return f"{size}×{size} pixels and {channels} channel{'s' if channels > 1 else ''}"

@@ -1,0 +1,142 @@
+"""Models on disk: in the store by their id, or as two files that were copied out of it.
+
+Looking at them needs no torch. Damaged files are reported and left as they are; only the store sets them aside.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The two files of a model.
+
+    Attributes:
+        weights: the .safetensors file.
+        card: the .json file that describes it.
+    """
+
+    weights: Path
+    card: Path
+
+    @property
+    def name(self) -> str:
+        """The id for a model of the store, else the name of the copy."""
+        return self.card.stem
+
+    @property
+    def bytes(self) -> int:
+        """Size of both files that are there."""
+        return sum(path.stat().st_size for path in (self.weights, self.card) if path.exists())
+
+    def read_card(self) -> dict[str, Any]:
+        """The card; ValueError where it is none that a store has written."""
+        try:
+            card = json.loads(self.card.read_text())
+        except ValueError as error:
+            raise ValueError(f"{self.card} is not JSON ({error}); copy the model again") from error
+        if not isinstance(card, dict) or not {"id", "made", "spec", "weights_sha256"} <= card.keys():
+            raise ValueError(f"{self.card} is not the card of a model as the store writes it")
+        return card
+
+    def read_weights(self) -> bytes:
+        """The weights' bytes, checked against the card; ValueError where they are not those it describes."""
+        weights = self.weights.read_bytes()
+        if hashlib.sha256(weights).hexdigest() != self.read_card()["weights_sha256"]:
+            raise ValueError(
+                f"{self.weights} does not hold the weights that {self.card.name} describes; "
+                "copy the model again, or remove it and let it be trained again"
+            )
+        return weights
+
+
+def store_folder() -> Path:
+    """The folder of `mea_lib.training.default_store`, found without torch."""
+    return Path(os.environ.get("MEA_STORE") or Path.home() / ".cache" / "mea-defender" / "store")
+
+
+def stored_ids() -> list[str]:
+    """Ids of all models in the store, in alphabetical order."""
+    return sorted(path.stem for path in store_folder().glob("*.json"))
+
+
+def stored(identity: str) -> ModelFiles:
+    """The files of the model of the store with this whole id."""
+    return ModelFiles(*(store_folder() / f"{identity}.{ending}" for ending in ("safetensors", "json")))
+
+
+def find_stored(beginning: str) -> ModelFiles:
+    """The model of the store whose id begins so; ValueError where none does, or several do."""
+    matches = [identity for identity in stored_ids() if identity.startswith(beginning)]
+    if not matches:
+        raise ValueError(f"no model in {store_folder()} begins with {beginning}; see mea store list")
+    if len(matches) > 1:
+        raise ValueError(f"{beginning} is the beginning of {', '.join(matches)}; give more of the id")
+    return stored(matches[0])
+
+
+def find_model(reference: str) -> ModelFiles:
+    """A model by its id in the store, by the id's unique beginning, or by the path of one of its files.
+
+    Raises:
+        ValueError: for a beginning that no model or several models have, or a file of another kind.
+        FileNotFoundError: where one of the two files is missing.
+    """
+    if re.fullmatch(r"[0-9a-f]{1,16}", reference) and not Path(reference).exists():
+        found = find_stored(reference)
+    else:
+        path = Path(reference)
+        if path.suffix not in (".safetensors", ".json"):
+            raise ValueError(
+                f"{reference!r} is neither an id of the store (see mea store list) nor a path that ends in "
+                ".safetensors or .json"
+            )
+        found = ModelFiles(path.with_suffix(".safetensors"), path.with_suffix(".json"))
+    for path in (found.weights, found.card):
+        if not path.exists():
+            raise FileNotFoundError(
+                f"there is no file {path}; a model is its .safetensors and its .json file"
+            )
+    return found
+
+
+def load_model(files: ModelFiles) -> "nn.Module":
+    """Build the model its card describes, with its weights, on the best device and in evaluation mode.
+
+    Raises:
+        ValueError: for damaged files, or weights of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from mea_lib.models import build_from_spec
+    from mea_lib.training import best_device
+
+    card, weights = files.read_card(), files.read_weights()
+    try:
+        model = build_from_spec(card["spec"])
+        model.load_state_dict(load(weights))
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{files.card} and its weights do not make a model: {error}") from error
+    model.card = card
+    return model.eval().to(best_device())
+
+
+def copy_model(files: ModelFiles, out: Path) -> None:
+    """Copy both files; `out` names the .safetensors one. The card comes last, and no copy is ever half there."""
+    for source, target in ((files.weights, out), (files.card, out.with_suffix(".json"))):
+        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+        try:
+            shutil.copyfile(source, partial)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""What a command says: its result on stdout, everything else on stderr; and the exit codes."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mea_lib.cli.models import ModelFiles
+    from mea_lib.proof import Rate
+
+FAILURE, NO_PROOF, NO_VERDICT, INTERRUPTED = 1, 3, 4, 130
+
+
+def note(text: str) -> None:
+    """One line about what is going on, on stderr."""
+    typer.echo(text, err=True)
+
+
+def result(values: dict[str, Any], text: str, as_json: bool) -> None:
+    """A command's result on stdout: `values` as one JSON object, or `text`."""
+    typer.echo(json.dumps(values, indent=2, ensure_ascii=False) if as_json else text)
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Names and values in two columns."""
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def model_rows(files: "ModelFiles", out: Path | None, trained: bool, seconds: float) -> list[tuple[str, str]]:
+    """Where a model is, for a reader."""
+    rows = [
+        ("Model", f"{files.name} ({f'trained in {seconds:g} s' if trained else 'found in the store'})"),
+        ("Weights", str(files.weights)),
+        ("Card", str(files.card)),
+    ]
+    return rows + ([("Copy", str(out))] if out is not None else [])
+
+
+def rate_values(rate: "Rate") -> dict[str, Any]:
+    """A rate for JSON, with its 95 % interval."""
+    return {
+        "value": rate.value,
+        "successes": rate.successes,
+        "trials": rate.trials,
+        "interval": list(rate.interval()),
+    }
+
+
+@contextmanager
+def usage(option: str) -> Iterator[None]:
+    """What is wrong with an option's value is a usage error, and names the option."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def wants_traceback(context: typer.Context) -> bool:
+    """Whether --debug was given, or MEA_DEBUG is set."""
+    return bool(context.meta.get(_DEBUG) or os.environ.get("MEA_DEBUG"))
+
+
+def keep_debug(context: typer.Context, wanted: bool) -> bool:
+    """Callback of --debug, for `wants_traceback`."""
+    context.meta[_DEBUG] = wanted
+    return wanted
+
+
+_DEBUG = "mea.debug"

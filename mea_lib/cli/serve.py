@@ -1,0 +1,145 @@
+"""`mea serve`: put a model behind an HTTP API."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mea_lib.cli import options
+from mea_lib.cli.files import check_writable
+from mea_lib.cli.report import note, result, usage
+
+OWN_MACHINE = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(
+    model: options.ModelName = None,
+    data_name: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME|FOLDER",
+            autocompletion=options.complete_data,
+            help="Data set the model was made for, to name its classes.  [default: they are numbers]",
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host", metavar="ADDRESS", help="Where to listen; 0.0.0.0 is reached from other machines too."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, metavar="NUMBER", help="0 takes any that is free.")
+    ] = 8080,
+    name: Annotated[
+        str, typer.Option("--name", metavar="TEXT", help="The model's name in the address.")
+    ] = "classifier",
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Tokens, one a line, of which a client must show one.  [default: everybody may ask]",
+        ),
+    ] = None,
+    client_budget: Annotated[
+        int | None,
+        typer.Option(
+            "--client-budget",
+            min=0,
+            metavar="NUMBER",
+            help="Images that each client may ask in all.  [default: no limit]",
+        ),
+    ] = None,
+    batch_limit: Annotated[
+        int, typer.Option("--batch-limit", min=1, metavar="NUMBER", help="Images in one request.")
+    ] = 256,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", metavar="FILE", dir_okay=False, help="Write every request here, a line each."),
+    ] = None,
+    hard: Annotated[bool, typer.Option("--hard", help="Answer with the most probable class alone.")] = False,
+    top_k: Annotated[
+        int | None,
+        typer.Option("--top-k", min=1, metavar="NUMBER", help="Answer with the largest probabilities only."),
+    ] = None,
+    decimals: Annotated[
+        int | None,
+        typer.Option("--decimals", min=0, metavar="NUMBER", help="Round probabilities to so many places."),
+    ] = None,
+    noise: Annotated[
+        float,
+        typer.Option(
+            "--noise", min=0, metavar="NUMBER", help="Standard deviation of noise on every probability."
+        ),
+    ] = 0.0,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Put a model behind an HTTP API.
+
+    It speaks the Open Inference Protocol, version 2. The address is printed when the API answers; Ctrl-C or SIGTERM
+    ends it, after the requests that were begun.
+
+    \b
+    Examples:
+      mea serve --model 3f2a --port 8080 --decimals 2
+      mea serve --model model.safetensors --host 0.0.0.0 --token-file tokens.txt --client-budget 50000 --log log.jsonl
+    """
+    if model is None:
+        raise typer.BadParameter("a model is needed: give --model")
+    check_writable(log, "--log")
+    tokens = _tokens(token_file)
+
+    from mea_lib.blackbox import Oracle
+    from mea_lib.blackbox.service import BackgroundServer, ServiceSettings, create_app
+    from mea_lib.cli.inputs import check_images, load_data, model_from
+    from mea_lib.cli.models import load_model
+    from mea_lib.scale import preset
+
+    files = model_from(model)
+    classes: tuple[str, ...] = ()
+    if data_name is not None:
+        test = load_data(data_name, preset()).test
+        check_images(files, test)
+        classes = test.classes
+    with usage("--name / --token-file"):
+        settings = ServiceSettings(
+            name=name,
+            batch_limit=batch_limit,
+            client_budget=client_budget,
+            tokens=tokens,
+            log=log,
+        )
+    network = load_model(files)
+    if classes and len(classes) != network.spec["classes"]:
+        raise typer.BadParameter(
+            f"the model {files.name} has {network.spec['classes']} classes, {data_name} has {len(classes)}",
+            param_hint="--data",
+        )
+    oracle = Oracle(network, answer="hard" if hard else "soft", top_k=top_k, decimals=decimals, noise=noise)
+    shape = (network.spec["channels"], network.spec["size"], network.spec["size"])
+    app = create_app(oracle, shape, settings, classes)
+    if host not in OWN_MACHINE and not tokens:
+        note(f"whoever reaches {host} can ask this model; --token-file asks for a token")
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with BackgroundServer(app, port, host) as server:
+        values = {"url": server.url, "model": files.name, "name": name, "shape": list(shape)}
+        result(values, f"{files.name} answers at {server.url}/v2/models/{name}", as_json)
+        while not stop.wait(1):
+            pass
+
+
+def _tokens(file: Path | None) -> tuple[str, ...]:
+    if file is None:
+        return ()
+    tokens = tuple(line.strip() for line in file.read_text().splitlines() if line.strip())
+    if not tokens:
+        raise typer.BadParameter(f"{file} holds no token; write one a line", param_hint="--token-file")
+    return tokens

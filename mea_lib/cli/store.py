@@ -1,0 +1,193 @@
+"""`mea store`: look at the finished models, check them, remove them."""
+
+import json
+import sys
+from contextlib import redirect_stdout
+from typing import Annotated, Any
+
+import typer
+
+from mea_lib.cli import options
+from mea_lib.cli.inputs import model_from
+from mea_lib.cli.models import ModelFiles, find_stored, store_folder, stored, stored_ids
+from mea_lib.cli.report import FAILURE, note, result, usage
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+Identity = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID|FILE",
+        autocompletion=options.complete_model,
+        help="The model's id, or its unique beginning, or the path of one of its files.",
+    ),
+]
+COLUMNS = ("id", "method", "network", "width", "scale", "seed", "MB", "seconds", "made")
+
+
+@app.callback()
+def store() -> None:
+    """List, check and remove finished models.
+
+    The store is the folder that MEA_STORE names, else one in your cache folder.
+
+    \b
+    Example:
+      mea store list
+    """
+
+
+@app.command("list")
+def list_models(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+    """List the models of the store, the oldest first.
+
+    \b
+    Example:
+      mea store list --json
+    """
+    models, damaged = [], []
+    for identity in stored_ids():
+        files = stored(identity)
+        try:
+            models.append(_summary(files, files.read_card()))
+        except ValueError as error:
+            damaged.append(identity)
+            note(str(error))
+    models.sort(key=lambda model: model["made"])
+    values = {"folder": str(store_folder()), "models": models, "damaged": damaged}
+    result(values, _table(models) if models else f"No models in {store_folder()}.", as_json)
+
+
+@app.command()
+def show(model: Identity, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+    """Print a model's card: its recipe, network, losses and weights over the epochs, machine and versions.
+
+    \b
+    Example:
+      mea store show 3f2a
+    """
+    card = model_from(model, "ID|FILE").read_card()
+    result(card, json.dumps(card, indent=2, ensure_ascii=False), as_json)
+
+
+@app.command()
+def path(model: Identity, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+    """Print the path of a model's weights; the card lies beside it as .json.
+
+    \b
+    Example:
+      cp "$(mea store path 3f2a)" model.safetensors
+    """
+    files = model_from(model, "ID|FILE")
+    result({"weights": str(files.weights), "card": str(files.card)}, str(files.weights), as_json)
+
+
+@app.command()
+def remove(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ID…",
+            autocompletion=options.complete_model,
+            help="Ids of models, or their unique beginnings.",
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Remove models from the store. They are trained again when they are wanted.
+
+    \b
+    Example:
+      mea store remove 3f2a 77c0 --yes
+    """
+    from filelock import FileLock
+
+    chosen = {}
+    for reference in models:
+        with usage("ID"):
+            files = find_stored(reference)
+        chosen[files.name] = files
+    if not yes:
+        for name in chosen:
+            note(f"{name} ({chosen[name].bytes / 1e6:.1f} MB)")
+        with redirect_stdout(sys.stderr):  # a part of the question goes to stdout even with err=True
+            agreed = typer.confirm(f"Remove {len(chosen)} of {len(stored_ids())} models?", err=True)
+        if not agreed:
+            note("Nothing was removed.")
+            raise typer.Exit(FAILURE)
+    freed = 0
+    for name, files in chosen.items():
+        with FileLock(store_folder() / f"{name}.lock"):
+            freed += files.bytes
+            files.card.unlink(missing_ok=True)  # first: a model without a card is not there
+            files.weights.unlink(missing_ok=True)
+    result(
+        {"removed": list(chosen), "bytes": freed},
+        f"Removed {len(chosen)} model{'s' if len(chosen) > 1 else ''}, {freed / 1e6:.1f} MB.",
+        as_json,
+    )
+
+
+@app.command()
+def verify(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID|FILE]…", autocompletion=options.complete_model, help="Only these.  [default: all]"
+        ),
+    ] = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Check that the weights on disk are those that the cards describe; ends with 1 where some are not.
+
+    \b
+    Example:
+      mea store verify
+    """
+    chosen = (
+        [model_from(model, "ID|FILE") for model in models]
+        if models
+        else [stored(identity) for identity in stored_ids()]
+    )
+    damaged = {}
+    for files in chosen:
+        try:
+            files.read_weights()
+        except (ValueError, OSError) as error:
+            damaged[files.name] = str(error)
+            note(f"{files.name}: {error}")
+    sound = [files.name for files in chosen if files.name not in damaged]
+    result(
+        {"folder": str(store_folder()), "sound": sound, "damaged": damaged},
+        f"{len(sound)} of {len(chosen)} models are as their cards describe them.",
+        as_json,
+    )
+    if damaged:
+        raise typer.Exit(FAILURE)
+
+
+def _summary(files: ModelFiles, card: dict[str, Any]) -> dict[str, Any]:
+    recipe = card.get("recipe", {})
+    return {
+        "id": card["id"],
+        "method": recipe.get("method"),
+        "network": card["spec"].get("network"),
+        "width": card["spec"].get("width"),
+        "scale": recipe.get("scale"),
+        "seed": recipe.get("settings", {}).get("seed"),
+        "bytes": files.bytes,
+        "seconds": card.get("seconds"),
+        "made": card["made"],
+    }
+
+
+def _table(models: list[dict[str, Any]]) -> str:
+    rows = [COLUMNS]
+    for model in models:
+        shown = model | {"MB": f"{model['bytes'] / 1e6:.1f}", "made": model["made"][:16].replace("T", " ")}
+        rows.append(tuple("–" if shown[name] is None else str(shown[name]) for name in COLUMNS))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)

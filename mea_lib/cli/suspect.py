@@ -1,0 +1,94 @@
+"""The model that a command asks: one on disk behind an `Oracle`, or one behind an HTTP API."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mea_lib.cli.inputs import check_images, model_from
+from mea_lib.cli.models import load_model
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mea_lib.data import ImageSet
+
+CHUNK, REMOTE_CHUNK = 4_000, 64
+
+
+def check_which(model: str | None, url: str | None, only_remote: dict[str, Any]) -> None:
+    """A usage error unless just one of --model and --url is given, and what belongs to --url only with it."""
+    if (model is None) == (url is None):
+        raise typer.BadParameter("give either --model or --url")
+    if url is None:
+        given = [option for option, value in only_remote.items() if value is not None]
+        if given:
+            raise typer.BadParameter(f"{', '.join(given)} can only be used with --url")
+    elif not url.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"must begin with http:// or https://, not {url!r}", param_hint="--url")
+
+
+def local(reference: str, images: "ImageSet", **oracle: Any) -> "Watched":
+    """A model on disk behind an `Oracle` with these settings."""
+    from mea_lib.blackbox import Oracle
+
+    files = model_from(reference)
+    check_images(files, images)
+    return Watched(Oracle(load_model(files), **oracle), CHUNK)
+
+
+def remote(url: str, *, needs_probabilities: bool = False, **settings: Any) -> "Watched":
+    """A model behind an HTTP API.
+
+    Args:
+        url: of the server.
+        needs_probabilities: refuse answers that are something else, such as logits.
+        settings: of the `RemoteOracle`.
+    """
+    from mea_lib.blackbox import RemoteOracle
+
+    return Watched(RemoteOracle(url, **settings), REMOTE_CHUNK, needs_probabilities)
+
+
+class Watched:
+    """A suspect, with a bar of its questions on stderr where that is a terminal.
+
+    Args:
+        suspect: an `Oracle` or one like it; what is not known here is asked of it.
+        chunk: images asked at once, so that the bar moves.
+        needs_probabilities: refuse answers below 0 or above 1.
+    """
+
+    def __init__(
+        self, suspect: "Callable[[Tensor], Tensor]", chunk: int, needs_probabilities: bool = False
+    ) -> None:
+        self._suspect = suspect
+        self._chunk = chunk
+        self._needs_probabilities = needs_probabilities
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._suspect, name)
+
+    def __call__(self, images: "Tensor") -> "Tensor":
+        """The suspect's answers, (N, K). A budget that does not cover all of them refuses all."""
+        import torch
+        from tqdm import tqdm
+
+        remaining = getattr(self._suspect, "remaining", None)
+        if not sys.stderr.isatty() or (remaining is not None and remaining < len(images)):
+            return self._checked(self._suspect(images))
+        answers = []
+        with tqdm(total=len(images), desc="asking", unit=" images", leave=False) as bar:
+            for part in images.split(self._chunk):
+                answers.append(self._checked(self._suspect(part)))
+                bar.update(len(part))
+        return torch.cat(answers)
+
+    def _checked(self, answers: "Tensor") -> "Tensor":
+        if self._needs_probabilities and ((answers < 0) | (answers > 1 + 1e-6)).any():
+            raise ValueError(
+                f"the suspect answers with numbers from {answers.min():.3g} to {answers.max():.3g}, which are no "
+                "probabilities; this thief cannot learn from them"
+            )
+        return answers

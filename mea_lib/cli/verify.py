@@ -1,0 +1,157 @@
+"""`mea verify`: ask a suspect about the key's watermark, and weigh the answers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mea_lib.cli import options
+from mea_lib.cli.files import check_writable, read_key, read_secret
+from mea_lib.cli.report import NO_PROOF, result, usage
+from mea_lib.cli.suspect import check_which, local, remote
+
+
+def verify(
+    key_file: options.KeyFile = None,
+    model: options.ModelName = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    query_log: options.QueryLog = None,
+    server_model: options.ServerModel = None,
+    input_range: options.InputRange = None,
+    commitment_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--commitment",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="What was published before the sale; it fixes samples and threshold.",
+        ),
+    ] = None,
+    salt_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--salt-file", metavar="FILE", exists=True, dir_okay=False, help="The commitment's salt."
+        ),
+    ] = None,
+    data_name: options.DataName = "fashion-mnist",
+    samples: Annotated[
+        int | None,
+        typer.Option("--samples", min=1, metavar="NUMBER", help="Watermark samples asked.  [default: 1000]"),
+    ] = None,
+    fewest_samples: Annotated[
+        int,
+        typer.Option(
+            "--fewest-samples",
+            min=1,
+            metavar="NUMBER",
+            help="Fewer are refused, and fewer answers give no verdict; say so where you lower it.",
+        ),
+    ] = 1_000,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", metavar="SHARE", help="Success rate that must be exceeded.  [default: 0.3]"
+        ),
+    ] = None,
+    alpha: Annotated[
+        float,
+        typer.Option(
+            "--alpha", metavar="SHARE", help="Largest chance of a false accusation that is accepted."
+        ),
+    ] = 0.01,
+    scale_name: options.ScaleName = "laptop",
+    autoencoder: options.AutoencoderName = None,
+    evidence_file: Annotated[
+        Path | None,
+        typer.Option("--evidence", metavar="FILE", dir_okay=False, help="Write the evidence here as JSON."),
+    ] = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Ask a suspect for the key's watermark.
+
+    Says whether the answers prove that it is a copy. The suspect is a model on disk (--model) or one behind an HTTP
+    API (--url), which may leave questions unanswered. --data are the images the owner fixed beforehand; their test
+    part gives the samples. The evidence names the key: keep it until you open the commitment.
+
+    \b
+    Examples:
+      mea verify --model copy.safetensors --key key.json
+      mea verify --url https://example.org --samples 1100 --key key.json --query-log answers.sqlite
+      mea verify --url https://example.org --key key.json --commitment commitment.json \\
+                 --salt-file salt.txt --evidence evidence.json
+
+    \b
+    Exit codes:
+      0  proof found
+      3  no proof
+      4  no verdict: too few questions were answered
+    """
+    if key_file is None:
+        raise typer.BadParameter("the owner's key is needed: give --key")
+    check_which(
+        model,
+        url,
+        {"--query-log": query_log, "--server-model": server_model, "--input-range": input_range},
+    )
+    if (commitment_file is None) != (salt_file is None):
+        raise typer.BadParameter("--commitment and --salt-file go together")
+    plan = {"--samples": samples, "--threshold": threshold}
+    fixed = [option for option, value in plan.items() if value is not None]
+    if commitment_file is not None and fixed:
+        raise typer.BadParameter(f"{', '.join(fixed)}: the commitment fixes that; leave it out")
+    for option, share in (("--threshold", threshold), ("--alpha", alpha)):
+        if share is not None and not 0 < share < 1:
+            raise typer.BadParameter(f"must lie between 0 and 1, not {share:g}", param_hint=option)
+    if samples is not None and samples < fewest_samples:
+        raise typer.BadParameter(
+            f"{samples} are too few for a verdict; take {fewest_samples:,} or more, or lower --fewest-samples",
+            param_hint="--samples",
+        )
+    check_writable(evidence_file, "--evidence")
+    check_writable(query_log, "--query-log")
+
+    from mea_lib.cli.inputs import autoencoder_for, load_data
+    from mea_lib.proof import PAPER_THRESHOLD, Commitment, verify_ownership
+    from mea_lib.scale import preset
+
+    key = read_key(key_file)
+    commitment = salt = None
+    if commitment_file is not None:
+        with usage("--commitment"):
+            commitment = Commitment.read(commitment_file)
+        salt = read_secret(salt_file)
+    scale = preset(scale_name)
+    data = load_data(data_name, scale)
+    with usage("--key"):
+        key.indices(data.test)
+    if model is not None:
+        suspect = local(model, data.test)
+    else:
+        suspect = remote(
+            url,
+            log=query_log,
+            token=token,
+            model=server_model,
+            input_range=input_range,
+            on_failure="skip",
+        )
+    evidence = verify_ownership(
+        suspect,
+        key,
+        data.test,
+        samples=samples or max(1_000, fewest_samples),
+        fewest_samples=fewest_samples,
+        threshold=threshold or PAPER_THRESHOLD,
+        alpha=alpha,
+        commitment=commitment,
+        salt=salt,
+        autoencoder=autoencoder_for(key, data, scale, autoencoder),
+    )
+    if evidence_file is not None:
+        evidence.save(evidence_file)
+    result(evidence.to_dict(), str(evidence), as_json)
+    if not evidence.is_stolen:
+        raise typer.Exit(NO_PROOF)

@@ -1,0 +1,134 @@
+"""`mea extract`: each attack through the command line does what the package does."""
+
+import json
+
+import pytest
+
+import mea_lib
+from mea_lib.cli.models import find_model, load_model
+from mea_lib.extraction import distillation, knockoff
+
+DIGITS = ["--data", "digits"]
+
+
+def card(found):
+    with open(found["card"]) as file:
+        return json.load(file)
+
+
+@pytest.fixture
+def victim(made):
+    return str(made.folder / "victim.safetensors")
+
+
+def test_distillation_is_that_of_the_package(mea, victim, digits):
+    found = mea("extract", "--model", victim, *DIGITS, "--json").data
+    oracle = mea_lib.Oracle(load_model(find_model(victim)))
+    expected = distillation.extract(oracle, digits.queries, mea_lib.preset("smoke"))
+    assert found["model"] == expected.card["id"]
+    assert found["queries"] == oracle.queries == 1_000
+    assert found["accuracy"] == pytest.approx(mea_lib.proof.accuracy(expected, digits.test))
+
+
+def test_the_thief_learns(made):
+    assert made.extract["accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("attack", ["distillation", "jacobian", "knockoff", "data-free"])
+def test_no_attack_asks_more_than_its_budget(mea, victim, attack):
+    found = mea("extract", "--model", victim, *DIGITS, "--attack", attack, "--budget", 300, "--json").data
+    assert found["queries"] == 300
+    # Jacobian-based augmentation and distillation both end with a student of answers.
+    expected = "data-free" if attack == "data-free" else "distillation"
+    assert card(found)["recipe"]["method"] == expected
+
+
+def test_a_budget_of_nothing_is_refused(mea, victim):
+    assert "--budget" in mea("extract", "--model", victim, *DIGITS, "--budget", 0, code=2).stderr
+
+
+def test_every_choice_of_the_thief_arrives(mea, victim):
+    def recipe(*options):
+        return card(mea("extract", "--model", victim, *DIGITS, "--budget", 100, *options, "--json").data)[
+            "recipe"
+        ]
+
+    plain = recipe()
+    assert plain["distillation"]["temperature"] == 4
+    assert recipe("--temperature", 7)["distillation"]["temperature"] == 7
+    assert recipe("--attack", "jacobian", "--temperature", 7)["distillation"]["temperature"] == 7
+    assert recipe("--attack", "knockoff")["distillation"]["temperature"] == 1
+    assert recipe("--attack", "knockoff", "--temperature", 7)["distillation"]["temperature"] == 7
+    assert recipe("--seed", 3)["settings"]["seed"] == 3
+    assert recipe("--epochs", 2)["settings"]["epochs"] == 2
+    other = recipe("--network", "vgg_like", "--width", 2)
+    assert (other["network"], other["width"]) == ("vgg_like", 2)
+    doors = [["--answer", "hard"], ["--top-k", 2], ["--decimals", 1], ["--noise", 0.1]]
+    answers = {recipe(*door)["answers"] for door in doors} | {plain["answers"]}
+    assert len(answers) == 5
+
+
+def test_the_adaptive_thief_chooses_other_questions(mea, victim):
+    options = ["extract", "--model", victim, *DIGITS, "--attack", "knockoff", "--budget", 100, "--json"]
+    answers = {
+        card(mea(*options, *strategy).data)["recipe"]["answers"]
+        for strategy in ([], ["--strategy", "random"], ["--strategy", "adaptive"])
+    }
+    assert len(answers) == 2
+
+
+def test_knockoff_of_the_command_line_is_that_of_the_package(mea, victim, digits):
+    found = mea("extract", "--model", victim, *DIGITS, "--attack", "knockoff", "--budget", 100, "--json").data
+    oracle = mea_lib.Oracle(load_model(find_model(victim)))
+    settings = knockoff.KnockoffSettings(queries=100)
+    expected = knockoff.extract(oracle, digits.train, mea_lib.preset("smoke"), settings=settings)
+    assert found["model"] == expected.card["id"]
+
+
+@pytest.fixture
+def colours(tmp_path):
+    """Coloured images of three classes and another size: a foreign domain."""
+    from PIL import Image
+
+    for number in range(30):
+        folder = tmp_path / "colours" / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (8 * number, 255 - 8 * number, 90)).save(folder / f"{number}.png")
+    return tmp_path / "colours"
+
+
+@pytest.mark.parametrize("attack", ["distillation", "knockoff"])
+def test_images_of_another_domain_take_the_victims_shape(mea, victim, colours, attack):
+    options = ["extract", "--model", victim, "--data", colours, "--attack", attack, "--json"]
+    found = mea(*options, "--test-data", "digits").data
+    assert found["queries"] == 24
+    assert found["test_data"] == "digits"
+    assert found["accuracy"] is not None
+    spec = card(found)["spec"]
+    assert (spec["channels"], spec["size"], spec["classes"]) == (1, 16, 10)
+    assert "takes images of 16×16 pixels and 1 channel" in mea(*options, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ([], "either --model or --url"),
+        (["--model", "aa", "--url", "http://x"], "either --model or --url"),
+        (["--model", "aa", "--query-log", "a.sqlite"], "--query-log can only be used with --url"),
+        (["--url", "ftp://x"], "http://"),
+        (["--url", "http://x", "--answer", "hard", "--top-k", "1"], "--answer, --top-k: the server"),
+        (["--model", "aa", "--temperature", "0"], "above 0"),
+        (["--model", "aa", "--strategy", "random"], "is for knockoff, not for distillation"),
+        (["--model", "aa", "--attack", "data-free", "--temperature", "2"], "not for data-free"),
+        (["--model", "aa", "--attack", "data-free", "--epochs", "2"], "not for data-free"),
+        (["--model", "aa", "--attack", "guessing"], "distillation"),
+        (["--model", "aa", "--out", "copy"], ".safetensors"),
+        (["--model", "aa"], "no model in"),
+        (["--model", "m.safetensors"], "there is no file m.safetensors"),
+    ],
+)
+def test_what_does_not_go_together(mea, tmp_path, options, words):
+    found = mea("extract", *DIGITS, *options, code=2)
+    assert words in found.stderr
+    assert found.stdout == ""
+    assert not (tmp_path / "a.sqlite").exists()

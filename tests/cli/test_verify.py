@@ -1,0 +1,113 @@
+"""`mea verify` on models on disk: the verdict is an exit code, and the evidence is a file."""
+
+import json
+
+import pytest
+
+from mea_lib.cli.models import find_model
+
+
+@pytest.fixture
+def verify(mea, made):
+    def run(model, *options, **kwargs):
+        files = ["--model", made.folder / f"{model}.safetensors", "--key", made.folder / "key.json"]
+        return mea("verify", *files, "--data", "digits", *options, **kwargs)
+
+    return run
+
+
+@pytest.fixture
+def opened(made):
+    return ["--commitment", made.folder / "commitment.json", "--salt-file", made.folder / "salt.txt"]
+
+
+@pytest.mark.parametrize("model", ["victim", "copy"])
+def test_proof_is_0(verify, model):
+    assert "Verdict: carries the watermark" in verify(model).stdout
+
+
+def test_no_proof_is_3(verify):
+    assert "Verdict: no proof" in verify("other", code=3).stdout
+
+
+def test_the_evidence_is_what_was_printed(verify, tmp_path, opened, made):
+    found = verify("copy", *opened, "--evidence", "evidence.json", "--json").data
+    assert found["is_stolen"] is True
+    assert found["commitment"] == made.commit["digest"]
+    assert found == json.loads((tmp_path / "evidence.json").read_text())
+
+
+def test_json_is_printed_without_proof_too(verify):
+    assert verify("other", "--json", code=3).data["is_stolen"] is False
+
+
+def test_the_threshold_decides(verify):
+    rate = verify("copy", "--json").data["wsr"]["value"]
+    verify("copy", "--threshold", rate + 0.01, code=3)
+    assert verify("copy", "--threshold", rate - 0.2, "--json").data["threshold"] == rate - 0.2
+
+
+def test_alpha_decides(verify):
+    found = verify("copy", "--json").data
+    threshold = found["wsr"]["value"] - 0.02  # so near that chance is no longer small
+    likely = verify("copy", "--threshold", threshold, "--json", code=3).data["p_value"]
+    verify("copy", "--threshold", threshold, "--alpha", likely * 1.1)
+
+
+def test_few_samples_must_be_asked_for(verify):
+    assert "--fewest-samples" in verify("copy", "--samples", 200, code=2).stderr
+    few = verify("copy", "--samples", 200, "--fewest-samples", 200, "--json").data
+    assert few["wsr"]["trials"] == 200
+
+
+def test_another_salt_opens_nothing(verify, tmp_path, made):
+    (tmp_path / "salt.txt").write_text("x" * 64)
+    options = ["--commitment", made.folder / "commitment.json", "--salt-file", tmp_path / "salt.txt"]
+    found = verify("copy", *options, "--evidence", "evidence.json", code=1)
+    assert "do not match the commitment" in found.stderr
+    assert found.stdout == ""
+    assert not (tmp_path / "evidence.json").exists()
+
+
+def test_a_file_that_is_no_commitment(verify, made):
+    key = made.folder / "key.json"
+    assert "not a commitment" in verify("copy", "--commitment", key, "--salt-file", key, code=2).stderr
+
+
+def test_a_commitment_fixes_the_plan(verify, opened):
+    assert "--samples: the commitment fixes that" in verify("copy", *opened, "--samples", 2000, code=2).stderr
+    assert "go together" in verify("copy", *opened[:2], code=2).stderr
+    assert "go together" in verify("copy", *opened[2:], code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--threshold", "0"], "--threshold"),
+        (["--threshold", "1"], "--threshold"),
+        (["--alpha", "0"], "--alpha"),
+        (["--url", "http://x"], "either"),
+        (["--evidence", "nowhere/e.json"], "--evidence"),
+        (["--token", "t", "--query-log", "q.sqlite"], "--query-log can only"),
+        (["--data", "fashion-mnist"], "unknown class '3' for fashion-mnist"),
+    ],
+)
+def test_wrong_usage_is_2(verify, options, words):
+    found = verify("copy", *options, code=2)
+    assert words in found.stderr
+    assert found.stdout == ""
+
+
+def test_a_verification_without_a_key(mea):
+    assert "--key" in mea("verify", "--model", "aa", code=2).stderr
+
+
+def test_damaged_weights_are_a_failure_and_stay_where_they_are(mea, made, tmp_path):
+    files = find_model(str(made.folder / "copy.safetensors"))
+    (tmp_path / "m.safetensors").write_bytes(files.weights.read_bytes()[:-4] + b"1234")
+    (tmp_path / "m.json").write_bytes(files.card.read_bytes())
+    options = ["--model", "m.safetensors", "--key", made.folder / "key.json", "--data", "digits"]
+    found = mea("verify", *options, code=1)
+    assert "does not hold the weights" in found.stderr
+    assert found.stdout == ""
+    assert (tmp_path / "m.safetensors").exists()
