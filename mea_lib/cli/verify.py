@@ -7,7 +7,7 @@ import typer
 
 from mea_lib.cli import options
 from mea_lib.cli.files import check_writable, read_key, read_secret
-from mea_lib.cli.report import NO_PROOF, result, usage
+from mea_lib.cli.report import NO_PROOF, NO_VERDICT, result, usage
 from mea_lib.cli.suspect import check_which, local, remote
 
 
@@ -153,5 +153,7 @@ def verify(
     if evidence_file is not None:
         evidence.save(evidence_file)
     result(evidence.to_dict(), str(evidence), as_json)
+    if not evidence.is_decided:
+        raise typer.Exit(NO_VERDICT)
     if not evidence.is_stolen:
         raise typer.Exit(NO_PROOF)
