@@ -1,4 +1,4 @@
-"""The command line `mea`: a command a file, and what they share in `options`, `models`, `files` and `report`.
+"""The command line `mea`: a command a file, and what they share in the other files.
 
 May import every room but teaching. What needs torch is imported inside the commands, so that help and completion
 are there at once.

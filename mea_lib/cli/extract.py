@@ -6,9 +6,11 @@ import typer
 
 from mea_lib.cli import options
 from mea_lib.cli.attacks import ATTACKS, check_fits, run_attack
+from mea_lib.cli.completion import complete_data
 from mea_lib.cli.files import check_copy, check_writable
 from mea_lib.cli.models import copy_model, stored, stored_ids
 from mea_lib.cli.report import model_rows, note, result, table
+from mea_lib.cli.server import server_settings
 from mea_lib.cli.suspect import check_which, local, remote
 
 
@@ -17,8 +19,7 @@ def extract(
     url: options.Url = None,
     token: options.Token = None,
     query_log: options.QueryLog = None,
-    server_model: options.ServerModel = None,
-    input_range: options.InputRange = None,
+    server: options.Server = None,
     attack: Annotated[
         Literal[ATTACKS],
         typer.Option(
@@ -32,7 +33,7 @@ def extract(
         typer.Option(
             "--test-data",
             metavar="NAME|FOLDER",
-            autocompletion=options.complete_data,
+            autocompletion=complete_data,
             help="The data set the model was made for, whose test images measure the copy.  "
             "[default: that of --data]",
         ),
@@ -106,13 +107,10 @@ def extract(
       mea extract --model 3f2a --budget 50000 --temperature 4 --out copy.safetensors
       mea extract --model 3f2a --attack knockoff --strategy adaptive --answer hard
       mea extract --model 3f2a --attack knockoff --data cifar-10 --test-data fashion-mnist
-      mea extract --url http://localhost:8000 --query-log answers.sqlite
+      mea extract --url http://localhost:8080 --query-log answers.sqlite
     """
-    check_which(
-        model,
-        url,
-        {"--query-log": query_log, "--server-model": server_model, "--input-range": input_range},
-    )
+    check_which(model, url, {"--query-log": query_log, "--server": server or None})
+    how = server_settings(server)
     door = {"answer": answer, "top_k": top_k, "decimals": decimals, "noise": noise}
     door = {name: value for name, value in door.items() if value is not None}
     if url is not None and door:
@@ -146,10 +144,9 @@ def extract(
             url,
             log=query_log,
             token=token,
-            model=server_model,
-            input_range=input_range,
             budget=budget,
             needs_probabilities=True,
+            **how,
         )
     there_before = set(stored_ids())
     note(

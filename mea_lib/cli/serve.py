@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mea_lib.cli import options
+from mea_lib.cli.completion import complete_data
 from mea_lib.cli.files import check_writable
 from mea_lib.cli.report import note, result, usage
 
@@ -21,7 +22,7 @@ def serve(
         typer.Option(
             "--data",
             metavar="NAME|FOLDER",
-            autocompletion=options.complete_data,
+            autocompletion=complete_data,
             help="Data set the model was made for, to name its classes.  [default: they are numbers]",
         ),
     ] = None,

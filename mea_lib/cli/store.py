@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mea_lib.cli import options
+from mea_lib.cli.completion import complete_model
 from mea_lib.cli.inputs import model_from
 from mea_lib.cli.models import ModelFiles, find_stored, store_folder, stored, stored_ids
 from mea_lib.cli.report import FAILURE, note, result, usage
@@ -17,7 +18,7 @@ Identity = Annotated[
     str,
     typer.Argument(
         metavar="ID|FILE",
-        autocompletion=options.complete_model,
+        autocompletion=complete_model,
         help="The model's id, or its unique beginning, or the path of one of its files.",
     ),
 ]
@@ -87,7 +88,7 @@ def remove(
         list[str],
         typer.Argument(
             metavar="ID…",
-            autocompletion=options.complete_model,
+            autocompletion=complete_model,
             help="Ids of models, or their unique beginnings.",
         ),
     ],
@@ -134,7 +135,7 @@ def verify(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[ID|FILE]…", autocompletion=options.complete_model, help="Only these.  [default: all]"
+            metavar="[ID|FILE]…", autocompletion=complete_model, help="Only these.  [default: all]"
         ),
     ] = None,
     as_json: options.AsJson = False,

@@ -8,6 +8,7 @@ import typer
 
 from mea_lib.cli.inputs import check_images, model_from
 from mea_lib.cli.models import load_model
+from mea_lib.cli.report import usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +49,9 @@ def remote(url: str, *, needs_probabilities: bool = False, **settings: Any) -> "
     """
     from mea_lib.blackbox import RemoteOracle
 
-    return Watched(RemoteOracle(url, **settings), REMOTE_CHUNK, needs_probabilities)
+    with usage("--url / --server / --query-log"):
+        oracle = RemoteOracle(url, **settings)
+    return Watched(oracle, REMOTE_CHUNK, needs_probabilities)
 
 
 class Watched:

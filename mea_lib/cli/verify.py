@@ -8,6 +8,7 @@ import typer
 from mea_lib.cli import options
 from mea_lib.cli.files import check_writable, read_key, read_secret
 from mea_lib.cli.report import NO_PROOF, NO_VERDICT, result, usage
+from mea_lib.cli.server import server_settings
 from mea_lib.cli.suspect import check_which, local, remote
 
 
@@ -17,8 +18,7 @@ def verify(
     url: options.Url = None,
     token: options.Token = None,
     query_log: options.QueryLog = None,
-    server_model: options.ServerModel = None,
-    input_range: options.InputRange = None,
+    server: options.Server = None,
     commitment_file: Annotated[
         Path | None,
         typer.Option(
@@ -91,11 +91,8 @@ def verify(
     """
     if key_file is None:
         raise typer.BadParameter("the owner's key is needed: give --key")
-    check_which(
-        model,
-        url,
-        {"--query-log": query_log, "--server-model": server_model, "--input-range": input_range},
-    )
+    check_which(model, url, {"--query-log": query_log, "--server": server or None})
+    how = server_settings(server)
     if (commitment_file is None) != (salt_file is None):
         raise typer.BadParameter("--commitment and --salt-file go together")
     plan = {"--samples": samples, "--threshold": threshold}
@@ -134,9 +131,8 @@ def verify(
             url,
             log=query_log,
             token=token,
-            model=server_model,
-            input_range=input_range,
             on_failure="skip",
+            **how,
         )
     evidence = verify_ownership(
         suspect,

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 import typer
 
-from mea_lib.cli import app, main, options, store
+from mea_lib.cli import app, completion, main, store
 from mea_lib.cli.models import store_folder
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from processes import start
 
 ROOT = Path(__file__).parent.parent.parent
 COMMANDS = ("commit", "embed", "extract", "verify", "serve", "store")
@@ -63,11 +67,11 @@ def test_the_names_written_out_for_completion_are_those_of_the_package():
     from mea_lib.models import NETWORKS
     from mea_lib.training import default_store
 
-    assert options.NETWORKS == NETWORKS
-    assert options.SCHEMES == SCHEMES
-    assert options.DATA_SETS == sources.NAMES
-    assert options.CLASSES["fashion-mnist"] == sources.FASHION_CLASSES
-    assert options.CLASSES["digits"] == load("digits").test.classes
+    assert completion.NETWORKS == NETWORKS
+    assert completion.SCHEMES == SCHEMES
+    assert completion.DATA_SETS == sources.NAMES
+    assert completion.CLASSES["fashion-mnist"] == sources.FASHION_CLASSES
+    assert completion.CLASSES["digits"] == load("digits").test.classes
     assert store_folder() == default_store().root
 
 
@@ -140,19 +144,8 @@ def test_an_interruption_is_no_failure(mea, monkeypatch):
 
 
 def test_ctrl_c_in_the_middle_of_a_training(tmp_path):
-    command = [sys.executable, "-m", "mea_lib.cli", "embed", "--sources", "3", "7", "--target", "1"]
-    # A shell that runs tests in the background hands on that Ctrl-C is ignored.
-    restore = "import signal, sys, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    command[1:3] = [
-        "-c",
-        restore + "sys.argv[0] = 'mea'; runpy.run_module('mea_lib.cli', run_name='__main__')",
-    ]
-    process = subprocess.Popen(
-        [*command, "--data", "digits", "--epochs", "100000", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    options = ["--sources", "3", "7", "--target", "1", "--data", "digits", "--epochs", "100000", "--json"]
+    process = start("embed", *options)
     assert process.stderr.readline().startswith("runner-up at scale smoke")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

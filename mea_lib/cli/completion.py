@@ -1,0 +1,70 @@
+"""What a shell offers after the tab key, without torch: names written out here, folders, models of the store."""
+
+import os
+from pathlib import Path
+
+import typer
+
+from mea_lib.cli.models import stored_ids
+from mea_lib.cli.server import SETTINGS
+
+# The names of the rooms that import torch, which completion cannot wait for; a test holds them equal.
+NETWORKS = ("nine_layer_cnn", "vgg_like", "alexnet", "resnet18", "resnet50", "vggface")
+SCHEMES = ("crop-paste", "autoencoder", "pixel-merge", "stripes")
+DATA_SETS = ("fashion-mnist", "cifar-10", "cifar-100", "stl-10", "digits")
+CLASSES = {
+    "fashion-mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    "digits": tuple("0123456789"),
+    "cifar-10": (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ),
+    "stl-10": ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
+}
+
+
+def complete_data(incomplete: str) -> list[str]:
+    """Names of data sets; a shell completes folders by itself."""
+    return [name for name in DATA_SETS if name.startswith(incomplete)]
+
+
+def complete_class(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Classes of the data set given so far: known by heart, or the names of its class folders."""
+    data = ctx.params.get("data_name") or "fashion-mnist"
+    names = CLASSES.get(data, ())
+    folder = Path(data)
+    if not names and folder.is_dir():
+        folder = folder / "train" if (folder / "train").is_dir() else folder
+        names = tuple(sorted(child.name for child in folder.iterdir() if child.is_dir()))
+    if os.environ.get("_MEA_COMPLETE") == "complete_bash":  # takes what it gets as it is typed
+        names = tuple(name.replace(" ", "\\ ") for name in names)
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_server(incomplete: str) -> list[str]:
+    """What --server knows, up to the sign of equality."""
+    return [f"{name}=" for name in SETTINGS if name.startswith(incomplete)]
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Ids of the models in the store."""
+    return [identity for identity in stored_ids() if identity.startswith(incomplete)]
