@@ -1,0 +1,102 @@
+"""`mea serve` in a process of its own: what it prints, whom it lets in, how it ends."""
+
+import json
+import signal
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from mea_lib.blackbox import Oracle, RemoteOracle, SuspectError
+from mea_lib.cli.models import find_model, load_model
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from processes import serving
+
+
+def test_it_answers_as_the_model_until_it_is_told_to_end(made, digits):
+    model = made.embed["out"]
+    with serving(model, "--data", "digits", "--decimals", "2", "--name", "mine") as (process, printed):
+        assert printed["model"] == "victim"
+        assert printed["shape"] == [1, 16, 16]
+        images = digits.test.images[:20]
+        remote = RemoteOracle(printed["url"], model="mine")
+        expected = Oracle(load_model(find_model(model)), decimals=2)(images)
+        assert (remote(images) - expected).abs().max() < 0.011  # a last digit may fall the other way
+        assert RemoteOracle(printed["url"]).model.name == "mine"
+        with urllib.request.urlopen(f"{printed['url']}/v2/models/mine") as response:
+            assert json.load(response)["parameters"]["classes"] == list("0123456789")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_tokens_budgets_batches_and_the_log(made, digits, tmp_path):
+    (tmp_path / "tokens").write_text("first-token\n\nsecond-token\n")
+    options = [
+        "--token-file",
+        "tokens",
+        "--client-budget",
+        "10",
+        "--batch-limit",
+        "4",
+        "--log",
+        "log.jsonl",
+        "--hard",
+    ]
+    with serving(made.embed["out"], *options) as (_, printed):
+        with pytest.raises(SuspectError, match="401"):
+            RemoteOracle(printed["url"], attempts=1)
+        for token in ("first-token", "second-token"):
+            asked = RemoteOracle(printed["url"], token=token, batch_size=4)
+            answers = asked(digits.test.images[:10])
+            assert set(answers.unique().tolist()) == {0.0, 1.0}
+            with pytest.raises(RuntimeError, match="budget"):
+                asked(digits.test.images[10:11])
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert sum(line["images"] for line in lines) == 20
+    assert max(line["images"] for line in lines) == 4
+
+
+def test_ctrl_c_ends_it(made):
+    with serving(made.embed["out"]) as (process, _):
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+def test_a_port_that_is_taken_is_one_sentence(shell, made):
+    with serving(made.embed["out"]) as (_, printed):
+        port = printed["url"].rpartition(":")[2]
+        found = shell("serve", "--model", made.embed["out"], "--port", port, code=1)
+    assert found.stdout == ""
+    assert found.stderr.startswith("Error: ")
+    assert port in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ([], "give --model"),
+        (["--model", "aa"], "no model in"),
+        (["--model", "victim", "--token-file", "empty"], "holds no token"),
+        (["--model", "victim", "--token-file", "odd"], "token"),
+        (["--model", "victim", "--name", "a/b"], "name"),
+        (["--model", "victim", "--data", "fashion-mnist"], "takes images of 16×16"),
+        (["--model", "victim", "--log", "nowhere/log"], "--log"),
+        (["--model", "victim", "--batch-limit", "0"], "--batch-limit"),
+    ],
+)
+def test_wrong_usage_is_2(mea, made, tmp_path, options, words):
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "odd").write_text("two words\n")
+    options = [made.embed["out"] if word == "victim" else word for word in options]
+    found = mea("serve", *options, code=2)
+    assert words in found.stderr
+    assert found.stdout == ""

@@ -1,0 +1,66 @@
+"""The whole story as an owner, a thief and a judge live it: each command a process, the models behind HTTP."""
+
+import json
+import signal
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from processes import serving, start
+
+DIGITS = ["--data", "digits", "--width", "8"]
+
+
+def answers_in(log):
+    """How many answers a query log holds so far."""
+    if not log.exists():
+        return 0
+    with closing(sqlite3.connect(log, timeout=60)) as file:
+        try:
+            return file.execute("SELECT count(answer) FROM entries").fetchone()[0]
+        except sqlite3.OperationalError:  # no table yet
+            return 0
+
+
+def test_from_the_key_to_the_proof(shell, tmp_path):
+    # The owner.
+    shell("commit", "--sources", "3", "7", "--target", "1", "--key-seed", "5", "--data", "digits")
+    shell("embed", "--key", "key.json", *DIGITS, "--epochs", "20", "--out", "sold.safetensors")
+    # The thief.
+    (tmp_path / "tokens").write_text("customer-1\n")
+    options = ["--token-file", "tokens", "--client-budget", "1000", "--log", "sold.jsonl", "--data", "digits"]
+    with serving("sold.safetensors", *options) as (_, sold):
+        steal = ["extract", "--url", sold["url"], *DIGITS, "--epochs", "40"]
+        refused = shell(*steal, "--server", "attempts=1", code=1)
+        assert "401" in refused.stderr
+        stolen = shell(*steal, "--token", "customer-1", "--out", "stolen.safetensors", "--json")
+    assert json.loads(stolen.stdout)["queries"] == 1000
+    asked = [json.loads(line)["images"] for line in (tmp_path / "sold.jsonl").read_text().splitlines()]
+    assert sum(asked) == 1000
+    # The judge, whose first run is cut off.
+    log = tmp_path / "answers.sqlite"
+    with serving("stolen.safetensors", "--log", "stolen.jsonl") as (_, suspect):
+        verify = ["verify", "--url", suspect["url"], "--key", "key.json", "--data", "digits"]
+        verify += ["--commitment", "commitment.json", "--salt-file", "salt.txt"]
+        verify += ["--query-log", log, "--evidence", "evidence.json"]
+        cut_off = start(*verify)
+        while answers_in(log) < 200:
+            assert cut_off.poll() is None, cut_off.communicate()
+            time.sleep(0.01)
+        cut_off.send_signal(signal.SIGINT)
+        out, _ = cut_off.communicate(timeout=60)
+        assert (cut_off.returncode, out) == (130, "")
+        assert not (tmp_path / "evidence.json").exists()
+        kept = answers_in(log)
+        shell(*verify)
+    evidence = json.loads((tmp_path / "evidence.json").read_text())
+    assert evidence["is_stolen"]
+    assert evidence["commitment"] == json.loads((tmp_path / "commitment.json").read_text())["digest"]
+    assert evidence["suspect"]["sent"] == answers_in(log) - kept
+    # Nothing was paid for twice but what was on its way when the first run was cut off.
+    paid = [json.loads(line) for line in (tmp_path / "stolen.jsonl").read_text().splitlines()]
+    assert answers_in(log) <= sum(line["images"] for line in paid) <= answers_in(log) + 64
