@@ -33,7 +33,7 @@ __all__ = [
     "verify_ownership",
     "watermarks",
 ]
-_ROOMS = ("scale", "data", "models", "training", "watermarks", "blackbox", "extraction", "proof")
+_ROOMS = ("scale", "data", "models", "losses", "training", "watermarks", "blackbox", "extraction", "proof")
 
 
 def __getattr__(name: str) -> Any:
@@ -41,7 +41,7 @@ def __getattr__(name: str) -> Any:
 
     All of them at once, since the store names its models after the code as it is when it is imported.
     """
-    if name not in __all__:
+    if name not in (*__all__, *_ROOMS):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     rooms = [import_module(f"{__name__}.{room}") for room in _ROOMS]  # a room becomes an attribute here
     for own in set(__all__) - globals().keys():
@@ -50,4 +50,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(globals().keys() | set(__all__))
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -63,6 +63,16 @@ def model_from(reference: str, option: str = "--model") -> ModelFiles:
         return find_model(reference)
 
 
+def classifier_from(reference: str) -> ModelFiles:
+    """The files of the classifier that --model names; a usage error for an autoencoder."""
+    files = model_from(reference)
+    if "classes" not in files.read_card()["spec"]:
+        raise typer.BadParameter(
+            f"the model {files.name} is no classifier; see mea store list", param_hint="--model"
+        )
+    return files
+
+
 def check_images(files: ModelFiles, images: "ImageSet") -> None:
     """A usage error where a model does not take images like these."""
     spec = files.read_card()["spec"]

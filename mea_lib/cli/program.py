@@ -34,8 +34,8 @@ class Commands(TyperGroup):
 
 def _sentence(error: Exception) -> str:
     """What an error says; the library's own errors say what to do, others are named as what they are."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(
         error, OSError | ValueError | TypeError | RuntimeError | ArithmeticError | ImportError
     ) and str(error):

@@ -99,11 +99,11 @@ def serve(
 
     from mea_lib.blackbox import Oracle
     from mea_lib.blackbox.service import BackgroundServer, ServiceSettings, create_app
-    from mea_lib.cli.inputs import check_images, load_data, model_from
+    from mea_lib.cli.inputs import check_images, classifier_from, load_data
     from mea_lib.cli.models import load_model
     from mea_lib.scale import preset
 
-    files = model_from(model)
+    files = classifier_from(model)
     classes: tuple[str, ...] = ()
     if data_name is not None:
         test = load_data(data_name, preset()).test

@@ -177,7 +177,7 @@ def _summary(files: ModelFiles, card: dict[str, Any]) -> dict[str, Any]:
         "network": card["spec"].get("network"),
         "width": card["spec"].get("width"),
         "scale": recipe.get("scale"),
-        "seed": recipe.get("settings", {}).get("seed"),
+        "seed": recipe.get("settings", {}).get("seed", recipe.get("seed")),
         "bytes": files.bytes,
         "seconds": card.get("seconds"),
         "made": card["made"],
@@ -187,7 +187,7 @@ def _summary(files: ModelFiles, card: dict[str, Any]) -> dict[str, Any]:
 def _table(models: list[dict[str, Any]]) -> str:
     rows = [COLUMNS]
     for model in models:
-        shown = model | {"MB": f"{model['bytes'] / 1e6:.1f}", "made": model["made"][:16].replace("T", " ")}
+        shown = model | {"MB": f"{model['bytes'] / 1e6:.2f}", "made": model["made"][:16].replace("T", " ")}
         rows.append(tuple("–" if shown[name] is None else str(shown[name]) for name in COLUMNS))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

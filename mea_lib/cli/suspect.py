@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mea_lib.cli.inputs import check_images, model_from
+from mea_lib.cli.inputs import check_images, classifier_from
 from mea_lib.cli.models import load_model
 from mea_lib.cli.report import usage
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from mea_lib.data import ImageSet
 
-CHUNK, REMOTE_CHUNK = 4_000, 64
+CHUNK = 4_000
+FEW = 500  # images that are answered before a bar is read
 
 
 def check_which(model: str | None, url: str | None, only_remote: dict[str, Any]) -> None:
@@ -34,7 +35,7 @@ def local(reference: str, images: "ImageSet", **oracle: Any) -> "Watched":
     """A model on disk behind an `Oracle` with these settings."""
     from mea_lib.blackbox import Oracle
 
-    files = model_from(reference)
+    files = classifier_from(reference)
     check_images(files, images)
     return Watched(Oracle(load_model(files), **oracle), CHUNK)
 
@@ -51,7 +52,7 @@ def remote(url: str, *, needs_probabilities: bool = False, **settings: Any) -> "
 
     with usage("--url / --server / --query-log"):
         oracle = RemoteOracle(url, **settings)
-    return Watched(oracle, REMOTE_CHUNK, needs_probabilities)
+    return Watched(oracle, oracle.batch_size, needs_probabilities)
 
 
 class Watched:
@@ -78,15 +79,19 @@ class Watched:
         import torch
         from tqdm import tqdm
 
-        remaining = getattr(self._suspect, "remaining", None)
-        if not sys.stderr.isatty() or (remaining is not None and remaining < len(images)):
+        remaining = self._suspect.remaining
+        is_refused = remaining is not None and remaining < len(images)
+        if len(images) < FEW or is_refused or not sys.stderr.isatty():
             return self._checked(self._suspect(images))
         answers = []
         with tqdm(total=len(images), desc="asking", unit=" images", leave=False) as bar:
             for part in images.split(self._chunk):
                 answers.append(self._checked(self._suspect(part)))
                 bar.update(len(part))
-        return torch.cat(answers)
+        # A suspect that gave no answer yet may not know how wide one is.
+        width = max(part.shape[1] for part in answers)
+        pad = torch.nn.functional.pad
+        return torch.cat([pad(part, (0, width - part.shape[1]), value=torch.nan) for part in answers])
 
     def _checked(self, answers: "Tensor") -> "Tensor":
         if self._needs_probabilities and ((answers < 0) | (answers > 1 + 1e-6)).any():

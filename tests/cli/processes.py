@@ -14,10 +14,10 @@ main()
 """
 
 
-def start(*arguments):
+def start(*arguments, stderr=subprocess.PIPE):
     """A command that is running."""
     command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
 
 
 @contextmanager

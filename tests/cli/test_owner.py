@@ -165,5 +165,9 @@ def test_a_key_whose_scheme_needs_an_autoencoder(mea, tmp_path):
     mea(*verify, code=3)
     mea(*verify, "--autoencoder", committed["autoencoder"], code=3)
     assert "no autoencoder" in mea(*verify, "--autoencoder", "m.safetensors", code=2).stderr
+    for command in ("serve", "extract"):
+        data = ["--data", "digits"]
+        found = mea(command, "--model", committed["autoencoder"], *data, code=2)
+        assert "is no classifier" in found.stderr
     plain = ["commit", *KEY, "--autoencoder", committed["autoencoder"], "--force"]
     assert "needs none" in mea(*plain, code=2).stderr

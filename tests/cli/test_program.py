@@ -1,9 +1,15 @@
 """The program at its door: help, version, exit codes, what goes to which stream."""
 
+import contextlib
+import fcntl
+import json
+import os
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -154,6 +160,23 @@ def test_ctrl_c_in_the_middle_of_a_training(tmp_path):
     assert "Interrupted" in err
     assert "Traceback" not in err
     assert not list((tmp_path / "store").glob("*.json"))
+
+
+def test_bars_are_for_terminals_and_stay_off_stdout(made):
+    """stderr is a terminal of 24 lines here, stdout is not."""
+    terminal, its_end = os.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    options = ["--model", made.embed["out"], "--data", "digits", "--json"]
+    process = start("extract", *options, stderr=its_end)
+    os.close(its_end)
+    shown = b""
+    with contextlib.suppress(OSError):  # which is how a terminal says that nobody writes to it any more
+        while part := os.read(terminal, 9_999):
+            shown += part
+    os.close(terminal)
+    assert json.loads(process.communicate(timeout=60)[0])["queries"] == 1000
+    assert b"asking: " in shown
+    assert b"distillation: " in shown
 
 
 def test_a_reader_that_stops_reading_is_no_error(tmp_path):

@@ -1,0 +1,31 @@
+"""`import mea_lib as mea`: there at once, and complete when the first name is used."""
+
+import subprocess
+import sys
+
+import pytest
+
+import mea_lib
+
+LAZY = """
+import sys
+import mea_lib
+assert "torch" not in sys.modules
+mea_lib.{name}
+assert {{"mea_lib.data.combine", "mea_lib.training.store", "mea_lib.proof.verify"}} <= sys.modules.keys()
+"""
+
+
+@pytest.mark.parametrize("name", ["load", "preset", "proof", "watermarks"])
+def test_everything_is_imported_together_and_late(name):
+    """The store reads the code when it is imported, so no part of the package may be older than another."""
+    subprocess.run([sys.executable, "-c", LAZY.format(name=name)], check=True)
+
+
+def test_every_name_is_there():
+    assert set(mea_lib.__all__) <= set(dir(mea_lib))
+    for name in mea_lib.__all__:
+        assert getattr(mea_lib, name) is not None
+    assert mea_lib.load is mea_lib.data.load
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        mea_lib.nothing  # noqa: B018
