@@ -118,14 +118,10 @@ def serve(
             log=log,
         )
     network = load_model(files)
-    if classes and len(classes) != network.spec["classes"]:
-        raise typer.BadParameter(
-            f"the model {files.name} has {network.spec['classes']} classes, {data_name} has {len(classes)}",
-            param_hint="--data",
-        )
     oracle = Oracle(network, answer="hard" if hard else "soft", top_k=top_k, decimals=decimals, noise=noise)
     shape = (network.spec["channels"], network.spec["size"], network.spec["size"])
-    app = create_app(oracle, shape, settings, classes)
+    with usage("--data / --log"):
+        app = create_app(oracle, shape, settings, classes)
     if host not in OWN_MACHINE and not tokens:
         note(f"whoever reaches {host} can ask this model; --token-file asks for a token")
     stop = threading.Event()

@@ -100,3 +100,21 @@ def test_wrong_usage_is_2(mea, made, tmp_path, options, words):
     found = mea("serve", *options, code=2)
     assert words in found.stderr
     assert found.stdout == ""
+
+
+def test_a_data_set_of_other_classes_is_not_the_models(mea, made, tmp_path):
+    from PIL import Image
+
+    for name in ("a", "b", "c"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("L", (16, 16), 10 * number).save(tmp_path / "own" / name / f"{number}.png")
+    found = mea("serve", "--model", made.embed["out"], "--data", tmp_path / "own", code=2)
+    assert "10 classes" in found.stderr
+
+
+def test_a_file_that_is_no_log_is_not_written_to(mea, made, tmp_path):
+    (tmp_path / "letter").write_text("Dear reader,\n")
+    found = mea("serve", "--model", made.embed["out"], "--log", tmp_path / "letter", code=2)
+    assert "letter" in found.stderr
+    assert (tmp_path / "letter").read_text() == "Dear reader,\n"
