@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SCALE ?= laptop
 TORCH_INDEX ?=
+STUDY ?= recipe_study
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,6 +18,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "SCALE=smoke|laptop|colab|paper   how much is trained (default: laptop)"
+	@echo "STUDY=recipe_study|attack_study|architecture_study   the study that is made"
 	@echo "TORCH_INDEX=URL                  another package index for torch, such as one with CPU builds"
 	@echo "PYTHON=python3.12                the Python the environment is made with"
 
@@ -36,8 +38,8 @@ refresh: $(READY) ## a laptop run whose outputs are stored in notebooks/
 bench: $(READY) ## ratios of speed and memory against peers, as JSON
 	@$(BIN)/python -m benchmarks
 
-study: $(READY) ## the recipe over four keys and three seeds, into results/ (hours)
-	@$(BIN)/python -m benchmarks.recipe_study
+study: $(READY) ## a study over several seeds, into results/ (hours)
+	@$(BIN)/python -m benchmarks.$(STUDY)
 
 clean: ## remove built pages and executed notebooks; the environment and trained models stay
 	@rm -rf build/html build/site build/stage build/notebooks build/work build/claims build/claims.json

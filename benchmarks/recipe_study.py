@@ -1,25 +1,18 @@
-"""Does the recipe work in general? Four keys, three seeds, three thieves each, into results/recipe_study.json.
+"""Does the recipe work in general? Four keys, three seeds, three thieves each.
 
-Resumable: every finished model is in the store. `make study` runs all of it in one process. To use two cores,
-run `--part 0/2` and `--part 1/2` at once, and then once without, which finds all models and writes the results.
+`make study STUDY=recipe_study` writes results/recipe_study.json; see `benchmarks.study` for two cores and
+interruptions.
 """
 
-import argparse
-import json
-import os
-import platform
-import time
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
-import torch
 
 import mea_lib as mea
+from benchmarks.study import SEEDS, run
 from mea_lib import proof
 from mea_lib.extraction import distillation
 from mea_lib.extraction.distillation import DistillationSettings
-from mea_lib.training import training_dtype
 from mea_lib.watermarks import runner_up
 
 # Chosen before the study, the paper's first. No key and no seed was left out.
@@ -29,9 +22,7 @@ KEYS = (
     (("Bag", "Ankle boot"), "Dress"),
     (("Dress", "Coat"), "Bag"),
 )
-SEEDS = (0, 1, 2)
 TEMPERATURES = (1.0, 4.0, 7.0)
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "recipe_study.json"
 
 
 def run_one(data: mea.Data, scale: mea.Scale, sources: tuple[str, str], target: str, seed: int) -> dict:
@@ -70,9 +61,14 @@ def run_one(data: mea.Data, scale: mea.Scale, sources: tuple[str, str], target: 
     return row
 
 
-def recipe() -> dict:
+def jobs() -> list[tuple[tuple[str, str], str, int]]:
+    """Keys and seeds; seed by seed, so that an early look is at all keys."""
+    return [(sources, target, seed) for seed in SEEDS for sources, target in KEYS]
+
+
+def settings() -> dict:
     """What was studied: the settings and weights of the watermark, as the package has them now."""
-    return {"settings": asdict(runner_up.RunnerUpSettings()), "weights": dict(runner_up.WEIGHTS.weights)}
+    return {"terms": asdict(runner_up.RunnerUpSettings()), "weights": dict(runner_up.WEIGHTS.weights)}
 
 
 def summary(runs: list[dict]) -> dict:
@@ -102,48 +98,9 @@ def summary(runs: list[dict]) -> dict:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", default="laptop")
-    parser.add_argument("--part", default="0/1", help="which share of the victims, as 0/2")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    part, parts = map(int, options.part.split("/"))
-    scale = mea.preset(options.scale)
-    data = mea.load("fashion-mnist", scale)
-    jobs = [(sources, target, seed) for seed in SEEDS for sources, target in KEYS]
-    started, runs = time.perf_counter(), []
-    for number, (sources, target, seed) in enumerate(jobs):
-        if number % parts == part:
-            runs.append(run_one(data, scale, sources, target, seed))
-            print(json.dumps(runs[-1], ensure_ascii=False), flush=True)
-    # Only a whole study takes the place of the last one.
-    if parts == 1:
-        _write(scale, runs)
-    print(f"{len(runs)} victims in {time.perf_counter() - started:.0f} s")
-
-
-def _write(scale: mea.Scale, runs: list[dict]) -> None:
-    whole = {
-        "scale": scale.name,
-        "hardware": f"{os.cpu_count()} CPU cores, one thread a training",
-        "precision": str(training_dtype(torch.device("cpu"))),
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
-        "command": "make study",
-        "recipe": recipe(),
-        "seconds": round(sum(run["seconds"] for run in runs)),
-        "summary": summary(runs),
-        "runs": runs,
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    partial = RESULTS.with_suffix(".partial")
-    partial.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
-    os.replace(partial, RESULTS)
-
-
 def _wfpr(suspect: mea.Oracle, key: mea.WatermarkKey, test: mea.ImageSet) -> dict[str, float]:
     return {way: rate.value for way, rate in proof.wrong_firing_rates(suspect, key, test).items()}
 
 
 if __name__ == "__main__":
-    main()
+    run("recipe_study", jobs(), run_one, summary, settings())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import recipe_study
+from benchmarks import attack_study, recipe_study
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -26,7 +26,15 @@ def test_its_summary_follows_from_its_runs(study):
 
 
 def test_it_is_of_the_recipe_the_package_has(study):
-    assert study["recipe"] == recipe_study.recipe()
+    assert study["settings"] == recipe_study.settings()
+
+
+def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
+    found = json.loads((RESULTS / "attack_study.json").read_text())
+    rows = found["runs"]
+    assert [(row["share"], row["attack"], row["seed"]) for row in rows] == attack_study.jobs()
+    assert found["settings"] == attack_study.settings()
+    assert found["summary"] == [pytest.approx(row) for row in attack_study.summary(rows)]
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)

@@ -1,0 +1,73 @@
+"""What every study shares: jobs that can be split over processes and taken up again, and how results are written.
+
+A job is one row of the results. Its models are in the store once they are trained, so a study that was
+interrupted goes on where it stopped. To use two cores run it with `--part 0/2` and `--part 1/2` at once, and then
+once without, which finds all models and writes the results.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+import mea_lib as mea
+from mea_lib.training import training_dtype
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+SEEDS = (0, 1, 2)
+
+
+def run(
+    name: str,
+    jobs: Sequence[tuple],
+    run_one: Callable[..., dict],
+    summary: Callable[[list[dict]], dict | list[dict]],
+    settings: dict,
+) -> None:
+    """Run the jobs of a study and write `results/<name>.json`, if this process does all of them.
+
+    Args:
+        name: of the study and of its module.
+        jobs: what `run_one` is called with, after data and scale.
+        run_one: returns one row, with the `seconds` its trainings took.
+        summary: figures drawn from all rows.
+        settings: what was studied, for the reader and for the test that results are of the present code.
+    """
+    parser = argparse.ArgumentParser(description=f"the study {name}, see its module")
+    parser.add_argument("--scale", default="laptop")
+    parser.add_argument("--part", default="0/1", help="which share of the jobs, as 0/2")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    part, parts = map(int, options.part.split("/"))
+    scale = mea.preset(options.scale)
+    data = mea.load("fashion-mnist", scale)
+    started, rows = time.perf_counter(), []
+    for number, job in enumerate(jobs):
+        if number % parts == part:
+            rows.append(run_one(data, scale, *job))
+            print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
+    print(f"{len(rows)} of {len(jobs)} jobs in {time.perf_counter() - started:.0f} s")
+    # Only a whole study takes the place of the last one.
+    if parts > 1:
+        return
+    whole = {
+        "scale": scale.name,
+        "hardware": f"{os.cpu_count()} CPU cores, one thread a training",
+        "precision": str(training_dtype(torch.device("cpu"))),
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        "command": f"make study STUDY={name}",
+        "settings": settings,
+        "seconds": round(sum(row["seconds"] for row in rows)),
+        "summary": summary(rows),
+        "runs": rows,
+    }
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    os.replace(partial, path)
