@@ -1,11 +1,12 @@
 """What every study shares: jobs that can be split over processes and taken up again, and how results are written.
 
-A job is one row of the results. Its models are in the store once they are trained, so a study that was
-interrupted goes on where it stopped. To use two cores run it with `--part 0/2` and `--part 1/2` at once, and then
-once without, which finds all models and writes the results.
+A job is one row of the results. Rows that are finished are kept under build/, and their models in the store, so a
+study that was interrupted goes on where it stopped, unless the package was edited in between. To use two cores run
+it with `--part 0/2` and `--part 1/2` at once, and then once without, which writes the results.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -17,8 +18,10 @@ import torch
 
 import mea_lib as mea
 from mea_lib.training import training_dtype
+from mea_lib.training.store import sources
 
-RESULTS = Path(__file__).resolve().parent.parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "results"
 SEEDS = (0, 1, 2)
 
 
@@ -49,7 +52,7 @@ def run(
     started, rows = time.perf_counter(), []
     for number, job in enumerate(jobs):
         if number % parts == part:
-            rows.append(run_one(data, scale, *job))
+            rows.append(_row(name, run_one, data, scale, job))
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
     print(f"{len(rows)} of {len(jobs)} jobs in {time.perf_counter() - started:.0f} s")
     # Only a whole study takes the place of the last one.
@@ -66,8 +69,22 @@ def run(
         "summary": summary(rows),
         "runs": rows,
     }
-    path = RESULTS / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    _write(RESULTS / f"{name}.json", whole)
+
+
+def _row(name: str, run_one: Callable[..., dict], data: mea.Data, scale: mea.Scale, job: tuple) -> dict:
+    """The row of this job, kept from an earlier run of the same code or made now."""
+    code = sources() | {"study": (Path(__file__).parent / f"{name}.py").read_text()}
+    identity = hashlib.sha256(json.dumps([code, scale.name, data.train.digest(), job]).encode()).hexdigest()
+    path = ROOT / "build" / "studies" / name / f"{identity[:16]}.json"
+    if not path.exists():
+        _write(path, run_one(data, scale, *job))
+    return json.loads(path.read_text())
+
+
+def _write(path: Path, content: dict) -> None:
+    """Write JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     os.replace(partial, path)
