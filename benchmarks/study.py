@@ -18,7 +18,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib.training import training_dtype
-from mea_lib.training.store import sources
+from mea_lib.training.store import sources, write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
@@ -85,6 +85,4 @@ def _row(name: str, run_one: Callable[..., dict], data: mea.Data, scale: mea.Sca
 def _write(path: Path, content: dict) -> None:
     """Write JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
+    write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

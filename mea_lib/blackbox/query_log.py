@@ -5,7 +5,6 @@ An answer that is in the log is never paid for again, and the whole of it can be
 
 import hashlib
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,8 @@ import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
+
+from mea_lib.training.store import write_whole
 
 # Marks an SQLite file as a query log ("MEAQ"), with the version of its tables.
 APPLICATION, VERSION = 0x4D454151, 1
@@ -155,12 +156,9 @@ class QueryLog:
 
     def export(self, path: str | Path) -> None:
         """Write everything as JSON, whole or not at all, to go with the evidence."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
         with self._transaction():  # the digest is that of these entries, whatever another process adds
             content = {"suspect": self.suspect, "digest": self.digest(), "entries": list(self.entries())}
-        partial.write_text(json.dumps(content))
-        os.replace(partial, path)
+        write_whole(Path(path), json.dumps(content).encode())
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -7,7 +7,6 @@ al., False Claims against Model Ownership Resolution, USENIX Security 2024).
 import hashlib
 import hmac
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch import nn
 
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.threshold import PAPER_THRESHOLD
+from mea_lib.training.store import write_whole
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,7 @@ class Commitment:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(asdict(self), indent=2))
-        os.replace(partial, path)
+        write_whole(Path(path), json.dumps(asdict(self), indent=2).encode())
 
     @classmethod
     def read(cls, path: str | Path) -> "Commitment":

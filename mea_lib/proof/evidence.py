@@ -1,13 +1,13 @@
 """The outcome of a verification, for a person to read and for a program."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mea_lib.data import WatermarkKey
 from mea_lib.proof.rates import Rate
+from mea_lib.training.store import write_whole
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,7 @@ class Evidence:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False))
-        os.replace(partial, path)
+        write_whole(Path(path), json.dumps(self.to_dict(), indent=2, ensure_ascii=False).encode())
 
     def __str__(self) -> str:
         first, second = self.key.sources

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mea_lib.scale import Scale
 from mea_lib.teaching.tables import Table
+from mea_lib.training.store import write_whole
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,8 @@ class Claims:
         if folder:
             path = Path(folder) / f"{self.chapter}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps([asdict(row) for row in self.rows], indent=2, ensure_ascii=False))
-            os.replace(partial, path)
+            rows = [asdict(row) for row in self.rows]
+            write_whole(path, json.dumps(rows, indent=2, ensure_ascii=False).encode())
 
     def _add(self, name: str, claim: str, paper: str, measured: str, rule: str, holds: bool) -> None:
         identity = f"{self.chapter[:2]}-{name}"

@@ -110,8 +110,8 @@ class Store:
         for litter in self.root.glob(f"{identity}.*.partial"):
             litter.unlink()
         # The card comes last: a model without a card is not there.
-        _write_atomically(self.root / f"{identity}.safetensors", weights)
-        _write_atomically(self.root / f"{identity}.json", card_text)
+        write_whole(self.root / f"{identity}.safetensors", weights)
+        write_whole(self.root / f"{identity}.json", card_text)
 
     def _read(self, identity: str) -> nn.Module | None:
         """The stored model, or None where there is none; damaged files are set aside."""
@@ -202,7 +202,8 @@ def _tree(text: str) -> str:
     return ast.dump(tree)
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: it is on the disk when this returns, and an older one is replaced."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
