@@ -26,18 +26,22 @@ PATIENT_EPOCHS = 10
 Steal = Callable[[mea.Oracle, mea.Data, mea.Scale, int], ImageClassifier]
 
 
-def _jacobian(part: int, settings: JacobianSettings | None = None, **answer) -> tuple[Steal, dict]:
+def _jacobian(part: int, **answer) -> tuple[Steal, dict]:
     """From one `part` of the thief's photographs, doubled until they are as many as all of them."""
 
     def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-        chosen = settings or JacobianSettings(
+        settings = JacobianSettings(
             seed_images=len(data.queries) // part, rounds=part.bit_length() - 1, distillation=WARM
         )
-        # So few images need more passes, in smaller batches.
-        training = thief_settings(scale).but(epochs=50, batch_size=64) if settings else None
-        return jacobian.extract(oracle, data.queries, scale, settings=chosen, training=training, seed=seed)
+        return jacobian.extract(oracle, data.queries, scale, settings=settings, seed=seed)
 
     return steal, answer
+
+
+def _papernot(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+    """From 150 photographs; so few images need more passes, in smaller batches."""
+    training = thief_settings(scale).but(epochs=50, batch_size=64)
+    return jacobian.extract(oracle, data.queries, scale, settings=PAPERNOT, training=training, seed=seed)
 
 
 def _knockoff(
@@ -52,19 +56,12 @@ def _knockoff(
     return steal, answer
 
 
-def _distillation(epochs: int | None = None, **answer) -> tuple[Steal, dict]:
-    def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-        training = thief_settings(scale).but(epochs=epochs) if epochs else None
-        settings = COLD if answer else WARM
-        return distillation.extract(
-            oracle, data.queries, scale, settings=settings, training=training, seed=seed
-        )
-
-    return steal, answer
+def _distillation(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+    return distillation.extract(oracle, data.queries, scale, settings=WARM, seed=seed)
 
 
 ATTACKS: dict[str, tuple[Steal, dict]] = {
-    "distillation": _distillation(),
+    "distillation": (_distillation, {}),
     "Jacobian, half of the questions photographs": _jacobian(2),
     "Jacobian, a quarter photographs": _jacobian(4),
     "Knockoff, random": _knockoff("random", WARM),
@@ -76,7 +73,7 @@ ATTACKS: dict[str, tuple[Steal, dict]] = {
 # On the default victim alone.
 MORE_ATTACKS: dict[str, tuple[Steal, dict]] = {
     "Jacobian, an eighth photographs": _jacobian(8),
-    "Jacobian, Papernot's settings": _jacobian(1, PAPERNOT),
+    "Jacobian, Papernot's settings": (_papernot, {}),
     "Knockoff, adaptive, T = 1": _knockoff("adaptive", COLD),
     "Knockoff, random, labels only": _knockoff("random", COLD, answer="hard"),
     "Jacobian, a quarter photographs, labels only": _jacobian(4, answer="hard"),

@@ -8,7 +8,7 @@ import typer
 from mea_lib.cli import options
 from mea_lib.cli.files import check_copy, check_writable, read_secret, write_secret
 from mea_lib.cli.models import copy_model, stored, stored_ids
-from mea_lib.cli.report import model_rows, note, rate_values, result, table
+from mea_lib.cli.report import model_rows, model_values, note, rate_values, result, table
 
 
 def embed(
@@ -74,15 +74,9 @@ def embed(
         copy_model(files, out)
     found = accuracy(model, data.test)
     wsr = watermark_success_rate(model, key, data.test, scale.verification_samples, blender)
-    trained = files.name not in there_before
-    values = {
-        "model": files.name,
-        "weights": str(files.weights),
-        "card": str(files.card),
-        "out": str(out) if out else None,
+    where = (files, out, files.name not in there_before, model.card["seconds"])
+    values = model_values(*where) | {
         "key": str(key_file or key_out) if key_file or key_out else None,
-        "trained": trained,
-        "seconds": model.card["seconds"],
         "method": method,
         "data": data_name,
         "scale": scale.name,
@@ -92,7 +86,7 @@ def embed(
         "wsr": rate_values(wsr),
     }
     rows = [
-        *model_rows(files, out, trained, model.card["seconds"]),
+        *model_rows(*where),
         ("Accuracy", f"{found:.3f} on {len(data.test):,} test images"),
         ("WSR", f"{wsr} on {wsr.trials:,} watermark samples (95 % interval)"),
     ]

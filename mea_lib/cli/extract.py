@@ -9,7 +9,7 @@ from mea_lib.cli.attacks import ATTACKS, check_fits, run_attack
 from mea_lib.cli.completion import complete_data
 from mea_lib.cli.files import check_copy, check_writable
 from mea_lib.cli.models import copy_model, stored, stored_ids
-from mea_lib.cli.report import model_rows, note, result, table
+from mea_lib.cli.report import model_rows, model_values, note, result, table
 from mea_lib.cli.server import server_settings
 from mea_lib.cli.suspect import check_which, local, remote
 
@@ -171,14 +171,8 @@ def extract(
         copy_model(files, out)
     same_task = copy.spec["classes"] == len(test.classes)
     found = accuracy(copy, test) if same_task else None
-    trained = files.name not in there_before
-    values = {
-        "model": files.name,
-        "weights": str(files.weights),
-        "card": str(files.card),
-        "out": str(out) if out else None,
-        "trained": trained,
-        "seconds": copy.card["seconds"],
+    where = (files, out, files.name not in there_before, copy.card["seconds"])
+    values = model_values(*where) | {
         "attack": attack,
         "victim": model or url,
         "data": None if attack == "data-free" else data_name,
@@ -190,7 +184,7 @@ def extract(
     }
     said = f"{found:.3f} on {len(test):,} test images" if same_task else f"– ({test.name} has other classes)"
     rows = [
-        *model_rows(files, out, trained, copy.card["seconds"]),
+        *model_rows(*where),
         ("Queries", f"{victim.queries:,}"),
         ("Accuracy", said),
     ]

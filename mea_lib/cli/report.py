@@ -42,6 +42,18 @@ def model_rows(files: "ModelFiles", out: Path | None, trained: bool, seconds: fl
     return rows + ([("Copy", str(out))] if out is not None else [])
 
 
+def model_values(files: "ModelFiles", out: Path | None, trained: bool, seconds: float) -> dict[str, Any]:
+    """The same for JSON."""
+    return {
+        "model": files.name,
+        "weights": str(files.weights),
+        "card": str(files.card),
+        "out": str(out) if out else None,
+        "trained": trained,
+        "seconds": seconds,
+    }
+
+
 def rate_values(rate: "Rate") -> dict[str, Any]:
     """A rate for JSON, with its 95 % interval."""
     return {
