@@ -6,10 +6,8 @@ interruptions.
 
 from collections.abc import Callable
 
-import numpy as np
-
 import mea_lib as mea
-from benchmarks.study import SEEDS, run
+from benchmarks.study import SEEDS, by_group, run
 from mea_lib import proof
 from mea_lib.extraction import distillation, jacobian, knockoff
 from mea_lib.extraction.distillation import DistillationSettings
@@ -131,23 +129,7 @@ def settings() -> dict:
 
 def summary(rows: list[dict]) -> list[dict]:
     """By strength and attack: means over seeds, and the accuracy that is lost against the victim."""
-    found = []
-    for share, attack in dict.fromkeys((row["share"], row["attack"]) for row in rows):
-        own = [row for row in rows if (row["share"], row["attack"]) == (share, attack)]
-        found.append(
-            {
-                "share": share,
-                "attack": attack,
-                "seeds": len(own),
-                "mean_wsr": float(np.mean([row["wsr"] for row in own])),
-                "least_wsr": min(row["wsr"] for row in own),
-                "mean_accuracy": float(np.mean([row["accuracy"] for row in own])),
-                "mean_accuracy_lost": float(
-                    np.mean([row["victim_accuracy"] - row["accuracy"] for row in own])
-                ),
-            }
-        )
-    return found
+    return by_group(rows, ("share", "attack"))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import mea_lib as mea
@@ -70,6 +71,29 @@ def run(
         "runs": rows,
     }
     _write(RESULTS / f"{name}.json", whole)
+
+
+def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]:
+    """One line for each combination of these values: seeds, mean and least mark, and mean accuracies.
+
+    Args:
+        rows: with wsr, accuracy and victim_accuracy.
+        names: what the rows are grouped by.
+        more: further numbers whose mean is wanted.
+    """
+    found = []
+    for group in dict.fromkeys(tuple(row[name] for name in names) for row in rows):
+        own = [row for row in rows if tuple(row[name] for name in names) == group]
+        line = dict(zip(names, group, strict=True)) | {"seeds": len(own)}
+        line |= {f"mean_{name}": _mean(own, name) for name in ("wsr", "accuracy", *more)}
+        line["least_wsr"] = min(row["wsr"] for row in own)
+        line["mean_accuracy_lost"] = _mean(own, "victim_accuracy") - line["mean_accuracy"]
+        found.append(line)
+    return found
+
+
+def _mean(rows: list[dict], name: str) -> float:
+    return float(np.mean([row[name] for row in rows]))
 
 
 def _row(name: str, run_one: Callable[..., dict], data: mea.Data, scale: mea.Scale, job: tuple) -> dict:

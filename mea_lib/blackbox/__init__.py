@@ -6,6 +6,8 @@ May import scale, data, models, losses and training.
 from importlib import import_module
 from typing import Any
 
+from mea_lib.blackbox.marked_answers import MarkedAnswers
+from mea_lib.blackbox.marked_labels import MarkedLabels
 from mea_lib.blackbox.oracle import BudgetSpent, Oracle, Query
 from mea_lib.blackbox.query_log import QueryLog
 from mea_lib.blackbox.suspect_error import SuspectError
@@ -13,7 +15,17 @@ from mea_lib.blackbox.suspect_error import SuspectError
 # Found when they are first named: one needs the extra mea-lib[service], the other takes long to import.
 _LATE = {"AnomalyFilter": "anomaly_filter", "RemoteOracle": "remote"}
 
-__all__ = ["AnomalyFilter", "BudgetSpent", "Oracle", "Query", "QueryLog", "RemoteOracle", "SuspectError"]
+__all__ = [
+    "AnomalyFilter",
+    "BudgetSpent",
+    "MarkedAnswers",
+    "MarkedLabels",
+    "Oracle",
+    "Query",
+    "QueryLog",
+    "RemoteOracle",
+    "SuspectError",
+]
 
 
 def __getattr__(name: str) -> Any:

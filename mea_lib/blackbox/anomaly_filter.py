@@ -1,12 +1,11 @@
 """The suspect's counter-move: notice questions that are no ordinary images, and answer those at random."""
 
-import hashlib
-
 import numpy as np
 import torch
 from sklearn.neighbors import LocalOutlierFactor
 from torch import Tensor, nn
 
+from mea_lib.blackbox.image_number import image_number
 from mea_lib.models import ImageClassifier
 
 NEIGHBOURS = 20
@@ -70,15 +69,9 @@ class AnomalyFilter(nn.Module):
         classes = logits.shape[1]
         turns = torch.zeros(len(images), 1, dtype=torch.long)
         for number in np.flatnonzero(self._scores(features) < self.threshold):
-            turns[number] = self._turn(images[number], classes)
+            turns[number] = 1 + image_number(images[number], self.seed) % (classes - 1)
         origin = (torch.arange(classes) - turns) % classes  # (N, K)
         return logits.gather(1, origin.to(logits.device))
-
-    def _turn(self, image: Tensor, classes: int) -> int:
-        """1 to K − 1, as good as random and always the same for this image."""
-        content = image.cpu().contiguous().numpy().tobytes()
-        digest = hashlib.sha256(f"{self.seed}\n".encode() + content).digest()
-        return 1 + int.from_bytes(digest[:8], "big") % (classes - 1)
 
     def _scores(self, features: Tensor) -> np.ndarray:
         """(N, F) features → (N,) opposites of their local outlier factors."""

@@ -1,0 +1,149 @@
+"""What the API lets out: rounded, cut, noisy and hard answers, and answers that the owner marks, over seeds.
+
+`make study STUDY=answers_study` writes results/answers_study.json; see `benchmarks.study` for two cores and
+interruptions.
+"""
+
+from collections.abc import Callable
+
+import mea_lib as mea
+from benchmarks.study import SEEDS, by_group, run
+from mea_lib import proof
+from mea_lib.blackbox import MarkedAnswers, MarkedLabels
+from mea_lib.data import ImageSet
+from mea_lib.extraction import distillation, jacobian
+from mea_lib.extraction.distillation import DistillationSettings
+from mea_lib.extraction.jacobian import JacobianSettings
+from mea_lib.models import ImageClassifier
+from mea_lib.training import thief_settings
+from mea_lib.watermarks import runner_up
+
+KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", "crop-paste", seed=7)
+COLD, WARM = DistillationSettings(temperature=1.0), DistillationSettings(temperature=4.0)
+PATIENT_EPOCHS = 10
+
+Sold = Callable[[ImageClassifier, ImageSet], Callable]
+
+
+def _plain(victim: ImageClassifier, images: ImageSet) -> ImageClassifier:
+    return victim
+
+
+def _marked(victim: ImageClassifier, images: ImageSet) -> MarkedAnswers:
+    return MarkedAnswers(victim, KEY, images)
+
+
+def _labels(rate: float, choice: str) -> Sold:
+    return lambda victim, images: MarkedLabels(victim, KEY, images, rate, choice)
+
+
+# What stands behind the API, and how it answers.
+APIS: dict[str, tuple[Sold, dict]] = {
+    "probabilities": (_plain, {}),
+    "two decimals": (_plain, {"decimals": 2}),
+    "largest two": (_plain, {"top_k": 2}),
+    "noise 0.1": (_plain, {"noise": 0.1}),
+    "labels": (_plain, {"answer": "hard"}),
+    "marked probabilities": (_marked, {}),
+    "marked, two decimals": (_marked, {"decimals": 2}),
+    "labels, a tenth at random": (_labels(0.1, "random"), {"answer": "hard"}),
+    "labels, border 0.05": (_labels(0.05, "border"), {"answer": "hard"}),
+    "labels, border 0.1": (_labels(0.1, "border"), {"answer": "hard"}),
+    "labels, border 0.2": (_labels(0.2, "border"), {"answer": "hard"}),
+}
+
+
+def _distil(settings: DistillationSettings, epochs: int | None = None) -> Callable:
+    def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+        training = thief_settings(scale).but(epochs=epochs) if epochs else None
+        return distillation.extract(
+            oracle, data.queries, scale, settings=settings, training=training, seed=seed
+        )
+
+    return steal
+
+
+def _jacobian(settings: DistillationSettings) -> Callable:
+    """From a quarter of the thief's photographs, doubled twice."""
+
+    def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+        chosen = JacobianSettings(seed_images=len(data.queries) // 4, rounds=2, distillation=settings)
+        return jacobian.extract(oracle, data.queries, scale, settings=chosen, seed=seed)
+
+    return steal
+
+
+THIEVES: dict[str, Callable] = {
+    "T = 1": _distil(COLD),
+    "T = 4": _distil(WARM),
+    "T = 1, patient": _distil(COLD, PATIENT_EPOCHS),
+    "Jacobian, T = 1": _jacobian(COLD),
+    "Jacobian, T = 4": _jacobian(WARM),
+}
+# Which thief meets which API, and over how many seeds. Zeros have no logarithm, so cut answers are stolen at T = 1.
+CASES: dict[tuple[str, str], int] = {
+    ("probabilities", "T = 1"): 3,
+    ("probabilities", "T = 4"): 3,
+    ("probabilities", "T = 1, patient"): 3,
+    ("probabilities", "Jacobian, T = 4"): 3,
+    ("marked probabilities", "T = 1"): 3,
+    ("marked probabilities", "T = 4"): 3,
+    ("marked probabilities", "T = 1, patient"): 3,
+    ("marked probabilities", "Jacobian, T = 4"): 3,
+    ("labels", "T = 1"): 3,
+    ("labels, border 0.1", "T = 1"): 3,
+    ("labels, a tenth at random", "T = 1"): 2,
+    ("labels, border 0.05", "T = 1"): 2,
+    ("labels, border 0.2", "T = 1"): 2,
+    ("labels, border 0.1", "T = 1, patient"): 2,
+    ("two decimals", "T = 1"): 2,
+    ("largest two", "T = 1"): 2,
+    ("noise 0.1", "T = 1"): 2,
+    ("marked, two decimals", "T = 1, patient"): 2,
+    ("two decimals", "Jacobian, T = 1"): 1,
+    ("largest two", "Jacobian, T = 1"): 1,
+    ("noise 0.1", "Jacobian, T = 1"): 1,
+}
+
+
+def run_one(data: mea.Data, scale: mea.Scale, api: str, thief: str, seed: int) -> dict:
+    """One copy through one API of the victim of this seed."""
+    victim = runner_up.embed(data.train, KEY, scale, seed=seed)
+    sold, form = APIS[api]
+    model = sold(victim, data.train)
+    copy = THIEVES[thief](mea.Oracle(model, scale.query_images, **form), data, scale, seed)
+    asked = mea.Oracle(copy)
+    return {
+        "api": api,
+        "thief": thief,
+        "seed": seed,
+        "victim_accuracy": proof.accuracy(mea.Oracle(victim), data.test),
+        "api_accuracy": proof.accuracy(mea.Oracle(model, **form), data.test),
+        "accuracy": proof.accuracy(asked, data.test),
+        "wsr": proof.watermark_success_rate(asked, KEY, data.test).value,
+        "seconds": copy.card["seconds"],
+    }
+
+
+def jobs() -> list[tuple[str, str, int]]:
+    """Cases and seeds; seed by seed, so that an early look is at all cases."""
+    return [(*case, seed) for seed in SEEDS for case, seeds in CASES.items() if seed in SEEDS[:seeds]]
+
+
+def settings() -> dict:
+    """What was studied."""
+    return {
+        "apis": list(APIS),
+        "thieves": list(THIEVES),
+        "seeds_of_cases": {" / ".join(case): seeds for case, seeds in CASES.items()},
+        "patient_epochs": PATIENT_EPOCHS,
+    }
+
+
+def summary(rows: list[dict]) -> list[dict]:
+    """By API and thief: means over seeds, and what the API itself loses by the way it answers."""
+    return by_group(rows, ("api", "thief"), "api_accuracy")
+
+
+if __name__ == "__main__":
+    run("answers_study", jobs(), run_one, summary, settings())

@@ -1,0 +1,79 @@
+"""What do more questions bring? Accuracy and mark of copies from 1,000 to 50,000 answers, over seeds.
+
+All copies take the same number of training steps: who has fewer answers goes over them more often.
+
+`make study STUDY=budget_study` writes results/budget_study.json; see `benchmarks.study` for two cores and
+interruptions.
+"""
+
+import mea_lib as mea
+from benchmarks.study import SEEDS, by_group, run
+from mea_lib import proof
+from mea_lib.blackbox import MarkedAnswers
+from mea_lib.extraction import distillation
+from mea_lib.extraction.distillation import DistillationSettings
+from mea_lib.training import thief_settings
+from mea_lib.watermarks import runner_up
+
+KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", "crop-paste", seed=7)
+# All questions of the scale, divided by these; at laptop scale 1,000 to 50,000.
+PARTS = (50, 25, 10, 5, 2, 1)
+# What the API answers, the thief's temperature, and the seeds.
+ANSWERS = {
+    "probabilities": (4.0, SEEDS),
+    "labels": (1.0, SEEDS[:2]),
+    "marked probabilities": (4.0, SEEDS[:2]),
+}
+
+
+def run_one(data: mea.Data, scale: mea.Scale, answers: str, part: int, seed: int) -> dict:
+    """One copy from so many answers of the victim of this seed."""
+    victim = runner_up.embed(data.train, KEY, scale, seed=seed)
+    sold = MarkedAnswers(victim, KEY, data.train) if answers.startswith("marked") else victim
+    oracle = mea.Oracle(sold, scale.query_images // part, answer="hard" if answers == "labels" else "soft")
+    copy = distillation.extract(
+        oracle,
+        data.queries[: oracle.budget],
+        scale,
+        settings=DistillationSettings(temperature=ANSWERS[answers][0]),
+        training=thief_settings(scale).but(epochs=scale.extract_epochs * part),
+        seed=seed,
+    )
+    asked = mea.Oracle(copy)
+    return {
+        "answers": answers,
+        "queries": oracle.queries,
+        "seed": seed,
+        "victim_accuracy": proof.accuracy(mea.Oracle(victim), data.test),
+        "accuracy": proof.accuracy(asked, data.test),
+        "wsr": proof.watermark_success_rate(asked, KEY, data.test).value,
+        "seconds": copy.card["seconds"],
+    }
+
+
+def jobs() -> list[tuple[str, int, int]]:
+    """Kinds of answers, parts and seeds; seed by seed, so that an early look is at all."""
+    return [
+        (answers, part, seed)
+        for seed in SEEDS
+        for answers, (_, seeds) in ANSWERS.items()
+        if seed in seeds
+        for part in PARTS
+    ]
+
+
+def settings() -> dict:
+    """What was studied."""
+    return {
+        "parts": list(PARTS),
+        "answers": {name: {"temperature": t, "seeds": list(seeds)} for name, (t, seeds) in ANSWERS.items()},
+    }
+
+
+def summary(rows: list[dict]) -> list[dict]:
+    """By kind of answers and number of questions: means over seeds."""
+    return by_group(rows, ("answers", "queries"))
+
+
+if __name__ == "__main__":
+    run("budget_study", jobs(), run_one, summary, settings())
