@@ -63,12 +63,15 @@ def _distil(settings: DistillationSettings, epochs: int | None = None) -> Callab
     return steal
 
 
-def _jacobian(settings: DistillationSettings) -> Callable:
-    """From a quarter of the thief's photographs, doubled twice."""
+def _jacobian(settings: DistillationSettings, part: int = 4, epochs: int | None = None) -> Callable:
+    """From one `part` of the thief's photographs, doubled until they are as many as all of them."""
 
     def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-        chosen = JacobianSettings(seed_images=len(data.queries) // 4, rounds=2, distillation=settings)
-        return jacobian.extract(oracle, data.queries, scale, settings=chosen, seed=seed)
+        chosen = JacobianSettings(
+            seed_images=len(data.queries) // part, rounds=part.bit_length() - 1, distillation=settings
+        )
+        training = thief_settings(scale).but(epochs=epochs) if epochs else None
+        return jacobian.extract(oracle, data.queries, scale, settings=chosen, training=training, seed=seed)
 
     return steal
 
@@ -79,6 +82,8 @@ THIEVES: dict[str, Callable] = {
     "T = 1, patient": _distil(COLD, PATIENT_EPOCHS),
     "Jacobian, T = 1": _jacobian(COLD),
     "Jacobian, T = 4": _jacobian(WARM),
+    "Jacobian, T = 4, patient": _jacobian(WARM, epochs=PATIENT_EPOCHS),
+    "Jacobian from half, T = 4, patient": _jacobian(WARM, 2, PATIENT_EPOCHS),
 }
 # Which thief meets which API, and over how many seeds. Zeros have no logarithm, so cut answers are stolen at T = 1.
 CASES: dict[tuple[str, str], int] = {
@@ -90,6 +95,8 @@ CASES: dict[tuple[str, str], int] = {
     ("marked probabilities", "T = 4"): 3,
     ("marked probabilities", "T = 1, patient"): 3,
     ("marked probabilities", "Jacobian, T = 4"): 3,
+    ("marked probabilities", "Jacobian, T = 4, patient"): 3,
+    ("marked probabilities", "Jacobian from half, T = 4, patient"): 3,
     ("labels", "T = 1"): 3,
     ("labels, border 0.1", "T = 1"): 3,
     ("labels, a tenth at random", "T = 1"): 2,

@@ -29,11 +29,10 @@ class MarkedLabels(nn.Module):
 
     Attributes:
         borders: for each source class, the target's probability above which an image gets the target
-            ("border" only).
+            ("border" only); 1 for a class that the model never names.
 
     Raises:
-        ValueError: for a rate or choice that there is not, or images of which the model takes none for a source
-            class.
+        ValueError: for a rate or choice that there is not.
     """
 
     def __init__(
@@ -83,15 +82,10 @@ class MarkedLabels(nn.Module):
     @torch.no_grad()
     def _border(self, images: ImageSet, source: int) -> float:
         """What the target's probability exceeds on `rate` of the images that are taken for this class."""
-        if self.rate == 0:
-            return 1.0  # No probability is above.
         device = next(self.model.parameters()).device
         own = images.images[images.labels == source]
         logits = torch.cat([self.model(part.to(device)) for part in own.split(BATCH)])
         taken = logits.argmax(1) == source
-        if not taken.any():
-            raise ValueError(
-                f"the model takes none of the {len(own)} images of class {source} for it, so there is no border "
-                "to set; pass images the model knows, or a trained model"
-            )
+        if self.rate == 0 or not taken.any():
+            return 1.0  # No probability is above.
         return float(logits[taken].float().softmax(1)[:, self._target].quantile(1 - self.rate))

@@ -6,6 +6,7 @@ May import every other room; none of them imports this one.
 from mea_lib.teaching.answers import check_choice, check_number
 from mea_lib.teaching.claims import Claims
 from mea_lib.teaching.figures import PALETTE, bars, curves, gallery, heatmap, use_style
+from mea_lib.teaching.results import find_results
 from mea_lib.teaching.say import say
 from mea_lib.teaching.tables import Table
 
@@ -17,6 +18,7 @@ __all__ = [
     "check_choice",
     "check_number",
     "curves",
+    "find_results",
     "gallery",
     "heatmap",
     "say",

@@ -8,7 +8,17 @@ import pytest
 import torch
 
 import mea_lib as mea
-from mea_lib.teaching import Claims, Table, bars, check_choice, check_number, curves, gallery, heatmap
+from mea_lib.teaching import (
+    Claims,
+    Table,
+    bars,
+    check_choice,
+    check_number,
+    curves,
+    find_results,
+    gallery,
+    heatmap,
+)
 from mea_lib.teaching.answers import choice_digest
 
 matplotlib.use("Agg")
@@ -95,3 +105,13 @@ def test_figures_draw_what_they_are_given():
         [torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.zeros(3, 3, 8, 8, dtype=torch.uint8)], ["a", "b"]
     )
     matplotlib.pyplot.close("all")
+
+
+def test_results_are_found_from_any_folder_of_the_repository(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "some_study.json").write_text('{"runs": [1]}')
+    inside = tmp_path / "build" / "work"
+    inside.mkdir(parents=True)
+    assert find_results("some_study", inside) == {"runs": [1]}
+    assert find_results("some_study", tmp_path) == {"runs": [1]}
+    assert find_results("a_study_that_nobody_made", inside) is None
