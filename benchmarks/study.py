@@ -19,7 +19,8 @@ import torch
 
 import mea_lib as mea
 from mea_lib.training import training_dtype
-from mea_lib.training.store import sources, write_whole
+from mea_lib.training.shaping_code import sources
+from mea_lib.training.store import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"

@@ -19,7 +19,6 @@ from mea_lib.models import ImageClassifier, build
 from mea_lib.scale import Scale
 from mea_lib.training import Store, best_device, default_store, training_dtype
 from mea_lib.training.device import autocast
-from mea_lib.training.store import code_digest
 
 CHECKS = 20  # in a whole attack, evenly over the queries
 AfterCheck = Callable[[ImageClassifier, int], dict]
@@ -173,7 +172,6 @@ def extract(
     recipe = {
         "method": "data-free",
         "module": __name__,
-        "parts": [code_digest(part.__module__) for part in (estimate_gradient, QueryGenerator)],
         "data_free": asdict(settings),
         "queries": number,
         "shape": shape,

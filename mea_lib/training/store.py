@@ -4,7 +4,6 @@ A model is two files, `<id>.safetensors` with the weights and `<id>.json`, its c
 recipe and of the code that shapes a model.
 """
 
-import ast
 import hashlib
 import json
 import os
@@ -14,7 +13,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +23,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from mea_lib.models import build_from_spec
-
-PACKAGE = Path(__file__).resolve().parent.parent
-SHAPING_ROOMS = ("data", "models", "losses", "training")
-# Files there that only pass names on, or decide where data and models are kept, not what is in them; data go
-# into the id themselves.
-NOT_SHAPING = (
-    "data/__init__.py",
-    "losses/__init__.py",
-    "training/__init__.py",
-    "data/sources.py",
-    "training/store.py",
-)
+from mea_lib.training.shaping_code import code_digest
 
 
 class Store:
@@ -56,7 +43,7 @@ class Store:
 
         Args:
             recipe: everything that decides the outcome, in values that JSON knows. "module" names the
-                module whose code takes part beside the shared rooms.
+                module whose code takes part, with what it imports (`shaping_code`).
             make: trains the model. Its `spec` must rebuild it; `history`, if it has one, goes to the card.
 
         Returns:
@@ -154,54 +141,6 @@ def default_store() -> Store:
     return Store(chosen or Path.home() / ".cache" / "mea-defender" / "store")
 
 
-@cache
-def sources() -> dict[str, str]:
-    """The package's code as this process runs it, by path: read once, when this file is imported.
-
-    A file that is edited later does not change what the process does, so it must not change the names of the
-    models it makes.
-    """
-    return {
-        path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(PACKAGE.rglob("*.py"))
-    }
-
-
-@cache
-def code_digest(module: str = "") -> str:
-    """Hash of the code that shapes a model: the rooms data, models, losses and training, and one module.
-
-    The files' syntax trees without docstrings are hashed, so that a comment or a sentence changes nothing.
-
-    Args:
-        module: dotted name, such as "mea_lib.watermarks.patch"; its neighbours in the same folder count too.
-    """
-    code = sources()
-    names = [name for name in code if name.split("/")[0] in SHAPING_ROOMS and name not in NOT_SHAPING]
-    if module:
-        own = module.removeprefix(f"{PACKAGE.name}.").replace(".", "/") + ".py"
-        if own not in code:
-            raise ValueError(f"the recipe names the module {module!r}, which is not in {PACKAGE}")
-        names.append(own)
-        shared = f"{own.rpartition('/')[0]}/samples.py"
-        if shared in code:
-            names.append(shared)
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(f"{name}\n{_tree(code[name])}\n".encode())
-    return digest.hexdigest()
-
-
-def _tree(text: str) -> str:
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            if isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
-                body.pop(0)
-    return ast.dump(tree)
-
-
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: it is on the disk when this returns, and an older one is replaced."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -213,6 +152,3 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-sources()

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from mea_lib.models import build
-from mea_lib.training import Store
-from mea_lib.training import store as store_module
+from mea_lib.training import Store, shaping_code
 
 RECIPE = {"method": "test", "seed": 1}
 SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
@@ -179,8 +178,8 @@ def own_code(tmp_path, monkeypatch):
     import shutil
 
     package = tmp_path / "code" / "mea_lib"
-    shutil.copytree(store_module.PACKAGE, package)
-    monkeypatch.setattr(store_module, "PACKAGE", package)
+    shutil.copytree(shaping_code.PACKAGE, package)
+    monkeypatch.setattr(shaping_code, "PACKAGE", package)
     read_again()
     yield package
     read_again()
@@ -188,8 +187,8 @@ def own_code(tmp_path, monkeypatch):
 
 def read_again():
     """What a new process does: take the code as it is now."""
-    store_module.sources.cache_clear()
-    store_module.code_digest.cache_clear()
+    for kept in (shaping_code.sources, shaping_code.code_digest, shaping_code._tree):
+        kept.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -197,12 +196,21 @@ def read_again():
     [
         ("losses/rival.py", "", True),
         ("models/__init__.py", "", True),
-        ("losses/__init__.py", "", False),
         ("data/combine.py", "", True),
         ("watermarks/patch.py", "mea_lib.watermarks.patch", True),
-        ("watermarks/samples.py", "mea_lib.watermarks.patch", True),
+        ("watermarks/samples.py", "mea_lib.watermarks.runner_up", True),
         ("watermarks/patch.py", "mea_lib.watermarks.composite", False),
         ("teaching/claims.py", "", False),
+        ("losses/rival.py", "mea_lib.watermarks.runner_up", True),
+        ("losses/rival.py", "mea_lib.watermarks.patch", False),
+        ("losses/__init__.py", "mea_lib.watermarks.patch", False),
+        ("models/alexnet.py", "mea_lib.training.fit", True),
+        ("models/__init__.py", "mea_lib.training.fit", True),
+        ("training/loop.py", "mea_lib.extraction.distillation", True),
+        ("training/store.py", "mea_lib.extraction.distillation", False),
+        ("blackbox/oracle.py", "mea_lib.extraction.distillation", False),
+        ("extraction/query_generator.py", "mea_lib.extraction.data_free", True),
+        ("extraction/query_generator.py", "mea_lib.extraction.distillation", False),
     ],
 )
 def test_an_edit_to_code_that_shapes_a_model_changes_its_name(own_code, file, module, changes):
@@ -249,3 +257,13 @@ def test_a_module_that_does_not_exist_is_named():
 def test_the_card_is_json(store):
     card = store.fetch(RECIPE, make).card
     assert json.loads((store.root / f"{card['id']}.json").read_text()) == card
+
+
+def test_the_files_that_shape_a_models_name_are_those_its_module_imports():
+    found = shaping_code.shaping_files("mea_lib.watermarks.runner_up")
+    assert {name for name in found if name.startswith("losses/")} == {
+        f"losses/{loss}.py" for loss in ("evasion", "rival", "runner_up", "utility", "verification")
+    }
+    assert {"watermarks/runner_up.py", "watermarks/samples.py", "training/autoencoder.py"} <= found
+    assert {"data/images.py", "data/mixes.py", "models/base.py", "models/resnet.py"} <= found
+    assert not any(name.startswith(("blackbox/", "watermarks/patch")) for name in found)
