@@ -18,7 +18,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "SCALE=smoke|laptop|colab|paper   how much is trained (default: laptop)"
-	@echo "STUDY=recipe_study|attack_study|architecture_study   the study that is made"
+	@echo "STUDY=recipe_study|attack_study|architecture_study|budget_study|answers_study   the study that is made"
 	@echo "TORCH_INDEX=URL                  another package index for torch, such as one with CPU builds"
 	@echo "PYTHON=python3.12                the Python the environment is made with"
 

@@ -42,6 +42,7 @@ def run_one(data: mea.Data, scale: mea.Scale, answers: str, part: int, seed: int
     asked = mea.Oracle(copy)
     return {
         "answers": answers,
+        "part": part,
         "queries": oracle.queries,
         "seed": seed,
         "victim_accuracy": proof.accuracy(mea.Oracle(victim), data.test),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import attack_study, recipe_study
+from benchmarks import answers_study, architecture_study, attack_study, budget_study, recipe_study
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -35,6 +35,23 @@ def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
     assert [(row["share"], row["attack"], row["seed"]) for row in rows] == attack_study.jobs()
     assert found["settings"] == attack_study.settings()
     assert found["summary"] == [pytest.approx(row) for row in attack_study.summary(rows)]
+
+
+@pytest.mark.parametrize(
+    ("module", "job"),
+    [
+        (answers_study, ("api", "thief", "seed")),
+        (architecture_study, ("victim", "answers", "seed")),
+        (budget_study, ("answers", "part", "seed")),
+    ],
+    ids=["answers", "architectures", "budgets"],
+)
+def test_the_studies_of_chapter_11_are_whole_and_of_the_present_settings(module, job):
+    found = json.loads((RESULTS / f"{module.__name__.rpartition('.')[2]}.json").read_text())
+    rows = found["runs"]
+    assert [tuple(row[name] for name in job) for row in rows] == module.jobs()
+    assert found["settings"] == module.settings()
+    assert found["summary"] == json.loads(json.dumps(module.summary(rows)))
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)

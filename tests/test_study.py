@@ -61,3 +61,24 @@ def test_an_edit_of_the_package_makes_every_row_anew(make, monkeypatch):
     assert make() == JOBS
     monkeypatch.setattr(study, "sources", lambda: {"data/mixes.py": "edited"})
     assert make() == JOBS
+
+
+def test_rows_are_grouped_with_their_means_and_the_least_mark():
+    rows = [
+        {"api": "a", "seed": 0, "wsr": 0.2, "accuracy": 0.8, "victim_accuracy": 0.9, "cost": 1.0},
+        {"api": "a", "seed": 1, "wsr": 0.6, "accuracy": 0.9, "victim_accuracy": 0.9, "cost": 2.0},
+        {"api": "b", "seed": 0, "wsr": 0.5, "accuracy": 0.7, "victim_accuracy": 0.9, "cost": 3.0},
+    ]
+    first, second = study.by_group(rows, ("api",), "cost")
+    assert first == pytest.approx(
+        {
+            "api": "a",
+            "seeds": 2,
+            "mean_wsr": 0.4,
+            "mean_accuracy": 0.85,
+            "mean_cost": 1.5,
+            "least_wsr": 0.2,
+            "mean_accuracy_lost": 0.05,
+        }
+    )
+    assert (second["api"], second["seeds"], second["mean_accuracy_lost"]) == ("b", 1, pytest.approx(0.2))
