@@ -83,6 +83,7 @@ def extract(
             help="Standard deviation of noise on every probability of --model.",
         ),
     ] = None,
+    mark_answers: options.MarkAnswers = None,
     strategy: Annotated[
         Literal["random", "adaptive"] | None,
         typer.Option("--strategy", help="How knockoff chooses its questions.  [default: random]"),
@@ -99,7 +100,7 @@ def extract(
     """Copy a model by asking it.
 
     The copy is kept in the store. The model is one on disk (--model), which is asked through an API with --answer,
-    --top-k, --decimals and --noise, or one behind an HTTP API (--url), whose server decides what it answers. --data
+    --top-k, --decimals, --noise and --mark-answers, or one behind an HTTP API (--url), whose server decides what it answers. --data
     are the thief's own images, brought to the shape of the model's where they have another; data-free needs none.
 
     \b
@@ -111,7 +112,13 @@ def extract(
     """
     check_which(model, url, {"--query-log": query_log, "--server": server or None})
     how = server_settings(server)
-    door = {"answer": answer, "top_k": top_k, "decimals": decimals, "noise": noise}
+    door = {
+        "answer": answer,
+        "top_k": top_k,
+        "decimals": decimals,
+        "noise": noise,
+        "mark_answers": mark_answers,
+    }
     door = {name: value for name, value in door.items() if value is not None}
     if url is not None and door:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in door)
@@ -136,9 +143,11 @@ def extract(
 
     scale = preset(scale_name)
     data = load_data(data_name, scale)
-    test = load_data(test_name, scale, "--test-data").test if test_name else data.test
+    own_data = load_data(test_name, scale, "--test-data") if test_name else data
+    test = own_data.test
     if model is not None:
-        victim = local(model, test, budget=budget, seed=seed, **door)
+        mark = door.pop("mark_answers", None)
+        victim = local(model, own_data.train, mark, budget=budget, seed=seed, **door)
     else:
         victim = remote(
             url,
@@ -179,6 +188,7 @@ def extract(
         "scale": scale.name,
         "seed": seed,
         "queries": victim.queries,
+        "answers_marked": mark_answers is not None,
         "test_data": test.name,
         "accuracy": found,
     }

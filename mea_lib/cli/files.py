@@ -32,11 +32,11 @@ def read_secret(path: Path) -> str:
     return path.read_text().strip()
 
 
-def read_key(path: Path) -> "WatermarkKey":
+def read_key(path: Path, option: str = "--key") -> "WatermarkKey":
     """The watermark key of a file; a usage error where it is none."""
     from mea_lib.data import WatermarkKey
 
-    with usage("--key"):
+    with usage(option):
         return WatermarkKey.from_json(read_secret(path))
 
 

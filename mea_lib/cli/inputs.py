@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mea_lib.data import Data, ImageSet, WatermarkKey
+    from mea_lib.models import ImageClassifier
     from mea_lib.scale import Scale
 
 
@@ -83,6 +84,30 @@ def check_images(files: ModelFiles, images: "ImageSet") -> None:
             f"{images.name} has {_shape(images.channels, images.size)}; name its own data set",
             param_hint="--data",
         )
+
+
+def marked(model: "ImageClassifier", file: Path | None, train_set: "ImageSet", hard: bool) -> "nn.Module":
+    """The model with its answers marked by the key of --mark-answers; as it is where there is none.
+
+    Args:
+        model: the owner's.
+        file: of the key.
+        train_set: the model's training images, which name its classes and set the border of labels.
+        hard: whether labels alone are answered.
+    """
+    from mea_lib.blackbox import MarkedAnswers, MarkedLabels
+
+    if file is None:
+        return model
+    key = read_key(file, "--mark-answers")
+    if model.spec["classes"] != len(train_set.classes):
+        raise typer.BadParameter(
+            f"the model has {model.spec['classes']} classes and {train_set.name} {len(train_set.classes)}; "
+            "name the data set the model was made for",
+            param_hint="--mark-answers",
+        )
+    with usage("--mark-answers"):
+        return (MarkedLabels if hard else MarkedAnswers)(model, key, train_set)
 
 
 def autoencoder_for(

@@ -93,6 +93,17 @@ AutoencoderName = Annotated[
         "found or trained.",
     ),
 ]
+MarkAnswers = Annotated[
+    Path | None,
+    typer.Option(
+        "--mark-answers",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="The owner's key: the answers of --model are marked with it, probabilities at no accuracy, labels at a "
+        "little.",
+    ),
+]
 Url = Annotated[
     str | None,
     typer.Option("--url", metavar="URL", help="A model behind an HTTP API, as mea serve gives it."),

@@ -79,6 +79,7 @@ def serve(
             "--noise", min=0, metavar="NUMBER", help="Standard deviation of noise on every probability."
         ),
     ] = 0.0,
+    mark_answers: options.MarkAnswers = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -90,25 +91,30 @@ def serve(
     \b
     Examples:
       mea serve --model 3f2a --port 8080 --decimals 2
+      mea serve --model model.safetensors --data fashion-mnist --mark-answers key.json
       mea serve --model model.safetensors --host 0.0.0.0 --token-file tokens.txt --client-budget 50000 --log log.jsonl
     """
     if model is None:
         raise typer.BadParameter("a model is needed: give --model")
+    if mark_answers is not None and data_name is None:
+        raise typer.BadParameter(
+            "needs --data, the model's own, for the names of its classes", param_hint="--mark-answers"
+        )
     check_writable(log, "--log")
     tokens = _tokens(token_file)
 
     from mea_lib.blackbox import Oracle
     from mea_lib.blackbox.service import BackgroundServer, ServiceSettings, create_app
-    from mea_lib.cli.inputs import check_images, classifier_from, load_data
+    from mea_lib.cli.inputs import check_images, classifier_from, load_data, marked
     from mea_lib.cli.models import load_model
     from mea_lib.scale import preset
 
     files = classifier_from(model)
     classes: tuple[str, ...] = ()
     if data_name is not None:
-        test = load_data(data_name, preset()).test
-        check_images(files, test)
-        classes = test.classes
+        own_images = load_data(data_name, preset()).train
+        check_images(files, own_images)
+        classes = own_images.classes
     with usage("--name / --token-file"):
         settings = ServiceSettings(
             name=name,
@@ -118,7 +124,8 @@ def serve(
             log=log,
         )
     network = load_model(files)
-    oracle = Oracle(network, answer="hard" if hard else "soft", top_k=top_k, decimals=decimals, noise=noise)
+    sold = network if mark_answers is None else marked(network, mark_answers, own_images, hard)
+    oracle = Oracle(sold, answer="hard" if hard else "soft", top_k=top_k, decimals=decimals, noise=noise)
     shape = (network.spec["channels"], network.spec["size"], network.spec["size"])
     with usage("--data / --log"):
         app = create_app(oracle, shape, settings, classes)
@@ -128,6 +135,7 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with BackgroundServer(app, port, host) as server:
         values = {"url": server.url, "model": files.name, "name": name, "shape": list(shape)}
+        values["answers_marked"] = mark_answers is not None
         result(values, f"{files.name} answers at {server.url}/v2/models/{name}", as_json)
         while not stop.wait(1):
             pass

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mea_lib.cli.inputs import check_images, classifier_from
+from mea_lib.cli.inputs import check_images, classifier_from, marked
 from mea_lib.cli.models import load_model
 from mea_lib.cli.report import usage
 
@@ -31,13 +32,21 @@ def check_which(model: str | None, url: str | None, only_remote: dict[str, Any])
         raise typer.BadParameter(f"must begin with http:// or https://, not {url!r}", param_hint="--url")
 
 
-def local(reference: str, images: "ImageSet", **oracle: Any) -> "Watched":
-    """A model on disk behind an `Oracle` with these settings."""
+def local(reference: str, images: "ImageSet", mark: Path | None = None, **oracle: Any) -> "Watched":
+    """A model on disk behind an `Oracle` with these settings.
+
+    Args:
+        reference: what --model says.
+        images: such as the model takes; where its answers are marked, those it was trained on.
+        mark: what --mark-answers says.
+        oracle: settings of the `Oracle`.
+    """
     from mea_lib.blackbox import Oracle
 
     files = classifier_from(reference)
     check_images(files, images)
-    return Watched(Oracle(load_model(files), **oracle), CHUNK)
+    model = marked(load_model(files), mark, images, hard=oracle.get("answer") == "hard")
+    return Watched(Oracle(model, **oracle), CHUNK)
 
 
 def remote(url: str, *, needs_probabilities: bool = False, **settings: Any) -> "Watched":

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import mea_lib
+from mea_lib.blackbox import MarkedAnswers, MarkedLabels
 from mea_lib.cli.models import find_model, load_model
 from mea_lib.extraction import distillation, knockoff
 
@@ -66,6 +67,19 @@ def test_every_choice_of_the_thief_arrives(mea, victim):
     doors = [["--answer", "hard"], ["--top-k", 2], ["--decimals", 1], ["--noise", 0.1]]
     answers = {recipe(*door)["answers"] for door in doors} | {plain["answers"]}
     assert len(answers) == 5
+
+
+@pytest.mark.parametrize("answer", ["soft", "hard"])
+def test_the_thief_of_marked_answers_learns_from_them(mea, made, victim, digits, answer):
+    options = ["--mark-answers", made.folder / "key.json", "--answer", answer]
+    found = mea("extract", "--model", victim, *DIGITS, *options, "--json").data
+    model = load_model(find_model(victim))
+    key = mea_lib.WatermarkKey(("3", "7"), "1", seed=5)
+    sold = (MarkedAnswers if answer == "soft" else MarkedLabels)(model, key, digits.train)
+    oracle = mea_lib.Oracle(sold, answer=answer)
+    expected = distillation.extract(oracle, digits.queries, mea_lib.preset("smoke"))
+    assert found["answers_marked"]
+    assert found["model"] == expected.card["id"]
 
 
 def test_the_adaptive_thief_chooses_other_questions(mea, victim):

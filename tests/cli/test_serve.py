@@ -7,9 +7,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import torch
 
-from mea_lib.blackbox import Oracle, RemoteOracle, SuspectError
+from mea_lib.blackbox import MarkedAnswers, MarkedLabels, Oracle, RemoteOracle, SuspectError
 from mea_lib.cli.models import find_model, load_model
+from mea_lib.data import WatermarkKey
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -118,3 +120,30 @@ def test_a_file_that_is_no_log_is_not_written_to(mea, made, tmp_path):
     found = mea("serve", "--model", made.embed["out"], "--log", tmp_path / "letter", code=2)
     assert "letter" in found.stderr
     assert (tmp_path / "letter").read_text() == "Dear reader,\n"
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["probabilities", "labels"])
+def test_answers_are_marked_with_the_owners_key(made, digits, hard):
+    images = digits.test.images[:300]
+    model = load_model(find_model(made.embed["out"]))
+    key = WatermarkKey(("3", "7"), "1", seed=5)
+    options = ["--data", "digits", "--mark-answers", made.folder / "key.json", *(["--hard"] if hard else [])]
+    with serving(made.embed["out"], *options) as (_, printed):
+        answers = RemoteOracle(printed["url"])(images)
+    sold = (MarkedLabels if hard else MarkedAnswers)(model, key, digits.train)
+    expected = Oracle(sold, answer="hard" if hard else "soft")(images)
+    assert printed["answers_marked"]
+    assert (answers - expected).abs().max() < 1e-4
+    assert not torch.equal(expected, Oracle(model, answer="hard" if hard else "soft")(images))
+
+
+def test_marking_needs_names_for_the_classes_and_a_key_that_knows_them(mea, made, tmp_path):
+    key = made.folder / "key.json"
+    serve = ("serve", "--model", made.embed["out"])
+    assert "--data" in mea(*serve, "--mark-answers", key, code=2).stderr
+    (tmp_path / "other.json").write_text(WatermarkKey(("cat", "dog"), "bird").to_json())
+    found = mea(*serve, "--data", "digits", "--mark-answers", tmp_path / "other.json", code=2)
+    assert "--mark-answers" in found.stderr
+    (tmp_path / "none.json").write_text("no key")
+    found = mea(*serve, "--data", "digits", "--mark-answers", tmp_path / "none.json", code=2)
+    assert "--mark-answers" in found.stderr
