@@ -62,27 +62,9 @@ def extract(
             help="What --model answers: all probabilities, or the most probable class.  [default: soft]",
         ),
     ] = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            "--top-k", min=1, metavar="NUMBER", help="--model answers with its largest probabilities only."
-        ),
-    ] = None,
-    decimals: Annotated[
-        int | None,
-        typer.Option(
-            "--decimals", min=0, metavar="NUMBER", help="--model rounds its probabilities to so many places."
-        ),
-    ] = None,
-    noise: Annotated[
-        float | None,
-        typer.Option(
-            "--noise",
-            min=0,
-            metavar="NUMBER",
-            help="Standard deviation of noise on every probability of --model.",
-        ),
-    ] = None,
+    top_k: options.TopK = None,
+    decimals: options.Decimals = None,
+    noise: options.Noise = None,
     mark_answers: options.MarkAnswers = None,
     strategy: Annotated[
         Literal["random", "adaptive"] | None,

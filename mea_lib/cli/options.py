@@ -93,6 +93,27 @@ AutoencoderName = Annotated[
         "found or trained.",
     ),
 ]
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        "--top-k", min=1, metavar="NUMBER", help="--model answers with its largest probabilities only."
+    ),
+]
+Decimals = Annotated[
+    int | None,
+    typer.Option(
+        "--decimals", min=0, metavar="NUMBER", help="--model rounds its probabilities to so many places."
+    ),
+]
+Noise = Annotated[
+    float | None,
+    typer.Option(
+        "--noise",
+        min=0,
+        metavar="NUMBER",
+        help="Standard deviation of noise on every probability of --model.  [default: 0]",
+    ),
+]
 MarkAnswers = Annotated[
     Path | None,
     typer.Option(

@@ -65,20 +65,9 @@ def serve(
         typer.Option("--log", metavar="FILE", dir_okay=False, help="Write every request here, a line each."),
     ] = None,
     hard: Annotated[bool, typer.Option("--hard", help="Answer with the most probable class alone.")] = False,
-    top_k: Annotated[
-        int | None,
-        typer.Option("--top-k", min=1, metavar="NUMBER", help="Answer with the largest probabilities only."),
-    ] = None,
-    decimals: Annotated[
-        int | None,
-        typer.Option("--decimals", min=0, metavar="NUMBER", help="Round probabilities to so many places."),
-    ] = None,
-    noise: Annotated[
-        float,
-        typer.Option(
-            "--noise", min=0, metavar="NUMBER", help="Standard deviation of noise on every probability."
-        ),
-    ] = 0.0,
+    top_k: options.TopK = None,
+    decimals: options.Decimals = None,
+    noise: options.Noise = None,
     mark_answers: options.MarkAnswers = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -125,7 +114,8 @@ def serve(
         )
     network = load_model(files)
     sold = network if mark_answers is None else marked(network, mark_answers, own_images, hard)
-    oracle = Oracle(sold, answer="hard" if hard else "soft", top_k=top_k, decimals=decimals, noise=noise)
+    answer = "hard" if hard else "soft"
+    oracle = Oracle(sold, answer=answer, top_k=top_k, decimals=decimals, noise=noise or 0.0)
     shape = (network.spec["channels"], network.spec["size"], network.spec["size"])
     with usage("--data / --log"):
         app = create_app(oracle, shape, settings, classes)
