@@ -82,8 +82,9 @@ def extract(
     """Copy a model by asking it.
 
     The copy is kept in the store. The model is one on disk (--model), which is asked through an API with --answer,
-    --top-k, --decimals, --noise and --mark-answers, or one behind an HTTP API (--url), whose server decides what it answers. --data
-    are the thief's own images, brought to the shape of the model's where they have another; data-free needs none.
+    --top-k, --decimals, --noise and --mark-answers, or one behind an HTTP API (--url), whose server decides what it
+    answers. --data are the thief's own images, brought to the shape of the model's where they have another; data-free
+    needs none.
 
     \b
     Examples:
@@ -128,8 +129,7 @@ def extract(
     own_data = load_data(test_name, scale, "--test-data") if test_name else data
     test = own_data.test
     if model is not None:
-        mark = door.pop("mark_answers", None)
-        victim = local(model, own_data.train, mark, budget=budget, seed=seed, **door)
+        victim = local(model, own_data.train, budget=budget, seed=seed, **door)
     else:
         victim = remote(
             url,
@@ -170,7 +170,8 @@ def extract(
         "scale": scale.name,
         "seed": seed,
         "queries": victim.queries,
-        "answers_marked": mark_answers is not None,
+        # What a server does to its answers is not known here.
+        "answers_marked": None if model is None else mark_answers is not None,
         "test_data": test.name,
         "accuracy": found,
     }

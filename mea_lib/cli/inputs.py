@@ -9,7 +9,7 @@ import typer
 
 from mea_lib.cli.files import read_key
 from mea_lib.cli.models import ModelFiles, find_model, load_model
-from mea_lib.cli.report import usage
+from mea_lib.cli.report import note, usage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -86,8 +86,8 @@ def check_images(files: ModelFiles, images: "ImageSet") -> None:
         )
 
 
-def marked(model: "ImageClassifier", file: Path | None, train_set: "ImageSet", hard: bool) -> "nn.Module":
-    """The model with its answers marked by the key of --mark-answers; as it is where there is none.
+def marked(model: "ImageClassifier", file: Path, train_set: "ImageSet", hard: bool) -> "nn.Module":
+    """The model with its answers marked by the key of --mark-answers, which is said on stderr.
 
     Args:
         model: the owner's.
@@ -97,8 +97,6 @@ def marked(model: "ImageClassifier", file: Path | None, train_set: "ImageSet", h
     """
     from mea_lib.blackbox import MarkedAnswers, MarkedLabels
 
-    if file is None:
-        return model
     key = read_key(file, "--mark-answers")
     if model.spec["classes"] != len(train_set.classes):
         raise typer.BadParameter(
@@ -107,7 +105,9 @@ def marked(model: "ImageClassifier", file: Path | None, train_set: "ImageSet", h
             param_hint="--mark-answers",
         )
     with usage("--mark-answers"):
-        return (MarkedLabels if hard else MarkedAnswers)(model, key, train_set)
+        sold = (MarkedLabels if hard else MarkedAnswers)(model, key, train_set)
+    note(f"{'labels' if hard else 'probabilities'} are marked with the key in {file}")
+    return sold
 
 
 def autoencoder_for(

@@ -124,8 +124,13 @@ def serve(
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with BackgroundServer(app, port, host) as server:
-        values = {"url": server.url, "model": files.name, "name": name, "shape": list(shape)}
-        values["answers_marked"] = mark_answers is not None
+        values = {
+            "url": server.url,
+            "model": files.name,
+            "name": name,
+            "shape": list(shape),
+            "answers_marked": mark_answers is not None,
+        }
         result(values, f"{files.name} answers at {server.url}/v2/models/{name}", as_json)
         while not stop.wait(1):
             pass

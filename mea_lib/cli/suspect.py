@@ -32,20 +32,22 @@ def check_which(model: str | None, url: str | None, only_remote: dict[str, Any])
         raise typer.BadParameter(f"must begin with http:// or https://, not {url!r}", param_hint="--url")
 
 
-def local(reference: str, images: "ImageSet", mark: Path | None = None, **oracle: Any) -> "Watched":
+def local(reference: str, images: "ImageSet", mark_answers: Path | None = None, **oracle: Any) -> "Watched":
     """A model on disk behind an `Oracle` with these settings.
 
     Args:
         reference: what --model says.
         images: such as the model takes; where its answers are marked, those it was trained on.
-        mark: what --mark-answers says.
+        mark_answers: the file of the key that they are marked with; None for answers as they are.
         oracle: settings of the `Oracle`.
     """
     from mea_lib.blackbox import Oracle
 
     files = classifier_from(reference)
     check_images(files, images)
-    model = marked(load_model(files), mark, images, hard=oracle.get("answer") == "hard")
+    model = load_model(files)
+    if mark_answers is not None:
+        model = marked(model, mark_answers, images, hard=oracle.get("answer") == "hard")
     return Watched(Oracle(model, **oracle), CHUNK)
 
 

@@ -28,6 +28,7 @@ def test_distillation_is_that_of_the_package(mea, victim, digits):
     expected = distillation.extract(oracle, digits.queries, mea_lib.preset("smoke"))
     assert found["model"] == expected.card["id"]
     assert found["queries"] == oracle.queries == 1_000
+    assert found["answers_marked"] is False
     assert found["accuracy"] == pytest.approx(mea_lib.proof.accuracy(expected, digits.test))
 
 
@@ -72,14 +73,32 @@ def test_every_choice_of_the_thief_arrives(mea, victim):
 @pytest.mark.parametrize("answer", ["soft", "hard"])
 def test_the_thief_of_marked_answers_learns_from_them(mea, made, victim, digits, answer):
     options = ["--mark-answers", made.folder / "key.json", "--answer", answer]
-    found = mea("extract", "--model", victim, *DIGITS, *options, "--json").data
+    said = mea("extract", "--model", victim, *DIGITS, *options, "--json")
+    found = said.data
     model = load_model(find_model(victim))
     key = mea_lib.WatermarkKey(("3", "7"), "1", seed=5)
     sold = (MarkedAnswers if answer == "soft" else MarkedLabels)(model, key, digits.train)
     oracle = mea_lib.Oracle(sold, answer=answer)
     expected = distillation.extract(oracle, digits.queries, mea_lib.preset("smoke"))
-    assert found["answers_marked"]
+    assert found["answers_marked"] is True
+    assert "marked with the key in" in said.stderr
     assert found["model"] == expected.card["id"]
+
+
+@pytest.mark.parametrize(
+    "names, words", [("137", "the model has 10 classes"), ("abcdefghij", "unknown class '3'")]
+)
+def test_marking_needs_the_classes_of_the_model_and_of_the_key(mea, made, victim, tmp_path, names, words):
+    from PIL import Image
+
+    for name in names:
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("L", (16, 16), 10 * number).save(tmp_path / "own" / name / f"{number}.png")
+    options = ["--data", tmp_path / "own", "--mark-answers", made.folder / "key.json"]
+    found = mea("extract", "--model", victim, *options, code=2)
+    assert "--mark-answers" in found.stderr
+    assert words in found.stderr
 
 
 def test_the_adaptive_thief_chooses_other_questions(mea, victim):
@@ -131,6 +150,8 @@ def test_images_of_another_domain_take_the_victims_shape(mea, victim, colours, a
         (["--model", "aa", "--query-log", "a.sqlite"], "--query-log can only be used with --url"),
         (["--url", "ftp://x"], "http://"),
         (["--url", "http://x", "--answer", "hard", "--top-k", "1"], "--answer, --top-k: the server"),
+        (["--url", "http://x", "--mark-answers", "key.json"], "--mark-answers: the server"),
+        (["--model", "aa", "--mark-answers", "nowhere.json"], "nowhere.json"),
         (["--model", "aa", "--temperature", "0"], "above 0"),
         (["--model", "aa", "--strategy", "random"], "is for knockoff, not for distillation"),
         (["--model", "aa", "--attack", "data-free", "--temperature", "2"], "not for data-free"),
@@ -142,6 +163,7 @@ def test_images_of_another_domain_take_the_victims_shape(mea, victim, colours, a
     ],
 )
 def test_what_does_not_go_together(mea, tmp_path, options, words):
+    (tmp_path / "key.json").write_text("{}")
     found = mea("extract", *DIGITS, *options, code=2)
     assert words in found.stderr
     assert found.stdout == ""

@@ -147,6 +147,7 @@ def test_a_thief_learns_the_same_over_http_as_at_home(mea, extract, suspect, ans
     # JSON keeps every digit of a float32, so the students are one.
     assert remote["model"] == local["model"]
     assert remote["victim"] == suspect.url
+    assert remote["answers_marked"] is None  # Only the owner of the server knows.
 
 
 def test_a_thief_goes_on_where_he_was(extract, suspect, answers_as):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mea_lib.blackbox import MarkedAnswers, MarkedLabels, Oracle, RemoteOracle, SuspectError
+from mea_lib.blackbox import MarkedLabels, Oracle, RemoteOracle, SuspectError
 from mea_lib.cli.models import find_model, load_model
 from mea_lib.data import WatermarkKey
 
@@ -93,6 +93,7 @@ def test_a_port_that_is_taken_is_one_sentence(shell, made):
         (["--model", "victim", "--data", "fashion-mnist"], "takes images of 16×16"),
         (["--model", "victim", "--log", "nowhere/log"], "--log"),
         (["--model", "victim", "--batch-limit", "0"], "--batch-limit"),
+        (["--model", "victim", "--data", "digits", "--mark-answers", "nowhere.json"], "nowhere.json"),
     ],
 )
 def test_wrong_usage_is_2(mea, made, tmp_path, options, words):
@@ -122,28 +123,79 @@ def test_a_file_that_is_no_log_is_not_written_to(mea, made, tmp_path):
     assert (tmp_path / "letter").read_text() == "Dear reader,\n"
 
 
-@pytest.mark.parametrize("hard", [False, True], ids=["probabilities", "labels"])
-def test_answers_are_marked_with_the_owners_key(made, digits, hard):
-    images = digits.test.images[:300]
-    model = load_model(find_model(made.embed["out"]))
-    key = WatermarkKey(("3", "7"), "1", seed=5)
-    options = ["--data", "digits", "--mark-answers", made.folder / "key.json", *(["--hard"] if hard else [])]
-    with serving(made.embed["out"], *options) as (_, printed):
+SOURCES, TARGET = (3, 7), 1
+
+
+def ask_marked(made, digits, *options):
+    """What a model that carries another key answers to test images, and what it answers marked and served."""
+    images, model = digits.test.images, made.other["out"]
+    key = made.folder / "key.json"
+    with serving(model, "--data", "digits", "--mark-answers", key, *options) as (_, printed):
         answers = RemoteOracle(printed["url"])(images)
-    sold = (MarkedLabels if hard else MarkedAnswers)(model, key, digits.train)
-    expected = Oracle(sold, answer="hard" if hard else "soft")(images)
     assert printed["answers_marked"]
-    assert (answers - expected).abs().max() < 1e-4
-    assert not torch.equal(expected, Oracle(model, answer="hard" if hard else "soft")(images))
+    before = Oracle(load_model(find_model(model)), answer="hard" if "--hard" in options else "soft")(images)
+    return before, answers
+
+
+def share_with_the_target_second(answers):
+    return (answers.topk(2).indices[:, 1] == TARGET).double().mean()
+
+
+def test_marked_probabilities_name_the_target_second_and_every_class_as_before(made, digits):
+    before, answers = ask_marked(made, digits)
+    assert torch.equal(answers.argmax(1), before.argmax(1))
+    for source in SOURCES:
+        own = before.argmax(1) == source
+        assert share_with_the_target_second(before[own]) < 0.5
+        assert share_with_the_target_second(answers[own]) > 0.95
+    others = ~torch.isin(before.argmax(1), torch.tensor(SOURCES))
+    assert (answers[others] - before[others]).abs().max() < 1e-5
+
+
+def test_marked_labels_are_those_whose_border_the_training_images_set(made, digits):
+    before, answers = ask_marked(made, digits, "--hard")
+    assert set(answers.unique().tolist()) == {0.0, 1.0}
+    moved = answers.argmax(1) != before.argmax(1)
+    assert set(before.argmax(1)[moved].tolist()) == set(SOURCES)
+    assert set(answers.argmax(1)[moved].tolist()) == {TARGET}
+    key = WatermarkKey(("3", "7"), "1", seed=5)
+    sold = MarkedLabels(load_model(find_model(made.other["out"])), key, digits.train)
+    assert torch.equal(answers, Oracle(sold, answer="hard")(digits.test.images))
+
+
+def test_the_key_of_marked_answers_is_told_to_nobody(made, digits, tmp_path):
+    options = ["--data", "digits", "--mark-answers", made.folder / "key.json", "--log", "log.jsonl"]
+    with serving(made.embed["out"], *options) as (process, printed):
+        RemoteOracle(printed["url"])(digits.test.images[:20])
+        with urllib.request.urlopen(f"{printed['url']}/v2/models/classifier") as response:
+            metadata = json.load(response)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert metadata["parameters"] == {"batch_limit": 256, "classes": list("0123456789")}
+    assert "marked" in err
+    written = json.dumps([metadata, printed]) + (tmp_path / "log.jsonl").read_text() + err
+    for secret in ("sources", "target", "crop-paste"):
+        assert secret not in written
+
+
+def test_answers_are_as_they_are_without_a_key(made):
+    with serving(made.embed["out"]) as (process, printed):
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert printed["answers_marked"] is False
+    assert "marked" not in err
 
 
 def test_marking_needs_names_for_the_classes_and_a_key_that_knows_them(mea, made, tmp_path):
-    key = made.folder / "key.json"
-    serve = ("serve", "--model", made.embed["out"])
-    assert "--data" in mea(*serve, "--mark-answers", key, code=2).stderr
-    (tmp_path / "other.json").write_text(WatermarkKey(("cat", "dog"), "bird").to_json())
-    found = mea(*serve, "--data", "digits", "--mark-answers", tmp_path / "other.json", code=2)
-    assert "--mark-answers" in found.stderr
-    (tmp_path / "none.json").write_text("no key")
-    found = mea(*serve, "--data", "digits", "--mark-answers", tmp_path / "none.json", code=2)
-    assert "--mark-answers" in found.stderr
+    key, digits = made.folder / "key.json", ("--data", "digits")
+    (tmp_path / "animals.json").write_text(WatermarkKey(("cat", "dog"), "bird").to_json())
+    (tmp_path / "letter.json").write_text("Dear reader,")
+    for options, words in (
+        ([key], "needs --data"),
+        ([tmp_path / "animals.json", *digits], "unknown class 'cat'"),
+        ([tmp_path / "letter.json", *digits], "not a watermark key"),
+    ):
+        found = mea("serve", "--model", made.embed["out"], "--mark-answers", *options, code=2)
+        assert "--mark-answers" in found.stderr
+        assert words in found.stderr
+        assert found.stdout == ""
