@@ -9,7 +9,7 @@ from collections.abc import Callable
 from torch import nn
 
 import mea_lib as mea
-from benchmarks.study import SEEDS, by_group, run
+from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
 from mea_lib.blackbox import MarkedAnswers, MarkedLabels
 from mea_lib.data import ImageSet
@@ -20,7 +20,6 @@ from mea_lib.models import ImageClassifier
 from mea_lib.training import thief_settings
 from mea_lib.watermarks import runner_up
 
-KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", "crop-paste", seed=7)
 COLD, WARM = DistillationSettings(temperature=1.0), DistillationSettings(temperature=4.0)
 PATIENT_EPOCHS = 10
 

@@ -11,14 +11,13 @@ from dataclasses import asdict
 import numpy as np
 
 import mea_lib as mea
-from benchmarks.study import SEEDS, run
+from benchmarks.study import KEY, SEEDS, run
 from mea_lib import proof
 from mea_lib.blackbox import MarkedAnswers
 from mea_lib.extraction import distillation
 from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.watermarks import runner_up
 
-KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", "crop-paste", seed=7)
 NETWORKS = ("vgg_like", "alexnet", "resnet18")
 ANSWERS = ("as trained", "marked")
 SETTINGS = DistillationSettings(temperature=4.0)

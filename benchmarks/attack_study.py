@@ -7,7 +7,7 @@ interruptions.
 from collections.abc import Callable
 
 import mea_lib as mea
-from benchmarks.study import SEEDS, by_group, run
+from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
 from mea_lib.extraction import distillation, jacobian, knockoff
 from mea_lib.extraction.distillation import DistillationSettings
@@ -17,7 +17,6 @@ from mea_lib.models import ImageClassifier
 from mea_lib.training import thief_settings
 from mea_lib.watermarks import runner_up
 
-KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", "crop-paste", seed=7)
 WARM, COLD = DistillationSettings(temperature=4.0), DistillationSettings(temperature=1.0)
 PATIENT_EPOCHS = 10
 

@@ -7,7 +7,7 @@ interruptions.
 """
 
 import mea_lib as mea
-from benchmarks.study import SEEDS, by_group, run
+from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
 from mea_lib.blackbox import MarkedAnswers
 from mea_lib.extraction import distillation
@@ -15,7 +15,6 @@ from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.training import thief_settings
 from mea_lib.watermarks import runner_up
 
-KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", "crop-paste", seed=7)
 # All questions of the scale, divided by these; at laptop scale 1,000 to 50,000.
 PARTS = (50, 25, 10, 5, 2, 1)
 # What the API answers, the thief's temperature, and the seeds.
