@@ -16,6 +16,7 @@ class Scale:
         query_images: images the thief has, and so the queries he can ask.
         epochs: passes of the owner over the training images.
         extract_epochs: passes of the thief over his queries.
+        encoder_epochs: passes of an owner who trains an encoder without labels, two views of each image a pass.
         batch_size: clean images in a step.
         watermark_batch: watermark samples in a step, and as many random mixes beside them.
         learning_rate: the highest of the one-cycle schedule (AdamW).
@@ -33,6 +34,7 @@ class Scale:
     query_images: int
     epochs: int
     extract_epochs: int
+    encoder_epochs: int
     batch_size: int
     watermark_batch: int
     learning_rate: float
@@ -54,6 +56,7 @@ _PRESETS = {
             query_images=1_000,
             epochs=1,
             extract_epochs=1,
+            encoder_epochs=1,
             batch_size=128,
             watermark_batch=24,
             learning_rate=2e-3,
@@ -71,6 +74,7 @@ _PRESETS = {
             query_images=50_000,
             epochs=4,
             extract_epochs=4,
+            encoder_epochs=6,
             batch_size=256,
             watermark_batch=48,
             learning_rate=2e-3,
@@ -88,6 +92,7 @@ _PRESETS = {
             query_images=50_000,
             epochs=12,
             extract_epochs=12,
+            encoder_epochs=60,
             batch_size=256,
             watermark_batch=48,
             learning_rate=2e-3,
@@ -105,6 +110,7 @@ _PRESETS = {
             query_images=50_000,
             epochs=100,
             extract_epochs=100,
+            encoder_epochs=100,
             batch_size=128,
             watermark_batch=24,
             learning_rate=1e-3,

@@ -4,9 +4,12 @@ Every file has `body(channels, size, width)`, which returns the layers up to the
 """
 
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch import nn
 
 from mea_lib.models import alexnet, nine_layer_cnn, resnet, vgg_like, vggface
 from mea_lib.models.autoencoder import Autoencoder
@@ -70,8 +73,17 @@ def build(
     return model.to(memory_format=torch.channels_last)
 
 
-def build_from_spec(spec: dict[str, Any]) -> ImageClassifier | Autoencoder:
-    """The network another one's `spec` describes, to load its weights into."""
+def build_from_spec(spec: dict[str, Any]) -> nn.Module:
+    """The network another one's `spec` describes, to load its weights into.
+
+    A model that is no classifier names its kind: a file of this room that has `from_spec`. It is imported when
+    such a model is read, so that an edit to it changes the name of no classifier.
+    """
+    if "kind" in spec:
+        name = f"{__name__}.{spec['kind']}"
+        if not str(spec["kind"]).isidentifier() or find_spec(name) is None:
+            raise ValueError(f"a kind of model is the name of a file in {__name__}, not {spec['kind']!r}")
+        return import_module(name).from_spec(spec)
     fields = dict(spec)
     if fields["network"] == "autoencoder":
         return Autoencoder(fields["channels"], fields["size"], fields["width"])

@@ -1,0 +1,27 @@
+"""The features of many images, a few at a time."""
+
+import torch
+from torch import Tensor, nn
+
+BATCH_ON_CPU, BATCH_ELSEWHERE = 250, 4_000
+
+
+@torch.no_grad()
+def features_of(encoder: nn.Module, images: Tensor, batch_size: int | None = None) -> Tensor:
+    """What an encoder answers, in evaluation mode.
+
+    Args:
+        encoder: (N, C, H, W) images → (N, F); its mode is left as it was.
+        images: (N, C, H, W) uint8.
+        batch_size: images at once; by default few on a CPU, whose cache they fit, and many elsewhere.
+
+    Returns:
+        (N, F) float32, on the encoder's device.
+    """
+    was_training = encoder.training
+    encoder.eval()
+    device = next(encoder.parameters()).device
+    size = batch_size or (BATCH_ON_CPU if device.type == "cpu" else BATCH_ELSEWHERE)
+    found = torch.cat([encoder(part.to(device)).float() for part in images.split(size)])
+    encoder.train(was_training)
+    return found
