@@ -1,7 +1,6 @@
 """What an encoder is worth to a user: a linear classifier on its frozen features."""
 
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from mea_lib.data import ImageSet
@@ -62,6 +61,8 @@ def fit_linear_probe(
     Raises:
         ValueError: where a class has no image.
     """
+    from sklearn.linear_model import LogisticRegression  # here, since it takes a second that only probes need
+
     labelled = labelled if images is None else labelled.subset(images)
     counts = torch.bincount(labelled.labels.cpu(), minlength=len(labelled.classes))
     if (counts == 0).any():
@@ -70,7 +71,7 @@ def fit_linear_probe(
             f"these {len(labelled)} images hold none of the classes {missing}; label more images"
         )
     features = features_of(encoder, labelled.images).cpu()  # (N, F)
-    mean, deviation = features.mean(0), features.std(0)
+    mean, deviation = features.mean(0), features.std(0, correction=0)
     deviation = torch.where(deviation < CONSTANT, 1.0, deviation)
     solver = LogisticRegression(C=strength, max_iter=steps)
     solver.fit(((features - mean) / deviation).numpy(), labelled.labels.cpu().numpy())
