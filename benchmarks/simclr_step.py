@@ -134,9 +134,3 @@ def lightlys(train: mea.ImageSet) -> Step:
         optimizer.step()
 
     return step
-
-
-if __name__ == "__main__":
-    import json
-
-    print(json.dumps(measure(), indent=2))

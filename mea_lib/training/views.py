@@ -120,8 +120,7 @@ def crop_and_mirror(pixels: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor:
     """
     top, left, height, width = boxes
     rows = _resize_matrix(top, height, pixels.shape[2])  # (N, H, H)
-    columns = _resize_matrix(left, width, pixels.shape[3])  # (N, W, W)
-    columns = torch.where(mirrored[:, None, None], columns.flip(1), columns)
+    columns = _resize_matrix(left, width, pixels.shape[3], mirrored)  # (N, W, W)
     return rows[:, None] @ pixels @ columns[:, None].mT
 
 
@@ -207,10 +206,11 @@ def _draw_boxes(
     return torch.stack([top, left, heights, widths])
 
 
-def _resize_matrix(start: Tensor, length: Tensor, size: int) -> Tensor:
+def _resize_matrix(start: Tensor, length: Tensor, size: int, mirrored: Tensor | None = None) -> Tensor:
     """(N, size, size): row i has the bilinear weights of the pixels that output pixel i is made of."""
     pixels = torch.arange(size, device=start.device)
-    places = (pixels + 0.5) * (length / size)[:, None] - 0.5  # (N, size), within the part
+    wanted = pixels if mirrored is None else torch.where(mirrored[:, None], size - 1 - pixels, pixels)
+    places = (wanted + 0.5) * (length / size)[:, None] - 0.5  # (N, size), within the part
     places = start[:, None] + places.clamp_min(0).minimum(length[:, None] - 1)
     return (1 - (places[:, :, None] - pixels).abs()).clamp_min(0)
 
