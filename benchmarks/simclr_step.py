@@ -62,7 +62,7 @@ def measure(steps: int = 4, rounds: int = 5) -> dict:
 
 def _encoder(train: mea.ImageSet) -> Encoder:
     return build_encoder(
-        "nine_layer_cnn", channels=1, size=28, width=16, mean=train.mean, std=train.std
+        "nine_layer_cnn", channels=1, size=train.size, width=16, mean=train.mean, std=train.std
     ).train()
 
 
