@@ -82,9 +82,10 @@ def build_from_spec(spec: dict[str, Any]) -> nn.Module:
     """
     if "kind" in spec:
         name = f"{__name__}.{spec['kind']}"
-        if not str(spec["kind"]).isidentifier() or find_spec(name) is None:
-            raise ValueError(f"a kind of model is the name of a file in {__name__}, not {spec['kind']!r}")
-        return import_module(name).from_spec(spec)
+        file = import_module(name) if str(spec["kind"]).isidentifier() and find_spec(name) else None
+        if not hasattr(file, "from_spec"):
+            raise ValueError(f"a kind of model is a file of {__name__} with from_spec, not {spec['kind']!r}")
+        return file.from_spec(spec)
     fields = dict(spec)
     if fields["network"] == "autoencoder":
         return Autoencoder(fields["channels"], fields["size"], fields["width"])
