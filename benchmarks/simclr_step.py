@@ -24,7 +24,7 @@ from mea_lib.models.encoder import PROJECTION, Encoder, build_encoder
 from mea_lib.training import GREY_28, Batch, simclr_objective, training_dtype
 from mea_lib.training.device import autocast
 
-IMAGES, TEMPERATURE = 256, 0.5
+IMAGES, TEMPERATURE = 256, 0.2
 Step = Callable[[], None]
 
 

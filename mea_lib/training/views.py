@@ -65,7 +65,7 @@ class ViewSettings:
 # SimCLR on CIFAR-10 (Chen et al. 2020, App. B.9): jitter of strength 0.5, no blur.
 RGB_32 = ViewSettings()
 # Grey images of single things, 28 pixels wide: colours are not there to be changed, and small parts say little.
-GREY_28 = ViewSettings(crop_scale=(0.25, 1.0), saturation=0.0, hue=0.0, greyscale=0.0)
+GREY_28 = ViewSettings(crop_scale=(0.3, 1.0), saturation=0.0, hue=0.0, greyscale=0.0)
 
 
 def default_views(channels: int) -> ViewSettings:
