@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors; `__getattr__` gives the same names
     from mea_lib import extraction, models, watermarks
-    from mea_lib.blackbox import BudgetSpent, Oracle
+    from mea_lib.blackbox import BudgetSpent, FeatureOracle, Oracle
     from mea_lib.data import Data, ImageSet, WatermarkKey, load
     from mea_lib.proof import verify_ownership
     from mea_lib.scale import SCALES, Scale, preset
-    from mea_lib.training import train_clean
+    from mea_lib.training import train_clean, train_encoder
 
 __version__ = "0.1.0"
 
@@ -21,6 +21,7 @@ __all__ = [
     "SCALES",
     "BudgetSpent",
     "Data",
+    "FeatureOracle",
     "ImageSet",
     "Oracle",
     "Scale",
@@ -30,6 +31,7 @@ __all__ = [
     "models",
     "preset",
     "train_clean",
+    "train_encoder",
     "verify_ownership",
     "watermarks",
 ]

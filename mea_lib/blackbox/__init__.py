@@ -6,9 +6,11 @@ May import scale, data, models, losses and training.
 from importlib import import_module
 from typing import Any
 
+from mea_lib.blackbox.feature_oracle import FeatureOracle
 from mea_lib.blackbox.marked_answers import MarkedAnswers
 from mea_lib.blackbox.marked_labels import MarkedLabels
-from mea_lib.blackbox.oracle import BudgetSpent, Oracle, Query
+from mea_lib.blackbox.oracle import Oracle
+from mea_lib.blackbox.query_api import BudgetSpent, Query, QueryAPI
 from mea_lib.blackbox.query_log import QueryLog
 from mea_lib.blackbox.suspect_error import SuspectError
 
@@ -18,10 +20,12 @@ _LATE = {"AnomalyFilter": "anomaly_filter", "RemoteOracle": "remote"}
 __all__ = [
     "AnomalyFilter",
     "BudgetSpent",
+    "FeatureOracle",
     "MarkedAnswers",
     "MarkedLabels",
     "Oracle",
     "Query",
+    "QueryAPI",
     "QueryLog",
     "RemoteOracle",
     "SuspectError",

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from mea_lib.blackbox.oracle import BudgetSpent
+from mea_lib.blackbox.query_api import BudgetSpent
 
 
 class TooFast(RuntimeError):

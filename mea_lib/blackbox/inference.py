@@ -13,7 +13,7 @@ from torch import Tensor
 from mea_lib.blackbox import oip
 from mea_lib.blackbox.clients import Clients
 from mea_lib.blackbox.oip import ProtocolError
-from mea_lib.blackbox.oracle import BudgetSpent
+from mea_lib.blackbox.query_api import BudgetSpent
 from mea_lib.blackbox.request_log import RequestLog
 
 INPUT, OUTPUT, DATATYPE = "images", "probabilities", "UINT8"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mea_lib.blackbox.oip import HEADER_LENGTH
-from mea_lib.blackbox.oracle import BudgetSpent, Query
+from mea_lib.blackbox.query_api import BudgetSpent, Query
 from mea_lib.blackbox.query_log import QueryLog, image_keys
 from mea_lib.blackbox.remote_model import RemoteModel, read_metadata
 from mea_lib.blackbox.suspect_error import SuspectError

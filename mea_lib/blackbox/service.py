@@ -32,7 +32,7 @@ from mea_lib.blackbox import oip
 from mea_lib.blackbox.clients import Clients, TooFast
 from mea_lib.blackbox.inference import DATATYPE, INPUT, OUTPUT, Inference, NotAnswered
 from mea_lib.blackbox.oip import ProtocolError
-from mea_lib.blackbox.oracle import BudgetSpent
+from mea_lib.blackbox.query_api import BudgetSpent
 from mea_lib.blackbox.request_log import RequestLog, read_log
 
 __all__ = ["BackgroundServer", "ServiceSettings", "create_app", "read_log", "serve"]

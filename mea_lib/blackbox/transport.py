@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
-from mea_lib.blackbox.oracle import BudgetSpent
+from mea_lib.blackbox.query_api import BudgetSpent
 from mea_lib.blackbox.suspect_error import SuspectError
 
 try:

@@ -1,0 +1,124 @@
+"""What every API of a model does, whatever it answers: check the question, charge the budget, keep a log."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mea_lib.training.features import BATCH_ELSEWHERE, BATCH_ON_CPU
+
+
+class BudgetSpent(RuntimeError):
+    """A query was refused because the budget does not cover it. Nothing was spent on it."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One entry of the log.
+
+    Attributes:
+        first: number of the first image of this query, counted from 0.
+        images: how many images it had.
+    """
+
+    first: int
+    images: int
+
+
+class QueryAPI(ABC):
+    """A model behind an API: images in, one row of numbers for each out.
+
+    Args:
+        model: takes (N, C, H, W) uint8 images.
+        budget: how many images may be asked in all; None for no limit.
+        decimals: round answers to so many places.
+        noise: standard deviation of normal noise on every number, drawn anew for each question.
+        seed: of the noise.
+        batch_size: images the model sees at once; by default few on a CPU, whose cache they fit, and many
+            elsewhere.
+
+    Attributes:
+        queries: images asked so far.
+        log: one `Query` for each call that was answered.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        budget: int | None = None,
+        *,
+        decimals: int | None = None,
+        noise: float = 0.0,
+        seed: int = 0,
+        batch_size: int | None = None,
+    ) -> None:
+        if budget is not None and budget < 0:
+            raise ValueError(f"a budget is a number of images, at least 0, not {budget}")
+        if decimals is not None and decimals < 0:
+            raise ValueError(f"decimals must be at least 0, not {decimals}")
+        if noise < 0:
+            raise ValueError(f"noise must be at least 0, not {noise}")
+        self._model = model.eval()
+        self._generator = torch.Generator().manual_seed(seed)
+        self.budget = budget
+        self.decimals = decimals
+        self.noise = noise
+        self.batch_size = batch_size
+        self.queries = 0
+        self.log: list[Query] = []
+
+    @property
+    def remaining(self) -> int | None:
+        """Images that may still be asked; None where there is no limit."""
+        return None if self.budget is None else self.budget - self.queries
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Answer a query.
+
+        Args:
+            images: (N, C, H, W) uint8.
+
+        Returns:
+            one row of float32 numbers for each image, on the images' device.
+
+        Raises:
+            BudgetSpent: when N is more than what remains; then nothing is answered and nothing spent.
+            TypeError, ValueError: for images of another type or shape, or a model that answers NaN.
+        """
+        if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+            kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
+            raise TypeError(f"a query is a tensor of uint8 images from 0 to 255, not {kind}")
+        if images.ndim != 4:
+            raise ValueError(f"a query has the shape (N, C, H, W), not {tuple(images.shape)}")
+        if self.remaining is not None and len(images) > self.remaining:
+            raise BudgetSpent(
+                f"{len(images)} images were asked, but only {self.remaining} of {self.budget} queries remain; "
+                "ask fewer, or raise the budget"
+            )
+        weights = next(self._model.parameters(), images)
+        default = BATCH_ON_CPU if weights.device.type == "cpu" else BATCH_ELSEWHERE
+        parts = [
+            self._answer_checked(part.to(weights.device)) for part in images.split(self.batch_size or default)
+        ]
+        answers = torch.cat(parts).to(images.device)
+        self.log.append(Query(self.queries, len(images)))
+        self.queries += len(images)
+        return answers
+
+    @abstractmethod
+    def _answer(self, outputs: Tensor) -> Tensor:
+        """What is said when the model's outputs are these (N, K); neither holds NaN."""
+
+    def _answer_checked(self, images: Tensor) -> Tensor:
+        outputs = self._model(images)
+        if outputs.isnan().any():
+            raise ValueError(
+                "the model answered NaN; its training diverged, train it with a lower learning rate"
+            )
+        return self._answer(outputs)
+
+    def _drawn_noise(self, answers: Tensor) -> Tensor:
+        """Normal noise (N, K) of the API's deviation, from a CPU generator on every device."""
+        return self.noise * torch.randn(answers.shape, generator=self._generator).to(answers.device)
