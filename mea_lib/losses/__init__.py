@@ -4,6 +4,7 @@ from mea_lib.losses.combination import combination_loss
 from mea_lib.losses.contrastive import neighbour_contrastive_loss
 from mea_lib.losses.distillation import distillation_loss
 from mea_lib.losses.evasion import evasion_loss
+from mea_lib.losses.feature_distance import feature_distance
 from mea_lib.losses.nt_xent import nt_xent_loss
 from mea_lib.losses.rival import rival_loss
 from mea_lib.losses.runner_up import runner_up_loss, runner_up_targets
@@ -14,6 +15,7 @@ __all__ = [
     "combination_loss",
     "distillation_loss",
     "evasion_loss",
+    "feature_distance",
     "neighbour_contrastive_loss",
     "nt_xent_loss",
     "rival_loss",
