@@ -1,5 +1,21 @@
 """Attacks that copy a model through its API. May import scale, data, models, losses, training and blackbox."""
 
-from mea_lib.extraction import data_free, distillation, foreign, jacobian, knockoff
+from mea_lib.extraction import (
+    data_free,
+    distillation,
+    feature_distillation,
+    foreign,
+    jacobian,
+    knockoff,
+    stolen_encoder,
+)
 
-__all__ = ["data_free", "distillation", "foreign", "jacobian", "knockoff"]
+__all__ = [
+    "data_free",
+    "distillation",
+    "feature_distillation",
+    "foreign",
+    "jacobian",
+    "knockoff",
+    "stolen_encoder",
+]

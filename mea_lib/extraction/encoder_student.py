@@ -1,0 +1,101 @@
+"""What every theft of an encoder ends with: a student of the victim's features, found in the store or trained."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mea_lib.data import ImageSet
+from mea_lib.losses.feature_distance import DISTANCES
+from mea_lib.models.encoder import Encoder, build_encoder
+from mea_lib.scale import Scale
+from mea_lib.training import Objective, Store, TrainingSettings, fit_encoder
+
+
+def student_training(scale: Scale, seed: int = 0) -> TrainingSettings:
+    """How a thief of an encoder trains at this scale: the rate of an encoder, the passes of a thief."""
+    return TrainingSettings(
+        scale.extract_epochs, scale.batch_size, 2.5 * scale.learning_rate, weight_decay=1e-4, seed=seed
+    )
+
+
+def fit_student(
+    queries: Tensor,
+    answers: Tensor,
+    make_objective: Callable[[Tensor], Objective],
+    training: TrainingSettings,
+    *,
+    scale: Scale,
+    recipe: dict[str, Any],
+    network: str | None = None,
+    width: int | None = None,
+    after_epoch: Callable[[Encoder, int], dict] | None = None,
+    store: Store | None = None,
+) -> Encoder:
+    """Find the student of these images, answers and settings in the store, or train it there.
+
+    It has as many features as the victim answers with: the network's own where they are as many, else those of a
+    linear layer behind it. Its projection head is never used and stays as it was drawn.
+
+    Args:
+        queries: (M, C, H, W) uint8, the thief's images.
+        answers: (M, F), or (M, V, F) for V views of each image.
+        make_objective: called with the answers on the training device, gives the loop its objective.
+        training: settings of the loop.
+        scale: gives network and width where they are not named.
+        recipe: what else decides the outcome: method, module and the attack's settings.
+        network: of the student, which need not be the victim's.
+        width: channels of its first layer.
+        after_epoch: measures to keep in the history.
+        store: where finished models are kept.
+
+    Returns:
+        The student, in evaluation mode.
+
+    Raises:
+        ValueError: for answers that are not features of these images, row by row.
+    """
+    if answers.ndim not in (2, 3) or len(answers) != len(queries):
+        raise ValueError(
+            f"{len(queries)} images need as many rows of features, not answers of the shape "
+            f"{tuple(answers.shape)}; pass on what the oracle answered, in the order of the images"
+        )
+    labels = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
+    thief_data = ImageSet(queries, labels, ("unlabelled",), "queries")
+    wanted = answers.shape[-1]
+    own = own_features(network or scale.network, width or scale.width, thief_data.channels, thief_data.size)
+    return fit_encoder(
+        thief_data,
+        lambda data: make_objective(answers.to(data.images.device)),
+        training,
+        scale=scale,
+        recipe=recipe | {"answers": answers_digest(answers)},
+        network=network,
+        width=width,
+        features=None if wanted == own else wanted,
+        after_epoch=after_epoch,
+        store=store,
+    )
+
+
+def own_features(network: str, width: int, channels: int, size: int) -> int:
+    """How many features a network has without a linear layer behind it."""
+    with torch.device("meta"):  # shapes without numbers
+        shape = build_encoder(
+            network, channels=channels, size=size, width=width, mean=[0.0] * channels, std=[1.0] * channels
+        )
+    return shape.size
+
+
+def answers_digest(answers: Tensor) -> str:
+    """Short name of a table of answers; rounded, so that it does not hang on the last bits."""
+    rounded = answers.detach().cpu().double().mul(1e6).round().to(torch.int64)
+    return hashlib.sha256(repr(tuple(answers.shape)).encode() + rounded.numpy().tobytes()).hexdigest()
+
+
+def check_distance(distance: str) -> None:
+    """Raise a ValueError that names the distances there are, when this is none of them."""
+    if distance not in DISTANCES:
+        raise ValueError(f"unknown distance {distance!r}; choose one of: {', '.join(DISTANCES)}")
