@@ -1,6 +1,7 @@
 """Attacks that copy a model through its API. May import scale, data, models, losses, training and blackbox."""
 
 from mea_lib.extraction import (
+    cont_steal,
     data_free,
     distillation,
     feature_distillation,
@@ -11,6 +12,7 @@ from mea_lib.extraction import (
 )
 
 __all__ = [
+    "cont_steal",
     "data_free",
     "distillation",
     "feature_distillation",

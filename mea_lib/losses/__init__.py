@@ -2,6 +2,7 @@
 
 from mea_lib.losses.combination import combination_loss
 from mea_lib.losses.contrastive import neighbour_contrastive_loss
+from mea_lib.losses.contrastive_stealing import contrastive_stealing_loss
 from mea_lib.losses.distillation import distillation_loss
 from mea_lib.losses.evasion import evasion_loss
 from mea_lib.losses.feature_distance import feature_distance
@@ -13,6 +14,7 @@ from mea_lib.losses.verification import verification_loss
 
 __all__ = [
     "combination_loss",
+    "contrastive_stealing_loss",
     "distillation_loss",
     "evasion_loss",
     "feature_distance",

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import mea_lib as mea
-from mea_lib.extraction import feature_distillation, stolen_encoder
+from mea_lib.extraction import cont_steal, feature_distillation, stolen_encoder
+from mea_lib.extraction.cont_steal import ContStealSettings, cont_steal_objective, views_to_ask
 from mea_lib.extraction.encoder_student import answers_digest, own_features, student_training
 from mea_lib.extraction.feature_distillation import FeatureDistillationSettings, distillation_objective
 from mea_lib.extraction.stolen_encoder import (
@@ -18,15 +19,17 @@ from mea_lib.extraction.stolen_encoder import (
     StolenEncoderSettings,
     stolen_encoder_objective,
 )
+from mea_lib.losses import contrastive_stealing_loss
 from mea_lib.models import NETWORKS
 from mea_lib.models.encoder import build_encoder
-from mea_lib.training import Batch, Store, TrainingSettings, features_of, train_encoder
+from mea_lib.training import GREY_28, Batch, Store, TrainingSettings, features_of, train_encoder
 from mea_lib.training.views import view
 
 SMOKE = mea.preset("smoke")
 TRAINING = TrainingSettings(8, 64, 5e-3, weight_decay=1e-4, augment=False)
 QUICK = TRAINING.but(epochs=1)
-THEFTS = (feature_distillation, stolen_encoder)
+BY_DISTANCE = (feature_distillation, stolen_encoder)
+THEFTS = (*BY_DISTANCE, cont_steal)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,12 @@ def unlike(encoder, victim, images):
     """Mean squared difference of features, as a share of what the victim's features vary by."""
     ours, theirs = (features_of(model, images) for model in (encoder, victim))
     return ((ours - theirs).square().mean() / (theirs - theirs.mean(0)).square().mean()).item()
+
+
+def alike(encoder, victim, images):
+    """Mean cosine of the two encoders' features, each less its own mean: 0 for a student that learnt nothing."""
+    ours, theirs = (features_of(model, images) for model in (encoder, victim))
+    return torch.cosine_similarity(ours - ours.mean(0), theirs - theirs.mean(0)).mean().item()
 
 
 def batch_of(digits, number=12, seed=5):
@@ -69,7 +78,7 @@ class Watched(torch.nn.Module):
         return self.encoder(images)
 
 
-@pytest.mark.parametrize("theft", THEFTS)
+@pytest.mark.parametrize("theft", BY_DISTANCE)
 def test_the_copy_is_like_its_victim_and_each_clean_image_was_asked_once(digits, victim, store, theft):
     watched = Watched(victim)
     oracle = mea.FeatureOracle(watched, budget=len(digits.queries))
@@ -83,12 +92,13 @@ def test_the_copy_is_like_its_victim_and_each_clean_image_was_asked_once(digits,
 
 @pytest.mark.parametrize("theft", THEFTS)
 def test_another_architecture_has_the_victims_number_of_features_and_learns_too(digits, victim, store, theft):
+    student = {"network": "vgg_like", "width": 6}
     oracle = mea.FeatureOracle(victim)
-    copy = theft.extract(
-        oracle, digits.queries, SMOKE, network="vgg_like", width=3, training=TRAINING, store=store
-    )
+    copy = theft.extract(oracle, digits.queries, SMOKE, **student, training=TRAINING, store=store)
     assert (copy.size, copy.spec["features"], copy.spec["network"]) == (16, 16, "vgg_like")
-    assert unlike(copy, victim, digits.test.images) < 0.7
+    fresh = untrained(digits, **student, features=16)
+    assert alike(fresh, victim, digits.test.images) < 0.2
+    assert alike(copy, victim, digits.test.images) > 0.4
 
 
 def test_a_network_that_has_as_many_features_gets_no_layer_for_them(digits, victim, store):
@@ -130,6 +140,7 @@ def test_a_budget_that_is_too_small_stops_before_anything_is_asked(digits, victi
     [
         (feature_distillation, FeatureDistillationSettings("cosine")),
         (stolen_encoder, StolenEncoderSettings(views_number=2)),
+        (cont_steal, ContStealSettings(temperature=0.2)),
     ],
 )
 def test_other_answers_images_settings_and_students_are_other_copies(digits, victim, store, theft, other):
@@ -164,7 +175,12 @@ def test_the_digest_sees_values_and_shape():
 @pytest.mark.parametrize("theft", THEFTS)
 def test_answers_that_are_not_of_these_images_are_refused(digits, store, theft):
     with pytest.raises(ValueError, match="10 images need as many rows"):
-        theft.train_student(digits.queries[:10], torch.ones(9, 16), SMOKE, store=store)
+        theft.train_student(
+            digits.queries[:10],
+            torch.ones(9, 1, 16) if theft is cont_steal else torch.ones(9, 16),
+            SMOKE,
+            store=store,
+        )
 
 
 @pytest.mark.parametrize("settings", [FeatureDistillationSettings, StolenEncoderSettings])
@@ -190,10 +206,10 @@ def test_without_settings_only_distillation_lets_the_loop_augment(digits, store)
     few = digits.queries[:64]
     answers = some_answers(digits)[:64]
     augments = [
-        theft.train_student(few, answers, SMOKE, store=store).card["recipe"]["settings"]["augment"]
-        for theft in THEFTS
+        theft.train_student(few, given, SMOKE, store=store).card["recipe"]["settings"]["augment"]
+        for theft, given in zip(THEFTS, (answers, answers, answers[:, None]), strict=True)
     ]
-    assert augments == [True, False]
+    assert augments == [True, False, False]
 
 
 def by_hand(first, second, distance):
@@ -302,3 +318,93 @@ def test_the_released_step_on_a_sum_is_this_one_on_a_mean():
             optimizer.step()
         weights.append(weight.detach())
     torch.testing.assert_close(*weights)
+
+
+def test_cont_steal_asks_views_and_comes_closer_to_its_victim(digits, victim, store):
+    watched = Watched(victim)
+    oracle = mea.FeatureOracle(watched, budget=2 * len(digits.queries))
+    settings = ContStealSettings(views_asked=2)
+    copy = cont_steal.extract(
+        oracle, digits.queries, SMOKE, settings=settings, training=TRAINING, store=store
+    )
+    assert oracle.remaining == 0
+    asked = torch.cat(watched.asked)
+    assert torch.equal(asked, views_to_ask(digits.queries, settings).flatten(0, 1))
+    assert (asked[: len(digits.queries)] != digits.queries).flatten(1).any(1).float().mean() > 0.95
+    assert alike(untrained(digits), victim, digits.test.images) < 0.25
+    assert alike(copy, victim, digits.test.images) > 0.45
+
+
+def test_every_view_counts_against_the_budget_before_any_is_asked(digits, victim, store):
+    oracle = mea.FeatureOracle(victim, budget=2 * len(digits.queries) - 1)
+    settings = ContStealSettings(views_asked=2)
+    with pytest.raises(mea.BudgetSpent):
+        cont_steal.extract(oracle, digits.queries, SMOKE, settings=settings, store=store)
+    assert oracle.queries == 0
+
+
+def test_the_answers_to_an_images_views_stay_with_the_image(digits, victim, store, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        cont_steal, "train_student", lambda images, answers, scale, **options: given.update(answers=answers)
+    )
+    settings = ContStealSettings(views_asked=3)
+    cont_steal.extract(mea.FeatureOracle(victim), digits.queries[:20], SMOKE, settings=settings, seed=4)
+    views = views_to_ask(digits.queries[:20], settings, seed=4)
+    assert given["answers"].shape == (20, 3, 16)
+    torch.testing.assert_close(given["answers"][7, 2], features_of(victim, views[2, 7:8])[0])
+
+
+def test_views_to_ask_are_whole_pixels_drawn_by_the_seed(digits, monkeypatch):
+    monkeypatch.setattr(cont_steal, "VIEWED_AT_ONCE", 30)
+    settings = ContStealSettings(
+        views_asked=2, views=replace(GREY_28, jitter=0.0, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0))
+    )
+    images = digits.queries[:40]
+    views = views_to_ask(images, settings, seed=1)
+    assert views.dtype == torch.uint8
+    mirrored = (views == images.flip(3)).flatten(2).all(2)
+    assert (mirrored | (views == images).flatten(2).all(2)).all()
+    assert not torch.equal(mirrored[0], mirrored[1])
+    assert not torch.equal(views, views_to_ask(images, settings, seed=2))
+
+
+def test_cont_steal_contrasts_a_new_view_with_one_of_the_answers_to_its_image(digits):
+    encoder, batch = untrained(digits), batch_of(digits)
+    answers = torch.stack([some_answers(digits, seed=seed) for seed in range(3)], dim=1)  # (M, 3, F)
+    found = cont_steal_objective(answers, GREY_28, 0.2)(encoder, batch).losses["contrast"]
+    draws = torch.Generator().manual_seed(5)
+    features = encoder(view(batch.images, GREY_28, draws))
+    drawn = torch.randint(3, (12,), generator=draws).tolist()
+    assert set(drawn) == {0, 1, 2}
+    wanted = torch.stack([answers[image, own] for image, own in zip(batch.index, drawn, strict=True)])
+    torch.testing.assert_close(found, contrastive_stealing_loss(features, wanted, 0.2))
+
+
+def test_other_views_asked_are_other_copies(digits, victim, store):
+    names = {
+        cont_steal.extract(
+            mea.FeatureOracle(victim),
+            digits.queries[:100],
+            SMOKE,
+            settings=settings,
+            training=QUICK,
+            store=store,
+        ).card["id"]
+        for settings in (
+            ContStealSettings(),
+            ContStealSettings(views_asked=2),
+            ContStealSettings(views=replace(GREY_28, mirror=0.0)),
+            ContStealSettings(views=GREY_28),  # what None stands for on grey images
+        )
+    }
+    assert len(names) == 3
+
+
+def test_impossible_contrasts_are_refused(digits, store):
+    with pytest.raises(ValueError, match="views_asked must be at least 1"):
+        ContStealSettings(views_asked=0)
+    with pytest.raises(ValueError, match="above 0"):
+        ContStealSettings(temperature=0)
+    with pytest.raises(ValueError, match=r"\(M, V, F\)"):
+        cont_steal.train_student(digits.queries[:10], torch.ones(10, 16), SMOKE, store=store)

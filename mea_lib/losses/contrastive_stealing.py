@@ -1,0 +1,45 @@
+"""The loss of a contrastive thief: the student's features are told from all others by the victim's of their image."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def contrastive_stealing_loss(features: Tensor, answers: Tensor, temperature: float = 0.5) -> Tensor:
+    """Pull the student's features of each image to the victim's, push them off those of all other images.
+
+    With sᵢ of the student, tᵢ of the victim and sim their cosine divided by τ:
+    −log(exp sim(sᵢ, tᵢ) / (Σ_{j≠i} exp sim(sᵢ, tⱼ) + Σ_{j≠i} exp sim(sᵢ, sⱼ))), averaged over i. The positive pair
+    is not in the denominator, so the loss can fall below 0.
+
+    Args:
+        features: (N, F) of the student, N at least 2.
+        answers: (N, F) of the victim to the same images, or to other views of them, in the same order.
+        temperature: τ; the smaller, the more the nearest wrong candidates count.
+
+    Returns:
+        scalar, in nats; computed in float32 under autocast too.
+
+    Raises:
+        ValueError: for two tensors that are not of one shape, a single row, or a temperature that is not above 0.
+
+    Source: Sha et al., Can't Steal? Cont-Steal! (CVPR 2023): D⁺_encoder, D⁻_encoder and D⁻_self. Their released
+    Loss.py is NT-Xent of both encoders' features instead: the positive is in the denominator, and the victim's
+    features are anchors too.
+    """
+    if features.ndim != 2 or features.shape != answers.shape:
+        raise ValueError(
+            f"features and answers have one shape (N, F), not {tuple(features.shape)} and {tuple(answers.shape)}; "
+            "give the student as many features as the victim answers with"
+        )
+    if len(features) < 2:
+        raise ValueError("a contrast needs at least 2 images in a batch, not 1; take a larger batch_size")
+    if temperature <= 0:
+        raise ValueError(f"the temperature must be above 0, not {temperature}")
+    with torch.autocast(features.device.type, enabled=False):
+        student, victim = (F.normalize(rows.float(), dim=1) for rows in (features, answers))
+        to_victim, to_itself = student @ victim.T / temperature, student @ student.T / temperature  # (N, N)
+        same = torch.eye(len(student), dtype=torch.bool, device=student.device)
+        others = torch.cat([to_victim, to_itself], dim=1)  # (N, 2N)
+        others = others.masked_fill(torch.cat([same, same], dim=1), -torch.inf)
+        return (others.logsumexp(1) - to_victim.diagonal()).mean()
