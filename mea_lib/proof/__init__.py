@@ -5,6 +5,7 @@ May import scale, data, models, losses, training and blackbox.
 
 from mea_lib.proof.commitment import Commitment, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
+from mea_lib.proof.probed import ProbedSuspect
 from mea_lib.proof.rates import (
     Rate,
     accuracy,
@@ -21,6 +22,7 @@ __all__ = [
     "PAPER_THRESHOLD",
     "Commitment",
     "Evidence",
+    "ProbedSuspect",
     "Rate",
     "Threshold",
     "accuracy",

@@ -2,16 +2,15 @@
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mea_lib.data import WatermarkKey
 from mea_lib.proof.rates import Rate
-from mea_lib.training.store import write_whole
+from mea_lib.proof.report import Report, chance_shown, commitment_shown, rate_values, suspect_lines
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Report):
     """What a suspect answered, and what follows.
 
     Attributes:
@@ -24,7 +23,7 @@ class Evidence:
         queries: images asked in all, answers found in a query log among them.
         commitment: digest the key was checked against, or None.
         fewest_samples: answers to watermark samples without which there is no verdict.
-        suspect: what a remote suspect says of itself, such as its url, model, time span and log; or None.
+        suspect: what a suspect says of itself, such as a remote one's url, model, time span and log; or None.
         failures: images without an answer by reason, where the suspect counts them.
     """
 
@@ -87,23 +86,19 @@ class Evidence:
             "failures": self.failures,
             "suspect": self.suspect,
             "key": json.loads(self.key.to_json()),
-            "wsr": _rate(self.wsr),
+            "wsr": rate_values(self.wsr),
             "threshold": self.threshold,
             "p_value": self.p_value,
             "alpha": self.alpha,
-            "wfpr": {way: _rate(rate) for way, rate in self.wfpr.items()},
-            "control": _rate(self.control),
+            "wfpr": {way: rate_values(rate) for way, rate in self.wfpr.items()},
+            "control": rate_values(self.control),
             "queries": self.queries,
             "commitment": self.commitment,
         }
 
-    def save(self, path: str | Path) -> None:
-        """Write it as JSON, whole or not at all."""
-        write_whole(Path(path), json.dumps(self.to_dict(), indent=2, ensure_ascii=False).encode())
-
     def __str__(self) -> str:
         first, second = self.key.sources
-        chance = "below 1e-12" if self.p_value < 1e-12 else f"{self.p_value:.2g}"
+        chance = chance_shown(self.p_value)
         lines = [
             f"Verdict: {self.verdict}",
             f"Key: {first} + {second} → {self.key.target}, {self.key.combine}",
@@ -114,8 +109,8 @@ class Evidence:
             "The same classes, arranged otherwise:",
             *(f"  {way:<12} {_shown(rate)}" for way, rate in self.wfpr.items()),
             f"Queries asked: {self.queries:,}",
-            f"Commitment: {'opened, ' + self.commitment[:16] + '…' if self.commitment else 'none'}",
-            *self._about_suspect(),
+            f"Commitment: {commitment_shown(self.commitment)}",
+            *suspect_lines(self.suspect),
         ]
         return "\n".join(lines)
 
@@ -132,28 +127,9 @@ class Evidence:
             f"images without an answer: {silent:,}" + (f" ({reasons})" if reasons else "")
         ]
 
-    def _about_suspect(self) -> list[str]:
-        """Who a remote suspect is, when it was asked, and what its query log amounts to."""
-        known = self.suspect or {}
-        lines = []
-        if known.get("url"):
-            version = f", version {known['version']}" if known.get("version") else ""
-            lines.append(f"Suspect: {known['url']}, model {known.get('model')}{version}")
-        if known.get("first_asked"):
-            lines.append(f"Asked from {known['first_asked']} to {known['last_asked']}")
-        if known.get("log_digest"):
-            lines.append(f"Query log: SHA-256 {known['log_digest'][:16]}…")
-        return lines
-
 
 def _shown(rate: Rate) -> str:
     """A rate that speaks for the accusation when it is small: only answers count."""
     if not rate.unanswered:
         return str(rate)
     return f"{rate.of_answered}, {rate.unanswered:,} unanswered" if rate.answered else "unanswered"
-
-
-def _rate(rate: Rate) -> dict[str, Any]:
-    low, high = rate.interval()
-    found = {"value": rate.value, "successes": rate.successes, "trials": rate.trials, "interval": [low, high]}
-    return found | {"unanswered": rate.unanswered}

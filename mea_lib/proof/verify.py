@@ -1,15 +1,14 @@
 """Black-box verification of a suspect."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor, nn
 
-from mea_lib.blackbox import BudgetSpent
 from mea_lib.data import ImageSet, WatermarkKey, other_ways, watermark_samples
-from mea_lib.proof.commitment import Commitment, open_commitment
+from mea_lib.proof.commitment import Commitment
 from mea_lib.proof.evidence import Evidence
+from mea_lib.proof.plan import FEWEST_SAMPLES, agreed_plan, check_budget, control_images
 from mea_lib.proof.rates import (
     target_rate,
     watermark_success_rate,
@@ -17,8 +16,6 @@ from mea_lib.proof.rates import (
     wrong_firing_rates,
 )
 from mea_lib.proof.threshold import PAPER_THRESHOLD
-
-FEWEST_SAMPLES = 1_000
 
 
 def verify_ownership(
@@ -69,34 +66,26 @@ def verify_ownership(
 
     Source: MEA-Defender (S&P 2024), Sec. V-A and App. A; interval, test and commitment are this book's.
     """
-    if commitment is not None:
-        if salt is None:
-            raise ValueError("a commitment can only be opened with its salt; pass salt=…")
-        open_commitment(commitment, key, salt, test, autoencoder)
-        samples, threshold = commitment.samples, commitment.threshold
-    if samples < fewest_samples:
-        raise ValueError(
-            f"{samples} samples are too few for a verdict; ask for {fewest_samples} or more, "
-            "or lower fewest_samples and say so beside the result"
-        )
-    for name, value in (("threshold", threshold), ("alpha", alpha)):
-        if not 0 < value < 1:
-            raise ValueError(
-                f"{name} must lie between 0 and 1, or the verdict is known beforehand; it is {value}"
-            )
-    clean = _control_images(key, test, samples)
+    samples, threshold = agreed_plan(
+        key,
+        test,
+        samples=samples,
+        fewest_samples=fewest_samples,
+        threshold=threshold,
+        alpha=alpha,
+        commitment=commitment,
+        salt=salt,
+        autoencoder=autoencoder,
+    )
+    clean = control_images(key, test, samples)
     queries = samples * (1 + len(other_ways(key, held_out=True))) + len(clean)
-    remaining = getattr(suspect, "remaining", None)
-    if remaining is not None and remaining < queries:
-        cost = queries
-        if hasattr(suspect, "cost"):
-            mixes = (images for _, images in wrong_firing_images(key, test, samples))
-            cost = suspect.cost(watermark_samples(test, key, samples, autoencoder=autoencoder), *mixes, clean)
-        if remaining < cost:
-            raise BudgetSpent(
-                f"a verdict on {samples} samples takes {cost} queries, but only {remaining} remain; "
-                "ask for fewer samples, or raise the budget"
-            )
+
+    def all_images() -> Iterator[Tensor]:
+        yield watermark_samples(test, key, samples, autoencoder=autoencoder)
+        yield from (images for _, images in wrong_firing_images(key, test, samples))
+        yield clean
+
+    check_budget(suspect, queries, all_images, f"a verdict on {samples} samples", "ask for fewer samples")
     failures_before = _failures(suspect)
     wsr = watermark_success_rate(suspect, key, test, samples, autoencoder)
     wfpr = wrong_firing_rates(suspect, key, test, samples)
@@ -119,9 +108,3 @@ def verify_ownership(
 def _failures(suspect: Callable[[Tensor], Tensor]) -> Counter[str]:
     """Images without an answer so far, by reason; nothing for a suspect that does not count them."""
     return Counter(getattr(suspect, "failures", None))
-
-
-def _control_images(key: WatermarkKey, test: ImageSet, samples: int) -> Tensor:
-    """Clean images, as many of either source class: at most `samples`."""
-    halves = (samples - samples // 2, samples // 2)
-    return torch.cat([test.of_class(name)[:half] for name, half in zip(key.sources, halves, strict=True)])

@@ -19,7 +19,7 @@ from mea_lib.training.features import features_of
 from mea_lib.training.fit import clean_objective, fit, train_clean
 from mea_lib.training.fit_encoder import fit_encoder
 from mea_lib.training.knn_probe import knn_accuracy, knn_votes
-from mea_lib.training.linear_probe import LinearProbe, fit_linear_probe
+from mea_lib.training.linear_probe import LinearProbe, fit_linear_head, fit_linear_probe
 from mea_lib.training.loop import Batch, History, Objective, train
 from mea_lib.training.settings import (
     TrainingSettings,
@@ -56,6 +56,7 @@ __all__ = [
     "features_of",
     "fit",
     "fit_encoder",
+    "fit_linear_head",
     "fit_linear_probe",
     "gradient_cosines",
     "knn_accuracy",
