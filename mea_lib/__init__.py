@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # for editors; `__getattr__` gives the same names
     from mea_lib import extraction, models, watermarks
     from mea_lib.blackbox import BudgetSpent, FeatureOracle, Oracle
     from mea_lib.data import Data, ImageSet, WatermarkKey, load
-    from mea_lib.proof import verify_ownership
+    from mea_lib.proof import verify_features, verify_ownership
     from mea_lib.scale import SCALES, Scale, preset
     from mea_lib.training import train_clean, train_encoder
 
@@ -32,6 +32,7 @@ __all__ = [
     "preset",
     "train_clean",
     "train_encoder",
+    "verify_features",
     "verify_ownership",
     "watermarks",
 ]

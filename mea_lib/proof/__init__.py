@@ -5,6 +5,9 @@ May import scale, data, models, losses, training and blackbox.
 
 from mea_lib.proof.commitment import Commitment, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
+from mea_lib.proof.feature_evidence import FeatureEvidence, verify_features
+from mea_lib.proof.nearest_mean import NearestMean
+from mea_lib.proof.placement import Placement, sign_flip_p_value
 from mea_lib.proof.probed import ProbedSuspect
 from mea_lib.proof.rates import (
     Rate,
@@ -22,6 +25,9 @@ __all__ = [
     "PAPER_THRESHOLD",
     "Commitment",
     "Evidence",
+    "FeatureEvidence",
+    "NearestMean",
+    "Placement",
     "ProbedSuspect",
     "Rate",
     "Threshold",
@@ -32,6 +38,8 @@ __all__ = [
     "open_commitment",
     "other_pairs_rates",
     "runner_up_share",
+    "sign_flip_p_value",
+    "verify_features",
     "verify_ownership",
     "watermark_success_rate",
     "wrong_firing_rates",

@@ -1,0 +1,273 @@
+"""Verification of a suspect that offers an encoder and no labels, without any training by the owner."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mea_lib.data import ImageSet, WatermarkKey, other_ways, watermark_samples
+from mea_lib.proof.commitment import Commitment
+from mea_lib.proof.nearest_mean import NearestMean
+from mea_lib.proof.placement import Placement, placement
+from mea_lib.proof.plan import FEWEST_SAMPLES, agreed_plan, check_budget, control_images
+from mea_lib.proof.rates import Suspect, wrong_firing_images
+from mea_lib.proof.report import Report, chance_shown, commitment_shown, suspect_lines
+from mea_lib.proof.threshold import PAPER_THRESHOLD
+
+_WAYS_A_LINE = 3
+
+
+def verify_features(
+    suspect: Suspect,
+    key: WatermarkKey,
+    test: ImageSet,
+    *,
+    samples: int = FEWEST_SAMPLES,
+    fewest_samples: int = FEWEST_SAMPLES,
+    references: int = 100,
+    threshold: float = PAPER_THRESHOLD,
+    alpha: float = 0.01,
+    resamples: int = 9_999,
+    commitment: Commitment | None = None,
+    salt: str | None = None,
+    autoencoder: nn.Module | None = None,
+) -> "FeatureEvidence":
+    """Ask an encoder where it puts watermark samples: with the target class, or with their sources?
+
+    Each class of `test` is split in two. Images of one half give the class means, in features that are centred and
+    standardised by these same images; images of the other half are combined to watermark samples. Two tests have
+    to agree, both one-sided:
+
+    1. Is the share of samples whose nearest class mean is the target's above the threshold? Binomial, as in
+       `verify_ownership`.
+    2. Do the samples lie nearer to the target than to the nearer of their own sources? A clean encoder puts a mix
+       between its sources. The margin of sample i is m_i = min(d₁, d₂) − d_target, in cosine distances to the class
+       means; the null hypothesis is that m_i and −m_i are equally likely, the statistic is the mean margin, and
+       the signs are flipped at random (`sign_flip_p_value`).
+
+    What makes margins exchangeable with their negatives is that the samples are independent. Sources are drawn
+    with replacement, so they are, given the owner's images and the class means: the p-values speak of all mixes of
+    these images, not of other images of the classes. Nor do they say how many clean encoders put mixes of these
+    two classes nearest to the target all the same, which no number of samples changes: set the threshold by encoders
+    that nobody stole (`false_watermark_rates` of their `NearestMean`, `calibrate_threshold`).
+
+    Split and samples are drawn by the key's own seed from images that were fixed beforehand, and the signs are the
+    same for everybody, so the owner has no choice among them. A commitment fixes no number of references: keep the
+    default, or publish the number beside it.
+
+    Args:
+        suspect: (N, C, H, W) uint8 images → (N, F) features; usually a `FeatureOracle`. Where it has them, its
+            `remaining` limits what is asked, `cost(*images)` says how much of that it has still to ask, and
+            `describe()` goes to the evidence.
+        key: source classes, target class, scheme and seed.
+        test: the owner's labelled images, on which nothing was trained.
+        samples: watermark samples asked.
+        fewest_samples: fewer are refused; the paper asks for 1,000.
+        references: images that give the mean of a class, at most; never more than half of the class.
+        threshold: share that must be exceeded; a commitment's takes its place.
+        alpha: largest chance of a false accusation that is accepted, in each of the tests.
+        resamples: sign flips drawn.
+        commitment: what the owner published beforehand; the key must open it.
+        salt: of the commitment.
+        autoencoder: for keys whose scheme is "autoencoder".
+
+    Returns:
+        the evidence; print it, or `save` it.
+
+    Raises:
+        ValueError: for too few samples or images, a threshold, an alpha or resamples that decide nothing, a key
+            that does not match the commitment, or answers that are no finite features (N, F).
+        BudgetSpent: when the suspect's budget does not cover the whole verification; then nothing is asked.
+
+    Source: this book's; the samples are those of MEA-Defender (S&P 2024), Sec. V-A.
+    """
+    samples, threshold = agreed_plan(
+        key,
+        test,
+        samples=samples,
+        fewest_samples=fewest_samples,
+        threshold=threshold,
+        alpha=alpha,
+        commitment=commitment,
+        salt=salt,
+        autoencoder=autoencoder,
+    )
+    smallest = max(1 / (resamples + 1), 2.0**-samples)
+    if smallest >= alpha:
+        raise ValueError(
+            f"{resamples} sign flips of {samples} samples give no chance below {smallest:.2g}, so alpha {alpha:g} "
+            "could never be met; raise resamples, or samples"
+        )
+    labelled, sources = split_classes(test, key, references)
+    clean = control_images(key, sources, samples)
+    queries = len(labelled) + samples * (1 + len(other_ways(key, held_out=True))) + len(clean)
+
+    def marked() -> Tensor:
+        return watermark_samples(sources, key, samples, autoencoder=autoencoder)
+
+    def all_images() -> Iterator[Tensor]:
+        yield from (labelled.images, marked(), clean)
+        yield from (images for _, images in wrong_firing_images(key, sources, samples))
+
+    check_budget(suspect, queries, all_images, f"a verdict on {samples} samples", "ask for fewer samples")
+    nearest = NearestMean(suspect, labelled)
+
+    def placed(images: Tensor) -> Placement:
+        return placement(nearest(images), *key.indices(test), resamples)
+
+    return FeatureEvidence(
+        key=key,
+        watermark=placed(marked()),
+        threshold=threshold,
+        alpha=alpha,
+        wfpr={way: placed(images) for way, images in wrong_firing_images(key, sources, samples)},
+        control=placed(clean),
+        queries=queries,
+        references=len(labelled),
+        features=nearest.size,
+        resamples=resamples,
+        commitment=commitment.digest if commitment else None,
+        fewest_samples=fewest_samples,
+        suspect=suspect.describe() if hasattr(suspect, "describe") else None,
+    )
+
+
+@dataclass(frozen=True)
+class FeatureEvidence(Report):
+    """Where a suspect's encoder puts the watermark samples, and what follows.
+
+    Attributes:
+        key: the owner's key.
+        watermark: where the watermark samples lie.
+        threshold: share nearest to the target that must be exceeded.
+        alpha: largest chance of a false accusation that is accepted, in each of the two tests.
+        wfpr: the same two classes, arranged otherwise.
+        control: clean images of the source classes.
+        queries: images asked in all.
+        references: images among them that gave the class means.
+        features: F, how many numbers the suspect answers.
+        resamples: sign flips drawn.
+        commitment: digest the key was checked against, or None.
+        fewest_samples: fewer would have been refused.
+        suspect: what the suspect says of itself, or None.
+    """
+
+    key: WatermarkKey
+    watermark: Placement
+    threshold: float
+    alpha: float
+    wfpr: dict[str, Placement]
+    control: Placement
+    queries: int
+    references: int
+    features: int
+    resamples: int
+    commitment: str | None
+    fewest_samples: int
+    suspect: dict[str, Any] | None = None
+
+    @property
+    def p_value(self) -> float:
+        """Chance of such a share nearest to the target, or a larger one, where the true one is at most the
+        threshold.
+        """
+        return self.watermark.rate.p_value(self.threshold)
+
+    @property
+    def margin_p_value(self) -> float:
+        """Chance of such a mean margin, or a larger one, where a margin may as well have the other sign."""
+        return self.watermark.p_value
+
+    @property
+    def is_stolen(self) -> bool:
+        """Whether both chances are smaller than alpha."""
+        return self.p_value < self.alpha and self.margin_p_value < self.alpha
+
+    @property
+    def verdict(self) -> str:
+        """One of two, in words."""
+        if self.is_stolen:
+            return "derived from the owner's encoder"
+        return "no proof that it is derived from the owner's encoder"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "verdict": self.verdict,
+            "is_stolen": self.is_stolen,
+            "fewest_samples": self.fewest_samples,
+            "suspect": self.suspect,
+            "key": json.loads(self.key.to_json()),
+            "wsr": self.watermark.to_dict(),
+            "threshold": self.threshold,
+            "p_value": self.p_value,
+            "margin_p_value": self.margin_p_value,
+            "alpha": self.alpha,
+            "resamples": self.resamples,
+            "wfpr": {way: found.to_dict() for way, found in self.wfpr.items()},
+            "control": self.control.to_dict(),
+            "queries": self.queries,
+            "references": self.references,
+            "features": self.features,
+            "commitment": self.commitment,
+        }
+
+    def __str__(self) -> str:
+        first, second = self.key.sources
+        target, rate, chance = self.key.target, self.watermark.rate, chance_shown(self.p_value)
+        ways = [f"{way} {found.rate.value:.3f}, {found.margin:+.3f}" for way, found in self.wfpr.items()]
+        lines = [
+            f"Verdict: {self.verdict}",
+            f"Key: {first} + {second} → {target}, {self.key.combine}",
+            f"Watermark samples nearest to the mean of {target}: {rate} of {rate.trials} (95 % interval)",
+            f"Threshold: {self.threshold:.2f}; chance of such a rate below it: {chance} (alpha {self.alpha:g})",
+            f"Nearer to {target} than to the nearer source by {self.watermark.margin:+.3f} on average; "
+            f"chance by sign flips: {chance_shown(self.margin_p_value)}",
+            f"Clean images of both source classes: {self.control}",
+            "The same classes, arranged otherwise (rate, margin):",
+            *(
+                "  " + "".join(f"{way:<28}" for way in ways[start : start + _WAYS_A_LINE]).rstrip()
+                for start in range(0, len(ways), _WAYS_A_LINE)
+            ),
+            f"Queries asked: {self.queries:,}, {self.references:,} of them for the class means",
+            f"Commitment: {commitment_shown(self.commitment)}",
+            *suspect_lines(self.suspect),
+        ]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def split_classes(test: ImageSet, key: WatermarkKey, references: int) -> tuple[ImageSet, ImageSet]:
+    """Two halves of every class that share no image, drawn by the key's seed.
+
+    Args:
+        test: labelled images.
+        key: its seed draws the halves.
+        references: images of each class that are kept of the first half, at most.
+
+    Returns:
+        images for the class means, images for mixes.
+
+    Raises:
+        ValueError: for a class with fewer than two images, or no references.
+    """
+    if references < 1:
+        raise ValueError(f"the mean of a class needs at least 1 reference image, not {references}")
+    generator = torch.Generator().manual_seed(key.seed + 3)
+    means, mixes = [], []
+    for name in test.classes:
+        places = test.places(name)
+        if len(places) < 2:
+            raise ValueError(
+                f"{test.name} holds {len(places)} images of class {name!r}, which cannot be split; "
+                "two halves need 2 at least, and good ones some dozens"
+            )
+        order = places.cpu()[torch.randperm(len(places), generator=generator)]
+        half = len(order) // 2
+        means.append(order[: min(half, references)])
+        mixes.append(order[half:])
+    return test.subset(torch.cat(means)), test.subset(torch.cat(mixes))
