@@ -15,6 +15,7 @@ from mea_lib.teaching import (
     check_choice,
     check_number,
     curves,
+    feature_space,
     find_results,
     gallery,
     heatmap,
@@ -115,3 +116,23 @@ def test_results_are_found_from_any_folder_of_the_repository(tmp_path):
     assert find_results("some_study", inside) == {"runs": [1]}
     assert find_results("some_study", tmp_path) == {"runs": [1]}
     assert find_results("a_study_that_nobody_made", inside) is None
+
+
+def test_clouds_are_drawn_apart_and_mixes_take_no_part_in_the_plane():
+    generator = torch.Generator().manual_seed(0)
+    clouds = [torch.randn(20, 5, generator=generator) + 8 * torch.eye(5)[number] for number in range(3)]
+    far = torch.full((4, 5), 1e3)
+    axes = feature_space(
+        {"one": [*clouds, far], "other": [*clouds, -far]},
+        ("a", "b", "c", "mixes"),
+        others={"one": clouds[0], "other": clouds[0]},
+    )
+    drawn = [{part.get_label(): part.get_offsets() for part in axis.collections} for axis in axes]
+    assert [axis.get_title() for axis in axes] == ["one", "other"]
+    assert list(drawn[0]) == ["other classes", "a", "b", "c", "mixes"]
+    for name in ("a", "b", "c"):  # the same plane, though the mixes lie elsewhere
+        np.testing.assert_allclose(drawn[0][name], drawn[1][name])
+    centres = np.array([drawn[0][name].mean(0) for name in ("a", "b", "c")])
+    apart = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    assert apart[np.triu_indices(3, 1)].min() > 1
+    axes[0].figure.clf()

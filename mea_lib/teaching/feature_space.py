@@ -1,0 +1,58 @@
+"""Pictures of what an encoder makes of a few classes."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from mea_lib.teaching.figures import PALETTE
+
+COLOURS = (PALETTE["victim"], PALETTE["extracted"], PALETTE["target"])
+POINTS = 300  # of a cloud: more hide one another
+
+
+def feature_space(
+    panels: Mapping[str, Sequence[Tensor]],
+    names: Sequence[str],
+    *,
+    others: Mapping[str, Tensor] | None = None,
+) -> Sequence[Axes]:
+    """Clouds of features in the plane of their two principal components, one panel an encoder.
+
+    The components are those of the clouds that are named first, the classes, each centred and divided by the
+    deviation of its feature; the last cloud, the mixes, takes no part in them.
+
+    Args:
+        panels: by title of the panel: features (N, F) of each cloud, in the order of `names`, the mixes last.
+        names: of the clouds; up to three classes, then the mixes.
+        others: by title of the panel, features (N, F) of all other classes, drawn in grey behind.
+
+    Returns:
+        the axes, from left to right.
+    """
+    from sklearn.decomposition import PCA  # here, since it takes a second that only these pictures need
+
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.1 * len(panels) + 0.4, 3.5), squeeze=False)
+    for axis, (title, clouds) in zip(axes[0], panels.items(), strict=True):
+        clouds = [cloud[:POINTS].cpu().double().numpy() for cloud in clouds]
+        stacked = np.concatenate(clouds[:-1])
+        mean, deviation = stacked.mean(0), stacked.std(0).clip(1e-6)
+        plane = PCA(2, random_state=0).fit((stacked - mean) / deviation)
+        if others is not None:
+            grey = plane.transform((others[title][:POINTS].cpu().double().numpy() - mean) / deviation)
+            axis.scatter(*grey.T, s=6, color="0.8", lw=0, label="other classes")
+        for cloud, name, colour in zip(clouds[:-1], names[:-1], COLOURS, strict=False):
+            axis.scatter(
+                *plane.transform((cloud - mean) / deviation).T, s=9, color=colour, lw=0, alpha=0.7, label=name
+            )
+        mixes = plane.transform((clouds[-1] - mean) / deviation)
+        axis.scatter(*mixes.T, s=14, color="black", marker="x", lw=0.8, label=names[-1])
+        axis.set(title=title, xticks=[], yticks=[])
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=9, markerscale=1.8
+    )
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
+    return list(axes[0])
