@@ -8,17 +8,14 @@ import torch
 from torch import Tensor
 
 from mea_lib.data import ImageSet
-from mea_lib.losses.feature_distance import DISTANCES
 from mea_lib.models.encoder import Encoder, build_encoder
 from mea_lib.scale import Scale
-from mea_lib.training import Objective, Store, TrainingSettings, fit_encoder
+from mea_lib.training import Objective, Store, TrainingSettings, encoder_training, fit_encoder
 
 
 def student_training(scale: Scale, seed: int = 0) -> TrainingSettings:
     """How a thief of an encoder trains at this scale: the rate of an encoder, the passes of a thief."""
-    return TrainingSettings(
-        scale.extract_epochs, scale.batch_size, 2.5 * scale.learning_rate, weight_decay=1e-4, seed=seed
-    )
+    return encoder_training(scale, seed).but(epochs=scale.extract_epochs, augment=True)
 
 
 def fit_student(
@@ -93,9 +90,3 @@ def answers_digest(answers: Tensor) -> str:
     """Short name of a table of answers; rounded, so that it does not hang on the last bits."""
     rounded = answers.detach().cpu().double().mul(1e6).round().to(torch.int64)
     return hashlib.sha256(repr(tuple(answers.shape)).encode() + rounded.numpy().tobytes()).hexdigest()
-
-
-def check_distance(distance: str) -> None:
-    """Raise a ValueError that names the distances there are, when this is none of them."""
-    if distance not in DISTANCES:
-        raise ValueError(f"unknown distance {distance!r}; choose one of: {', '.join(DISTANCES)}")

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from mea_lib.blackbox import FeatureOracle
-from mea_lib.extraction.encoder_student import check_distance, fit_student, student_training
+from mea_lib.extraction.encoder_student import fit_student, student_training
 from mea_lib.losses import feature_distance
+from mea_lib.losses.feature_distance import check_distance
 from mea_lib.models.encoder import Encoder
 from mea_lib.scale import Scale
 from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings

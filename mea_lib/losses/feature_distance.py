@@ -26,8 +26,7 @@ def feature_distance(first: Tensor, second: Tensor, distance: str = "mse") -> Te
             f"features are compared row by row, so their shapes must be equal, not {tuple(first.shape)} "
             f"and {tuple(second.shape)}"
         )
-    if distance not in DISTANCES:
-        raise ValueError(f"unknown distance {distance!r}; choose one of: {', '.join(DISTANCES)}")
+    check_distance(distance)
     first, second = first.float(), second.float()
     if distance == "mse":
         return F.mse_loss(first, second)
@@ -36,3 +35,9 @@ def feature_distance(first: Tensor, second: Tensor, distance: str = "mse") -> Te
     if distance == "l2":
         return (first - second).norm(dim=1).mean()
     return 1 - F.cosine_similarity(first, second, dim=1).mean()
+
+
+def check_distance(distance: str) -> None:
+    """Raise a ValueError that names the distances there are, when this is none of them."""
+    if distance not in DISTANCES:
+        raise ValueError(f"unknown distance {distance!r}; choose one of: {', '.join(DISTANCES)}")

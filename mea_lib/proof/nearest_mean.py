@@ -6,8 +6,7 @@ from torch.nn import functional as F
 
 from mea_lib.data import ImageSet
 from mea_lib.proof.feature_suspect import FeatureSuspect
-
-CONSTANT = 1e-6  # a feature that deviates by less of its largest value carries nothing
+from mea_lib.training.linear_probe import CONSTANT
 
 
 class NearestMean(FeatureSuspect):
