@@ -112,9 +112,9 @@ def test_the_model_labels_queries_as_its_api_would(tiny, digits):
 
 
 @pytest.mark.parametrize("name", ["finetune", "relabel_mixes", "prune and train", "fine_pruning", "wrk"])
-def test_labels_of_the_model_make_another_model_than_labels_that_are_given(tiny, own, store, name):
+def test_labels_of_the_model_make_another_model_than_labels_that_are_given(victim, own, store, name):
     given, asked = (
-        TRAINED[name](tiny, images, training=SHORT, store=store).card["recipe"]["labels"]
+        TRAINED[name](victim, images, training=SHORT, store=store).card["recipe"]["labels"]
         for images in (own, own.images)
     )
     assert given == "given"

@@ -55,7 +55,8 @@ def test_one_channel_is_always_left(tiny, digits, store):
 
 def test_the_accuracy_is_kept(victim, digits, accuracy, shared_store):
     training = TrainingSettings(6, 64, 5e-3, augment=False)
-    pruned = remove(victim, digits.train, SMOKE, training=training, store=shared_store)
+    settings = FinePruningSettings(0.5)
+    pruned = remove(victim, digits.train, SMOKE, settings=settings, training=training, store=shared_store)
     assert accuracy(pruned) > accuracy(victim) - 0.15
 
 

@@ -45,7 +45,7 @@ def test_what_was_cut_stays_zero_through_fine_tuning_and_the_rest_moves(tiny, di
 
 def test_queries_are_labelled_before_the_model_is_cut(victim, digits, store):
     """At a share that leaves no accuracy only the labels of the whole model can bring it back."""
-    settings = PruneSettings(0.5)
+    settings = PruneSettings(0.8)
     training = TrainingSettings(6, 64, 5e-3, augment=False)
     tuned = remove(victim, digits.queries, SMOKE, settings=settings, training=training, store=store)
     ours, theirs = (mea.Oracle(model)(digits.test.images).argmax(1) for model in (tuned, victim))

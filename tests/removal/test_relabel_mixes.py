@@ -61,8 +61,9 @@ def test_the_loss_is_one_mean_over_clean_images_and_mixes(tiny, digits):
 def test_a_composite_mark_is_removed(digits, key, shared_store, accuracy):
     training = TrainingSettings(15, 64, 5e-3, augment=False)
     victim = composite.embed(digits.train, key, SMOKE, training=training, store=shared_store)
-    options = {"training": training.but(epochs=6), "store": shared_store}
-    freed = remove(victim, digits.train, SMOKE, **options)
+    strong = training.but(epochs=10, learning_rate=1e-2)
+    settings = RelabelMixesSettings(share=1.0)
+    freed = remove(victim, digits.train, SMOKE, settings=settings, training=strong, store=shared_store)
     before, after = (
         proof.watermark_success_rate(mea.Oracle(model), key, digits.test, 300).value
         for model in (victim, freed)
