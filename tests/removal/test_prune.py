@@ -75,6 +75,7 @@ def test_the_largest_share_within_so_many_points():
     assert largest_within(curve, 6) == 0.6
     assert largest_within(curve, 0) == 0.2
     assert largest_within({0: 0.9}, 5) == 0
+    assert largest_within({0: 0.90, 0.5: 0.83}, 7) == 0.5  # though .90 − .07 exceeds .83 in floats
     with pytest.raises(ValueError, match="accuracy at share 0"):
         largest_within({0.2: 0.8}, 5)
 
