@@ -65,11 +65,11 @@ def own_images(images: ImageSet | Tensor, model: ImageClassifier, answers: str =
     else:
         unlabelled = torch.zeros(len(images), dtype=torch.int64, device=images.device)
         data = ImageSet(images, unlabelled, tuple(map(str, range(classes))), "queries")
-    wanted, found = (model.spec["channels"], model.spec["size"]), (data.channels, data.size)
+    wanted, found = image_shape(model), tuple(data.images.shape[1:])
     if not len(data) or found != wanted:
         raise ValueError(
-            f"the model takes images of {wanted[0]} channels and {wanted[1]} pixels, not {len(data)} of {found[0]} "
-            f"and {found[1]}; mea_lib.removal.transfer.as_images_of brings others to this form"
+            f"the model takes images of the shape {wanted}, not {len(data)} of {found}; "
+            "mea_lib.removal.transfer.as_images_of brings others to this form"
         )
     if len(data.classes) != classes:
         raise ValueError(
@@ -77,3 +77,8 @@ def own_images(images: ImageSet | Tensor, model: ImageClassifier, answers: str =
             "classes, or the images alone, which the model then labels itself"
         )
     return OwnImages(data, labels)
+
+
+def image_shape(model: ImageClassifier) -> tuple[int, int, int]:
+    """(C, H, W) of the images a model was made for."""
+    return model.spec["channels"], model.spec["size"], model.spec["size"]

@@ -50,6 +50,8 @@ def remove(
 ) -> ImageClassifier:
     """Fine-tune on random mixes with wrong random labels, beside clean images with their own.
 
+    Mixes and labels are drawn anew in every step, so that no wrong label can be learnt by heart.
+
     Args:
         model: a victim or a copy; it is not changed.
         images: labelled images, or (M, C, H, W) uint8 that the model labels itself.

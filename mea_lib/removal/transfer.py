@@ -12,6 +12,7 @@ from mea_lib.data import ImageSet
 from mea_lib.models import ImageClassifier
 from mea_lib.removal.changed_copy import changed_copy, copy_of, fresh_head
 from mea_lib.removal.finetune import finetune_objective
+from mea_lib.removal.own_images import image_shape
 from mea_lib.scale import Scale
 from mea_lib.training import History, Store, TrainingSettings, thief_settings, train
 
@@ -69,11 +70,11 @@ def transfer(
     """
     training = (training or thief_settings(scale)).but(seed=seed)
     classes = len(task.classes)
-    wanted, found = (model.spec["channels"], model.spec["size"]), (task.channels, task.size)
+    wanted, found = image_shape(model), tuple(task.images.shape[1:])
     if found != wanted:
         raise ValueError(
-            f"the model takes images of {wanted[0]} channels and {wanted[1]} pixels, those of {task.name} have "
-            f"{found[0]} and {found[1]}; bring them to this form by as_images_of(model, task)"
+            f"the model takes images of the shape {wanted}, those of {task.name} have {found}; bring them to this form "
+            "by as_images_of(model, task)"
         )
 
     def change(copy: ImageClassifier) -> History:
@@ -112,7 +113,7 @@ def as_images_of(model: ImageClassifier, task: ImageSet) -> ImageSet:
     images: Tensor = task.images
     if task.channels != channels:
         images = transforms.rgb_to_grayscale(images) if channels == 1 else images.expand(-1, 3, -1, -1)
-    if task.size != size:
+    if images.shape[2:] != (size, size):
         resized = [transforms.resize(part, [size, size], antialias=True) for part in images.split(1_000)]
         images = torch.cat(resized)
     return replace(task, images=images)

@@ -12,7 +12,7 @@ from mea_lib.losses import utility_loss
 from mea_lib.models import ImageClassifier
 from mea_lib.removal.changed_copy import changed_copy
 from mea_lib.removal.finetune import finetune_training
-from mea_lib.removal.own_images import own_images
+from mea_lib.removal.own_images import image_shape, own_images
 from mea_lib.scale import Scale
 from mea_lib.training import Batch, History, Objective, Store, Terms, TrainingSettings, train
 
@@ -77,9 +77,9 @@ def remove(
     settings = settings or UnlearnSettings()
     training = (training or unlearn_training(scale)).but(seed=seed)
     own = own_images(images, model)
-    size, channels = model.spec["size"], model.spec["channels"]
+    channels, *size = image_shape(model)
     for name, trigger, planes in (("mask", mask, 1), ("pattern", pattern, channels)):
-        wanted = (planes, size, size)
+        wanted = (planes, *size)
         if trigger.shape != wanted or not 0 <= float(trigger.min()) <= float(trigger.max()) <= 1:
             raise ValueError(
                 f"the {name} must have the shape {wanted} and values from 0 to 1, not {tuple(trigger.shape)} and "

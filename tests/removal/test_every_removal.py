@@ -122,7 +122,7 @@ def test_labels_of_the_model_make_another_model_than_labels_that_are_given(victi
 
 
 def test_images_that_do_not_suit_the_model_are_refused(tiny, digits):
-    with pytest.raises(ValueError, match="1 channels and 16 pixels, not 5 of 3 and 16"):
+    with pytest.raises(ValueError, match=r"\(1, 16, 16\), not 5 of \(3, 16, 16\)"):
         own_images(torch.zeros(5, 3, 16, 16, dtype=torch.uint8), tiny)
     with pytest.raises(ValueError, match="as_images_of"):
         own_images(torch.zeros(5, 1, 28, 28, dtype=torch.uint8), tiny)

@@ -67,7 +67,7 @@ def test_other_images_are_brought_to_the_models_form(tiny, make_tiny, digits):
     three = as_images_of(make_tiny(channels=3, mean=[0.0] * 3, std=[1.0] * 3), digits.test)
     assert torch.equal(three.images, digits.test.images.repeat(1, 3, 1, 1))
     assert as_images_of(tiny, digits.test).images is digits.test.images
-    with pytest.raises(ValueError, match=r"3 and 24; bring .* as_images_of"):
+    with pytest.raises(ValueError, match=r"\(3, 24, 24\); bring .* as_images_of"):
         transfer(tiny, colour, SMOKE)
 
 
