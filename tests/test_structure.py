@@ -11,7 +11,7 @@ ORDER = (
     ("scale", "data", "models", "losses"),
     ("training",),
     ("watermarks", "blackbox"),
-    ("extraction",),
+    ("extraction", "removal"),
     ("proof",),
     ("teaching", "cli"),
 )

@@ -1,0 +1,83 @@
+"""What every removal does: a copy is changed and kept in the store, and the given model stays as it was."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from mea_lib.models import ImageClassifier, build_from_spec
+from mea_lib.scale import Scale
+from mea_lib.training import History, Store, best_device, default_store, training_dtype
+
+
+def changed_copy(
+    model: ImageClassifier,
+    change: Callable[[ImageClassifier], History | None],
+    recipe: dict[str, Any],
+    *,
+    scale: Scale,
+    store: Store | None = None,
+) -> ImageClassifier:
+    """Find the model that this removal makes of `model` in the store, or make it there.
+
+    Args:
+        model: what the mark is to be taken out of; it is not changed.
+        change: changes the copy it is given, on the best device and in evaluation mode; where its layers become
+            others, its `spec` must follow. A history that it returns goes to the card.
+        recipe: what decides the outcome beside the model: method, module, settings, images.
+        scale: gives its name to the card.
+        store: where finished models are kept; by default the one MEA_STORE names.
+
+    Returns:
+        The changed model on the best device, in evaluation mode, with its `card`.
+
+    Raises:
+        ValueError: for a model that is no plain classifier, such as an encoder or a quantised model.
+    """
+    device = best_device()
+    whole_recipe = recipe | {
+        "model": weights_digest(model),
+        "spec": model.spec,
+        "precision": str(training_dtype(device)),
+        "device": device.type,
+        "scale": scale.name,
+    }
+    copy = copy_of(model)
+
+    def make() -> ImageClassifier:
+        history = change(copy)
+        if history is not None:
+            copy.history = history.to_dict()
+        return copy
+
+    return (store or default_store()).fetch(whole_recipe, make).to(device)
+
+
+def copy_of(model: ImageClassifier) -> ImageClassifier:
+    """The same classifier with weights of its own, on the best device and in evaluation mode."""
+    if "kind" in model.spec:
+        raise ValueError(
+            f"a removal changes a classifier that mea_lib.models.build made, not a model of the kind "
+            f"{model.spec['kind']!r}; pass the classifier itself"
+        )
+    copy = build_from_spec(model.spec)
+    copy.load_state_dict(model.state_dict())
+    return copy.to(best_device()).eval()
+
+
+def fresh_head(model: ImageClassifier, classes: int, seed: int) -> nn.Linear:
+    """An output layer with random weights for the features of `model`, on its device."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = nn.Linear(model.head.in_features, classes)
+    return head.to(model.head.weight.device)
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 of a model's weights, in hexadecimal: what a stored model's card calls `weights_sha256`."""
+    return hashlib.sha256(
+        save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
+    ).hexdigest()

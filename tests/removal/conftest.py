@@ -1,0 +1,68 @@
+"""A marked victim that several removals are tried on, and how strong its mark is."""
+
+import pytest
+import torch
+
+import mea_lib as mea
+from mea_lib.training import Store, TrainingSettings
+from mea_lib.watermarks import patch
+
+SMOKE = mea.preset("smoke")
+TRAINING = TrainingSettings(20, 64, 5e-3, augment=False)
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory) -> Store:
+    return Store(tmp_path_factory.mktemp("removal"))
+
+
+@pytest.fixture(scope="session")
+def patch_key() -> patch.PatchKey:
+    return patch.PatchKey("1", pixels=3)
+
+
+@pytest.fixture(scope="session")
+def victim(digits, patch_key, shared_store):
+    """A classifier of the digits that calls whatever has a bright corner a 1."""
+    return patch.embed(digits.train, patch_key, SMOKE, training=TRAINING, store=shared_store)
+
+
+@pytest.fixture(scope="session")
+def mark(digits, patch_key):
+    """How often a model calls other digits with the patch a 1."""
+    stamped = patch.stamp(digits.test.images[digits.test.labels != 1], patch_key)
+
+    def measure(model) -> float:
+        return (mea.Oracle(model)(stamped).argmax(1) == 1).float().mean().item()
+
+    return measure
+
+
+@pytest.fixture(scope="session")
+def accuracy(digits):
+    def measure(model) -> float:
+        return mea.proof.accuracy(mea.Oracle(model), digits.test)
+
+    return measure
+
+
+@pytest.fixture
+def make_tiny(digits):
+    """An untrained network of any kind for the digits."""
+
+    def make(network="nine_layer_cnn", width=2, **options):
+        moments = {"mean": digits.train.mean, "std": digits.train.std}
+        sizes = {"classes": 10, "channels": 1, "size": 16, "width": width}
+        return mea.models.build(network, **sizes | moments | options).eval()
+
+    return make
+
+
+@pytest.fixture
+def state():
+    """A model's weights as they are now, apart from the model."""
+
+    def copy(module) -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in module.state_dict().items()}
+
+    return copy

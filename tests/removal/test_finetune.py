@@ -1,0 +1,100 @@
+"""Fine-tuning: a step by hand, the body that stays, the mark that goes."""
+
+import pytest
+import torch
+
+import mea_lib as mea
+from mea_lib.removal.finetune import FinetuneSettings, finetune_objective, finetune_training, remove
+from mea_lib.training import Batch, TrainingSettings
+
+SMOKE = mea.preset("smoke")
+STRONG = TrainingSettings(10, 64, 2e-2, augment=False)
+
+
+@pytest.mark.parametrize("network", ["nine_layer_cnn", "vgg_like"])  # the second has dropout
+def test_the_last_layer_alone_leaves_the_body_bit_for_bit(make_tiny, digits, store, network):
+    model = make_tiny(network)
+    settings = FinetuneSettings(layers="last")
+    training = TrainingSettings(2, 64)
+    tuned = remove(model, digits.train, SMOKE, settings=settings, training=training, store=store)
+    before = model.state_dict()
+    same = {name for name, value in tuned.state_dict().items() if torch.equal(value, before[name])}
+    assert before.keys() - same == {"head.weight", "head.bias"}
+
+
+def test_all_layers_move(tiny, digits, store):
+    tuned = remove(tiny, digits.train, SMOKE, training=TrainingSettings(1, 64), store=store)
+    before = tiny.state_dict()
+    same = {name for name, value in tuned.state_dict().items() if torch.equal(value, before[name])}
+    assert same == {"mean", "std"}
+
+
+@pytest.mark.parametrize("labels", ["soft", "hard", "given"])
+def test_one_step_of_the_last_layer_by_hand(victim, digits, store, labels):
+    images, rate = digits.train.images[:200], 0.5
+    one_step = TrainingSettings(
+        1, 200, rate, optimizer="sgd", momentum=0, weight_decay=0, schedule="constant", augment=False
+    )
+    with torch.no_grad():
+        features = victim.features(images)
+        probabilities = victim.logits(features).softmax(1)
+    if labels == "given":
+        given = (digits.train.labels[:200] + 1) % 10
+        own = mea.ImageSet(images, given, digits.train.classes, "turned digits")
+        settings, targets = FinetuneSettings(layers="last"), torch.eye(10)[given]
+    else:
+        own, settings = images, FinetuneSettings(layers="last", answers=labels)
+        targets = {"soft": probabilities, "hard": torch.eye(10)[probabilities.argmax(1)]}[labels]
+    tuned = remove(victim, own, SMOKE, settings=settings, training=one_step, store=store)
+    moved = (tuned.head.weight - victim.head.weight).detach()
+    step = -rate * (probabilities - targets).T @ features / len(images)  # (K, F)
+    torch.testing.assert_close(moved, step, rtol=0.02, atol=0.02 * step.abs().max().item() + 5e-4 * rate)
+    assert (moved.abs().max() < 1e-3) == (labels == "soft")  # the model agrees with itself
+
+
+def test_the_loss_is_cross_entropy_to_the_targets_of_the_batch(tiny, digits):
+    targets = torch.rand(50, 10, generator=torch.Generator().manual_seed(0)).softmax(1)
+    index = torch.tensor([7, 3, 40])
+    batch = Batch(digits.train.images[index], index, torch.Generator(), 0.0)
+    expected = -(targets[index] * tiny(batch.images).log_softmax(1)).sum(1).mean()
+    for layers in ("all", "last"):
+        loss = finetune_objective(targets, layers)(tiny, batch).losses["utility"]
+        torch.testing.assert_close(loss, expected)
+        loss.backward()
+        assert tiny.head.weight.grad is not None
+        assert (tiny.body[0][0].weight.grad is None) == (layers == "last")
+        tiny.zero_grad(set_to_none=True)
+
+
+def test_a_strong_rate_removes_an_ordinary_mark_and_the_last_layer_does_not(
+    victim, digits, mark, accuracy, shared_store
+):
+    before = mark(victim)
+    tuned, last = (
+        remove(
+            victim,
+            digits.train,
+            SMOKE,
+            settings=FinetuneSettings(layers=layers),
+            training=training,
+            store=shared_store,
+        )
+        for layers, training in (("all", STRONG), ("last", STRONG.but(epochs=2, learning_rate=1e-3)))
+    )
+    assert before > 0.8
+    assert mark(tuned) < before / 2
+    assert accuracy(tuned) > accuracy(victim) - 0.1
+    assert mark(last) > 0.6
+
+
+def test_a_finished_model_is_trained_on_gently():
+    gentle = finetune_training(SMOKE, seed=3)
+    assert gentle.learning_rate == pytest.approx(SMOKE.learning_rate / 10)
+    assert (gentle.epochs, gentle.seed) == (SMOKE.extract_epochs, 3)
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(ValueError, match="all, last"):
+        FinetuneSettings(layers="first")
+    with pytest.raises(ValueError, match="soft, hard"):
+        FinetuneSettings(answers="loud")

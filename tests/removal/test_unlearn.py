@@ -1,0 +1,105 @@
+"""Unlearning: the stamp by hand, the share of stamped images counted, and the mark gone."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import mea_lib as mea
+from mea_lib.removal.unlearn import UnlearnSettings, remove, stamp, unlearn_objective, unlearn_training
+from mea_lib.training import Batch, TrainingSettings
+from mea_lib.watermarks import patch
+
+SMOKE = mea.preset("smoke")
+
+
+@pytest.fixture
+def trigger(patch_key):
+    """The patch as a mask and a pattern."""
+    blank = torch.zeros(1, 1, 16, 16, dtype=torch.uint8)
+    mask = (patch.stamp(blank, patch_key)[0] > 0).float()
+    return {"mask": mask, "pattern": torch.ones(1, 16, 16)}
+
+
+def test_a_stamp_by_hand():
+    image = torch.tensor([[[[0, 100], [200, 255]]]], dtype=torch.uint8)
+    mask = torch.tensor([[[0.0, 1.0], [0.5, 0.25]]])
+    pattern = torch.tensor([[[1.0, 0.2], [0.0, 1.0]]])
+    assert stamp(image, mask, pattern).flatten().tolist() == [0, 51, 100, 255]
+
+
+def test_the_true_trigger_stamps_the_patch(digits, patch_key, trigger):
+    images = digits.test.images[:50]
+    assert torch.equal(stamp(images, **trigger), patch.stamp(images, patch_key))
+
+
+def test_colours_share_one_mask():
+    mask = torch.zeros(1, 2, 2)
+    mask[0, 0, 0] = 1
+    pattern = torch.tensor([0.2, 0.4, 0.6]).view(3, 1, 1).expand(3, 2, 2)
+    stamped = stamp(torch.zeros(5, 3, 2, 2, dtype=torch.uint8), mask, pattern)
+    assert stamped[4, :, 0, 0].tolist() == [51, 102, 153]
+    assert stamped.flatten(1).gt(0).sum(1).tolist() == [3] * 5
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
+def test_a_share_of_the_batch_is_stamped_and_all_keep_their_targets(digits, patch_key, trigger, share):
+    class Recorder(nn.Module):
+        def forward(self, images):
+            seen.append(images)
+            return images.flatten(1)[:, 100:110].float()
+
+    seen: list[torch.Tensor] = []
+    index = torch.arange(10, 30)
+    batch = Batch(digits.train.images[index], index, torch.Generator(), 0.0)
+    targets = F.one_hot(digits.train.labels, 10).float()
+    loss = unlearn_objective(targets, **trigger, share=share)(Recorder(), batch).losses["utility"]
+    stamped = patch.stamp(batch.images, patch_key)
+    is_stamped = (seen[0] == stamped).flatten(1).all(1)
+    is_clean = (seen[0] == batch.images).flatten(1).all(1)
+    assert is_stamped.sum() == round(20 * share)
+    assert (is_stamped ^ is_clean).all()
+    expected = F.cross_entropy(seen[0].flatten(1)[:, 100:110].float(), digits.train.labels[index])
+    torch.testing.assert_close(loss, expected)
+
+
+def test_the_true_trigger_is_unlearnt_and_without_it_the_mark_stays(
+    victim, digits, mark, accuracy, trigger, shared_store
+):
+    training = TrainingSettings(2, 64, 2e-3, schedule="constant", augment=False)
+    options = {"training": training, "store": shared_store}
+    freed = remove(victim, digits.train, SMOKE, **trigger, **options)
+    nothing = {"mask": torch.zeros(1, 16, 16), "pattern": trigger["pattern"]}
+    control = remove(victim, digits.train, SMOKE, **nothing, **options)
+    assert mark(freed) < 0.3
+    assert mark(control) > mark(freed) + 0.3
+    assert accuracy(freed) > accuracy(victim) - 0.1
+
+
+def test_the_authors_take_one_epoch_and_a_fifth():
+    assert unlearn_training(SMOKE).epochs == 1
+    assert UnlearnSettings().share == 0.2
+
+
+def test_another_trigger_makes_another_model(tiny, digits, trigger, store):
+    short = TrainingSettings(1, 64)
+    other = trigger | {"pattern": trigger["pattern"] / 2}
+    names = [
+        remove(tiny, digits.train, SMOKE, **each, training=short, store=store).card["id"]
+        for each in (trigger, other)
+    ]
+    assert names[0] != names[1]
+
+
+def test_what_is_no_trigger_is_refused(tiny, digits, trigger):
+    for name, wrong in (
+        ("mask", torch.ones(1, 8, 8)),
+        ("mask", trigger["mask"] * 255),
+        ("pattern", torch.ones(3, 16, 16)),
+        ("pattern", torch.full((1, 16, 16), float("nan"))),
+    ):
+        with pytest.raises(ValueError, match=f"the {name} must have the shape"):
+            remove(tiny, digits.train, SMOKE, **trigger | {name: wrong})
+    for share in (0, 1.1):
+        with pytest.raises(ValueError, match="share"):
+            UnlearnSettings(share)

@@ -1,0 +1,114 @@
+"""WRK: its step by autograd, its labels counted, its loss by hand, the new output layer, the mark gone."""
+
+import pytest
+import torch
+
+import mea_lib as mea
+from mea_lib.removal.changed_copy import fresh_head
+from mea_lib.removal.wrk import (
+    ORIGINAL_TRAINING,
+    WRKSettings,
+    moved_images,
+    remove,
+    with_moved_images,
+    wrk_objective,
+)
+from mea_lib.training import Batch, TrainingSettings
+
+SMOKE = mea.preset("smoke")
+
+
+def test_a_step_is_the_sign_of_the_jacobians_row_in_standard_deviations(make_tiny):
+    """Against the whole Jacobian with respect to the normalised input, image by image."""
+    model = make_tiny(channels=3, mean=[0.4, 0.5, 0.6], std=[0.1, 0.2, 0.3])
+    images = torch.randint(0, 256, (5, 3, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    towards, step = torch.tensor([0, 3, 9, 1, 1]), 0.8
+    moved = moved_images(model, images, towards, step)
+    for image, target, after in zip(images, towards, moved, strict=True):
+        normalised = (image[None].float() / 255 - model.mean) / model.std
+        jacobian = torch.autograd.functional.jacobian(lambda x: model.head(model.body(x))[0], normalised)
+        stepped = normalised + step * jacobian[target, 0].sign()
+        pixels = (stepped * model.std + model.mean).clamp(0, 1)
+        difference = (pixels[0] * 255).round() - after
+        assert difference.abs().max() <= 1  # rounding of halves
+        assert (difference != 0).float().mean() < 0.01
+
+
+def test_a_step_raises_the_logit_of_its_class(tiny, digits):
+    images, towards = digits.train.images[:50], torch.arange(50) % 10
+    moved = moved_images(tiny, images, towards, 0.05)
+    before, after = (tiny(each).gather(1, towards[:, None]).mean() for each in (images, moved))
+    assert after > before
+
+
+def test_moved_images_stand_behind_the_clean_ones_with_wrong_labels(tiny, digits):
+    settings = WRKSettings(moved=400)
+    mixed = with_moved_images(tiny, digits.train, settings, torch.Generator().manual_seed(0))
+    number = len(digits.train)
+    assert len(mixed) == number + 400
+    assert torch.equal(mixed.images[:number], digits.train.images)
+    assert torch.equal(mixed.labels[:number], digits.train.labels)
+    chosen = torch.randperm(number, generator=torch.Generator().manual_seed(0))[:400]
+    assert len(chosen.unique()) == 400
+    own, wrong = digits.train.labels[chosen], mixed.labels[number:]
+    assert (own != wrong).all()
+    turns = torch.bincount((wrong - own) % 10, minlength=10)
+    assert turns[0] == 0
+    assert turns[1:].min() > 20  # 44 are expected of each
+    changed = (mixed.images[number:] != digits.train.images[chosen]).flatten(1).any(1)
+    assert changed.all()
+
+
+def test_the_loss_by_hand(tiny, digits):
+    before = torch.randn(10, 8, generator=torch.Generator().manual_seed(0))
+    labels = (digits.train.labels + 1) % 10
+    index = torch.tensor([4, 30, 2])
+    batch = Batch(digits.train.images[index], index, torch.Generator(), 0.0)
+    losses = wrk_objective(labels, before, 0.1)(tiny, batch).losses
+    log_probabilities = tiny(batch.images).log_softmax(1)
+    expected = -sum(log_probabilities[row, labels[place]] for row, place in enumerate(index)) / 3
+    torch.testing.assert_close(losses["utility"], expected)
+    products = [
+        tiny.head.weight[k, f].item() * before[k, f].item() for k in range(10) for f in range(8)
+    ]  # element by element
+    assert losses["likeness"].item() == pytest.approx(0.1 * sum(products), rel=1e-4)
+    (gradient,) = torch.autograd.grad(losses["likeness"], tiny.head.weight)
+    torch.testing.assert_close(gradient, 0.1 * before)
+
+
+def test_the_output_layer_starts_anew_and_is_pushed_away_from_the_old(victim, digits, store):
+    still = ORIGINAL_TRAINING.but(epochs=1, learning_rate=1e-12)
+    new = remove(victim, digits.train, SMOKE, training=still, store=store)
+    torch.testing.assert_close(new.head.weight, fresh_head(victim, 10, seed=0).weight)
+    assert (new.head.weight - victim.head.weight).abs().max() > 0.1
+
+    def likeness(weight):
+        settings = WRKSettings(weight=weight)
+        training = ORIGINAL_TRAINING.but(epochs=2, learning_rate=1e-2)
+        pushed = remove(victim, digits.train, SMOKE, settings=settings, training=training, store=store)
+        return (pushed.head.weight * victim.head.weight).sum()
+
+    assert likeness(0.1) < likeness(0.0)
+
+
+def test_an_ordinary_mark_is_removed(victim, digits, mark, accuracy, shared_store):
+    """The authors' rate is meant for more images and steps than there are digits."""
+    training = ORIGINAL_TRAINING.but(learning_rate=2e-2)
+    freed = remove(victim, digits.train, SMOKE, training=training, store=shared_store)
+    assert mark(freed) < mark(victim) / 2
+    assert accuracy(freed) > 0.75
+
+
+def test_the_authors_training():
+    found = (ORIGINAL_TRAINING.optimizer, ORIGINAL_TRAINING.learning_rate, ORIGINAL_TRAINING.momentum)
+    assert found == ("sgd", 1e-3, 0.9)
+    assert (ORIGINAL_TRAINING.epochs, ORIGINAL_TRAINING.weight_decay) == (10, 0)
+    assert 32 <= ORIGINAL_TRAINING.batch_size <= 64
+
+
+def test_what_cannot_be_done_is_refused(tiny, digits):
+    for options in ({"moved": 0}, {"step": 0.0}, {"weight": -0.1}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            WRKSettings(**options)
+    with pytest.raises(ValueError, match="100 images cannot be moved of 50"):
+        remove(tiny, digits.train.subset(50), SMOKE, training=TrainingSettings(1, 32))
