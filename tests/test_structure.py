@@ -11,7 +11,7 @@ ORDER = (
     ("scale", "data", "models", "losses"),
     ("training",),
     ("watermarks", "blackbox"),
-    ("extraction",),
+    ("extraction", "detection"),
     ("proof",),
     ("teaching", "cli"),
 )
