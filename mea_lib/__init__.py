@@ -1,14 +1,14 @@
 """MEA-Defender in a small package: embed a watermark, steal the model, recognise the copy.
 
-Imports point one way: scale, data, models, losses → training → watermarks, blackbox → extraction, removal → proof
-→ teaching, cli.
+Imports point one way: scale, data, models, losses → training → watermarks, blackbox → extraction, removal,
+detection → proof → teaching, cli.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors; `__getattr__` gives the same names
-    from mea_lib import extraction, models, removal, watermarks
+    from mea_lib import detection, extraction, models, removal, watermarks
     from mea_lib.blackbox import BudgetSpent, FeatureOracle, Oracle
     from mea_lib.data import Data, ImageSet, WatermarkKey, load
     from mea_lib.proof import verify_features, verify_ownership
@@ -26,6 +26,7 @@ __all__ = [
     "Oracle",
     "Scale",
     "WatermarkKey",
+    "detection",
     "extraction",
     "load",
     "models",
@@ -47,6 +48,7 @@ _ROOMS = (
     "blackbox",
     "extraction",
     "removal",
+    "detection",
     "proof",
 )
 

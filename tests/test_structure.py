@@ -11,7 +11,7 @@ ORDER = (
     ("scale", "data", "models", "losses"),
     ("training",),
     ("watermarks", "blackbox"),
-    ("extraction", "removal"),
+    ("extraction", "removal", "detection"),
     ("proof",),
     ("teaching", "cli"),
 )

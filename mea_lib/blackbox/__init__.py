@@ -6,6 +6,7 @@ May import scale, data, models, losses and training.
 from importlib import import_module
 from typing import Any
 
+from mea_lib.blackbox.anomaly_filter import AnomalyFilter
 from mea_lib.blackbox.feature_oracle import FeatureOracle
 from mea_lib.blackbox.marked_answers import MarkedAnswers
 from mea_lib.blackbox.marked_labels import MarkedLabels
@@ -14,8 +15,8 @@ from mea_lib.blackbox.query_api import BudgetSpent, Query, QueryAPI
 from mea_lib.blackbox.query_log import QueryLog
 from mea_lib.blackbox.suspect_error import SuspectError
 
-# Found when they are first named: one needs the extra mea-lib[service], the other takes long to import.
-_LATE = {"AnomalyFilter": "anomaly_filter", "RemoteOracle": "remote"}
+# Found when it is first named, since it needs the extra mea-lib[service].
+_LATE = {"RemoteOracle": "remote"}
 
 __all__ = [
     "AnomalyFilter",

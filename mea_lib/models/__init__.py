@@ -1,7 +1,7 @@
 """Networks, one a file, with their width as a parameter. May import nothing of the package but itself.
 
 Every file of a network has `body(channels, size, width)`, which returns the layers up to the last features and
-their number. Two kinds of models are no classifiers: `autoencoder.py` and `encoder.py`.
+their number. Other kinds of models: `autoencoder.py`, `encoder.py` and `quantised.py`.
 """
 
 from collections.abc import Sequence

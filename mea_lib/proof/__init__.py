@@ -3,6 +3,7 @@
 May import scale, data, models, losses, training and blackbox.
 """
 
+from mea_lib.blackbox.named_class import accuracy
 from mea_lib.proof.commitment import Commitment, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.feature_evidence import FeatureEvidence, verify_features
@@ -11,7 +12,6 @@ from mea_lib.proof.placement import Placement, sign_flip_p_value
 from mea_lib.proof.probed import ProbedSuspect
 from mea_lib.proof.rates import (
     Rate,
-    accuracy,
     false_watermark_rates,
     other_pairs_rates,
     runner_up_share,

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey, other_ways, watermark_samples
 from mea_lib.proof.commitment import Commitment
 from mea_lib.proof.nearest_mean import NearestMean
 from mea_lib.proof.placement import Placement, placement
 from mea_lib.proof.plan import FEWEST_SAMPLES, agreed_plan, check_budget, control_images
-from mea_lib.proof.rates import Suspect, wrong_firing_images
+from mea_lib.proof.rates import wrong_firing_images
 from mea_lib.proof.report import Report, chance_shown, commitment_shown, suspect_lines
 from mea_lib.proof.threshold import PAPER_THRESHOLD
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet
 from mea_lib.proof.plan import check_budget
-from mea_lib.proof.rates import Suspect
 from mea_lib.training.linear_probe import check_every_class
 
 _PASSED_ON = ("remaining", "cost", "failures", "describe")

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.stats import permutation_test
 from torch import Tensor
 
-from mea_lib.proof.rates import Rate, most_probable
+from mea_lib.blackbox.named_class import most_probable
+from mea_lib.proof.rates import Rate
 from mea_lib.proof.report import rate_values
 
 _BATCH = 500  # resamples at once, so that they fit a processor's cache

@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
+from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet
 from mea_lib.proof.feature_suspect import FeatureSuspect
-from mea_lib.proof.rates import Suspect
 from mea_lib.training.linear_probe import fit_linear_head
 
 

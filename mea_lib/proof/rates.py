@@ -1,7 +1,7 @@
 """How often a suspect says what the owner's key predicts, and how often other mixes make it say so."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +9,10 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
+from mea_lib.blackbox.named_class import Suspect, most_probable
+from mea_lib.blackbox.pair_mixes import labels_of_pairs, third_class
 from mea_lib.data import ImageSet, WatermarkKey, mix, other_ways, watermark_samples
 from mea_lib.data.mixes import draw_classes
-
-Suspect = Callable[[Tensor], Tensor]
-NO_CLASS = -1
 
 
 @dataclass(frozen=True)
@@ -61,23 +60,6 @@ class Rate:
     def __str__(self) -> str:
         low, high = self.interval()
         return f"{self.value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def most_probable(answers: Tensor) -> Tensor:
-    """The class each answer names, (N,); NO_CLASS where the largest number is not alone or is NaN.
-
-    A suspect that answers ten equal numbers names no class, though argmax would.
-
-    Args:
-        answers: (N, K) probabilities.
-    """
-    largest, runner_up = answers.topk(2, dim=1).values.unbind(1)
-    return torch.where(largest > runner_up, answers.argmax(1), NO_CLASS)
-
-
-def accuracy(suspect: Suspect, test: ImageSet) -> float:
-    """Share of clean test images that get their own class."""
-    return (most_probable(suspect(test.images)) == test.labels).float().mean().item()
 
 
 def target_rate(suspect: Suspect, images: Tensor, target: int) -> Rate:
@@ -153,7 +135,7 @@ def other_pairs_rates(
         if one != other and target not in (one, other) and {one, other} != {first_class, second_class}
     ]
     for (one, other), labels in zip(
-        pairs, _labels_of_pairs(suspect, test, pairs, samples, way, generator), strict=True
+        pairs, labels_of_pairs(suspect, test, pairs, samples, way, generator), strict=True
     ):
         shares[one, other] = (labels == target).float().mean().item()
     return shares
@@ -188,12 +170,10 @@ def false_watermark_rates(
     generator = torch.Generator().manual_seed(seed)
     rates = []
     for way in ways:
-        for (one, other), labels in zip(
-            pairs, _labels_of_pairs(suspect, test, pairs, samples, way, generator), strict=True
+        for pair, labels in zip(
+            pairs, labels_of_pairs(suspect, test, pairs, samples, way, generator), strict=True
         ):
-            counts = torch.bincount(labels[labels != NO_CLASS], minlength=classes).float()
-            counts[[one, other]] = 0
-            rates.append(counts.max().item() / samples)
+            rates.append(third_class(labels, pair, classes)[1])
     return np.array(rates)
 
 
@@ -211,22 +191,6 @@ def runner_up_share(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> dict
         found[name] = (answers.topk(2, dim=1).indices[:, 1] == target).float().mean().item()
         probabilities.append(answers[:, target])
     return found | {"probability": torch.cat(probabilities).mean().item()}
-
-
-def _labels_of_pairs(
-    suspect: Suspect,
-    test: ImageSet,
-    pairs: Sequence[tuple[int, int]],
-    samples: int,
-    way: str,
-    generator: torch.Generator,
-) -> Sequence[Tensor]:
-    """The suspect's labels on mixes of each pair, all asked in one query: one (samples,) tensor a pair."""
-    if not pairs:
-        return ()
-    both = torch.tensor(pairs).repeat_interleave(samples, 0)  # (pairs × samples, 2)
-    first, second = (draw_classes(test, both[:, side], generator) for side in (0, 1))
-    return most_probable(suspect(mix(first, second, way, generator))).cpu().split(samples)
 
 
 def _draw(test: ImageSet, label: int, number: int, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,24 @@
+"""A model that does not change while something else is optimised through it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Within it the model is in evaluation mode and no gradient of its parameters is computed.
+
+    Afterwards every module has its mode and every parameter its `requires_grad` again, also after an error.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    model.eval().requires_grad_(False)
+    try:
+        yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, requires_grad in wanted:
+            parameter.requires_grad_(requires_grad)

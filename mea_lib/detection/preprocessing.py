@@ -1,0 +1,151 @@
+"""Changes to every input, in the hope that a watermark minds them more than the task does."""
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import functional as transforms
+
+from mea_lib.blackbox.named_class import Suspect, accuracy
+from mea_lib.data import ImageSet
+
+Transform = Callable[[Tensor, float, torch.Generator | None], Tensor]
+
+
+def gaussian_noise(images: Tensor, strength: float, generator: torch.Generator | None = None) -> Tensor:
+    """Normal noise on every pixel.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        strength: its standard deviation, as a share of white.
+        generator: a CPU generator.
+    """
+    _check(images, strength)
+    noise = torch.randn(images.shape, generator=generator).to(images.device)
+    return (images + 255 * strength * noise).round().clamp(0, 255).to(torch.uint8)
+
+
+def jpeg(images: Tensor, strength: float, generator: torch.Generator | None = None) -> Tensor:
+    """Through a JPEG file and back.
+
+    Args:
+        images: (N, C, H, W) uint8, C is 1 or 3.
+        strength: 100 less the file's quality, from 0 to 99; at 0 little is lost, but not nothing.
+        generator: not used.
+    """
+    _check(images, strength, 99)
+    quality = 100 - round(strength)
+    decoded = [_through_jpeg(image, quality) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
+    return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous().to(images.device)
+
+
+def blur(images: Tensor, strength: float, generator: torch.Generator | None = None) -> Tensor:
+    """Gaussian blur.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        strength: its standard deviation in pixels; 0 leaves the images as they are.
+        generator: not used.
+    """
+    _check(images, strength)
+    if strength == 0:
+        return images.clone()
+    largest = min(images.shape[2:]) - 1  # what can be reflected at the edges
+    reach = min(max(1, round(3 * strength)), largest)
+    return transforms.gaussian_blur(images, 2 * reach + 1, strength)
+
+
+def crop_and_resize(images: Tensor, strength: float, generator: torch.Generator | None = None) -> Tensor:
+    """Cut off the margins and enlarge what is left to the old size.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        strength: share of height and of width that is cut off, half of it on either side; one pixel is kept at 1.
+        generator: not used.
+    """
+    _check(images, strength, 1)
+    size = list(images.shape[2:])
+    kept = [max(1, round((1 - strength) * pixels)) for pixels in size]
+    top, left = ((whole - part) // 2 for whole, part in zip(size, kept, strict=True))
+    return transforms.resized_crop(images, top, left, *kept, size, antialias=True)
+
+
+TRANSFORMS: dict[str, Transform] = {
+    "gaussian noise": gaussian_noise,
+    "jpeg": jpeg,
+    "blur": blur,
+    "crop and resize": crop_and_resize,
+}
+
+
+@dataclass(frozen=True)
+class Affordable:
+    """The strongest change that a user of the model would accept.
+
+    Attributes:
+        strength: of the transform.
+        accuracy: of the model without it.
+        accuracy_after: with it.
+    """
+
+    strength: float
+    accuracy: float
+    accuracy_after: float
+
+
+def strength_at_cost(
+    suspect: Suspect,
+    test: ImageSet,
+    transform: Transform,
+    strengths: Iterable[float],
+    cost: float,
+    seed: int = 0,
+) -> Affordable:
+    """The largest strength whose accuracy is at most so much below that of unchanged images.
+
+    Args:
+        suspect: (N, C, H, W) uint8 images → (N, K) answers; asked once for the images as they are and once for
+            each strength.
+        test: labelled images.
+        transform: one of `TRANSFORMS`, or another of that form.
+        strengths: to try.
+        cost: the largest loss of accuracy, in percentage points.
+        seed: of the noise, drawn anew for each strength.
+
+    Raises:
+        ValueError: where every strength costs more, or none is given.
+    """
+    before = accuracy(suspect, test)
+    after = {}
+    for strength in strengths:
+        generator = torch.Generator().manual_seed(seed)
+        changed = ImageSet(transform(test.images, strength, generator), test.labels, test.classes, test.name)
+        after[strength] = accuracy(suspect, changed)
+    affordable = [strength for strength, value in after.items() if 100 * (before - value) <= cost]
+    if not affordable:
+        costs = ", ".join(f"{strength}: {100 * (before - value):.1f}" for strength, value in after.items())
+        raise ValueError(
+            f"no strength costs at most {cost} points of accuracy; add weaker ones. Tried: {costs or 'none'}"
+        )
+    return Affordable(max(affordable), before, after[max(affordable)])
+
+
+def _check(images: Tensor, strength: float, largest: float = float("inf")) -> None:
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise TypeError(
+            f"images must be uint8 of the shape (N, C, H, W), not {images.dtype} of {tuple(images.shape)}"
+        )
+    if not 0 <= strength <= largest:
+        raise ValueError(f"the strength must lie between 0 and {largest}, not {strength}")
+
+
+def _through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """(H, W, C) uint8 → the same shape."""
+    file = io.BytesIO()
+    grey = image.shape[2] == 1
+    Image.fromarray(image[..., 0] if grey else image).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file)).reshape(image.shape)

@@ -1,0 +1,79 @@
+"""Screening by the local outlier factor, and what screening means, by hand."""
+
+import pytest
+import torch
+
+from mea_lib.blackbox.false_positives import threshold_at
+from mea_lib.blackbox.outlier_detector import OutlierDetector
+from mea_lib.data import ImageSet
+from mea_lib.detection import outliers
+from mea_lib.detection.screening import screen
+
+
+@pytest.fixture
+def noise(digits):
+    shape = (200, *digits.test.images.shape[1:])
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def test_noise_is_found_and_digits_are_not(clean, digits, noise):
+    found = outliers.detect(clean, digits.train.images, noise, digits.test, false_positives=0.05)
+    assert found.found > 0.9
+    assert found.false_positives < 0.15
+    assert found.accuracy_cost <= found.false_positives
+    as_digits = outliers.detect(clean, digits.train.images, digits.test.images, digits.test)
+    assert as_digits.found == as_digits.false_positives
+
+
+def test_features_that_are_there_already_are_judged_like_their_images(clean, digits, noise):
+    detector = OutlierDetector(clean, digits.train.images)
+    images = torch.cat([digits.test.images[:50], noise[:50]])
+    with torch.no_grad():
+        features = clean.features(images)
+    flagged = detector.flagged(images)
+    assert torch.equal(detector.flagged_features(features), flagged)
+    assert flagged[50:].sum() > 40 > 10 > flagged[:50].sum()
+    assert detector.flagged(images[:0]).tolist() == []
+
+
+class Dark:
+    """Flags images whose first pixel is below 100."""
+
+    def flagged(self, images):
+        return images[:, 0, 0, 0] < 100
+
+
+class First(torch.nn.Module):
+    """Names the class that an image's second pixel is the number of."""
+
+    def forward(self, images):
+        return torch.nn.functional.one_hot(images[:, 0, 0, 1].long(), 3).float()
+
+
+def test_what_is_refused_counts_as_wrong():
+    # Flagged: the first three of ten. Wrong anyhow: the first and the last.
+    pixels = torch.tensor([[0, 1], [0, 0], [0, 0], *[[200, 0]] * 6, [200, 1]], dtype=torch.uint8)
+    test = ImageSet(pixels.view(10, 1, 1, 2), torch.zeros(10, dtype=torch.long), ("a", "b", "c"), "by hand")
+    marked = torch.tensor([[0, 0], [0, 0], [0, 0], [200, 0]], dtype=torch.uint8).view(4, 1, 1, 2)
+    found = screen(Dark(), First(), marked, test)
+    assert found.found == pytest.approx(0.75)
+    assert found.false_positives == pytest.approx(0.3)
+    assert found.accuracy == pytest.approx(0.8)
+    assert found.accuracy_cost == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="0 watermark inputs"):
+        screen(Dark(), First(), marked[:0], test)
+
+
+@pytest.mark.parametrize(("share", "below"), [(0.0, 0), (0.25, 2), (0.3, 2), (0.99, 7)])
+def test_no_more_than_the_share_lies_below_the_threshold(share, below):
+    scores = [5.0, -1.0, 3.0, 2.0, 8.0, 0.0, 7.0, 4.0]
+    assert sum(score < threshold_at(scores, share) for score in scores) == below
+
+
+def test_equal_scores_are_all_spared_and_wrong_rates_refused():
+    assert threshold_at([1.0, 1.0, 1.0, 2.0], 0.5) == 1.0
+    for rate in (-0.1, 1.0, float("nan")):
+        with pytest.raises(ValueError, match="false_positives"):
+            threshold_at([1.0], rate)
+    with pytest.raises(ValueError, match="no score"):
+        threshold_at([], 0.1)
