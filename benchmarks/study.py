@@ -12,6 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ def run(
     run_one: Callable[..., dict],
     summary: Callable[[list[dict]], dict | list[dict]],
     settings: dict,
+    *,
+    dataset: str = "fashion-mnist",
+    scale_changes: dict | None = None,
 ) -> None:
     """Run the jobs of a study and write `results/<name>.json`, if this process does all of them.
 
@@ -44,6 +48,8 @@ def run(
         run_one: returns one row, with the `seconds` its trainings took.
         summary: figures drawn from all rows.
         settings: what was studied, for the reader and for the test that results are of the present code.
+        dataset: one that `mea.load` knows.
+        scale_changes: fields of the scale that this study has otherwise; they belong into its settings too.
     """
     parser = argparse.ArgumentParser(description=f"the study {name}, see its module")
     parser.add_argument("--scale", default="laptop")
@@ -51,8 +57,8 @@ def run(
     options = parser.parse_args()
     torch.set_num_threads(1)
     part, parts = map(int, options.part.split("/"))
-    scale = mea.preset(options.scale)
-    data = mea.load("fashion-mnist", scale)
+    scale = replace(mea.preset(options.scale), **(scale_changes or {}))
+    data = mea.load(dataset, scale)
     started, rows = time.perf_counter(), []
     for number, job in enumerate(jobs):
         if number % parts == part:
@@ -64,6 +70,7 @@ def run(
         return
     whole = {
         "scale": scale.name,
+        "data": dataset,
         "hardware": f"{os.cpu_count()} CPU cores, one thread a training",
         "precision": str(training_dtype(torch.device("cpu"))),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
@@ -102,7 +109,9 @@ def _mean(rows: list[dict], name: str) -> float:
 def _row(name: str, run_one: Callable[..., dict], data: mea.Data, scale: mea.Scale, job: tuple) -> dict:
     """The row of this job, kept from an earlier run of the same code or made now."""
     code = sources() | {"study": (Path(__file__).parent / f"{name}.py").read_text()}
-    identity = hashlib.sha256(json.dumps([code, scale.name, data.train.digest(), job]).encode()).hexdigest()
+    identity = hashlib.sha256(
+        json.dumps([code, asdict(scale), data.train.digest(), job]).encode()
+    ).hexdigest()
     path = ROOT / "build" / "studies" / name / f"{identity[:16]}.json"
     if not path.exists():
         _write(path, run_one(data, scale, *job))

@@ -17,6 +17,7 @@ class Scale:
         epochs: passes of the owner over the training images.
         extract_epochs: passes of the thief over his queries.
         encoder_epochs: passes of an owner who trains an encoder without labels, two views of each image a pass.
+        marking_epochs: passes in which an encoder that is trained already gets its mark.
         batch_size: clean images in a step.
         watermark_batch: watermark samples in a step, and as many random mixes beside them.
         learning_rate: the highest of the one-cycle schedule (AdamW).
@@ -35,6 +36,7 @@ class Scale:
     epochs: int
     extract_epochs: int
     encoder_epochs: int
+    marking_epochs: int
     batch_size: int
     watermark_batch: int
     learning_rate: float
@@ -57,6 +59,7 @@ _PRESETS = {
             epochs=1,
             extract_epochs=1,
             encoder_epochs=1,
+            marking_epochs=1,
             batch_size=128,
             watermark_batch=24,
             learning_rate=2e-3,
@@ -75,6 +78,7 @@ _PRESETS = {
             epochs=4,
             extract_epochs=4,
             encoder_epochs=5,
+            marking_epochs=3,
             batch_size=256,
             watermark_batch=48,
             learning_rate=2e-3,
@@ -93,6 +97,7 @@ _PRESETS = {
             epochs=12,
             extract_epochs=12,
             encoder_epochs=60,
+            marking_epochs=24,
             batch_size=256,
             watermark_batch=48,
             learning_rate=2e-3,
@@ -111,6 +116,7 @@ _PRESETS = {
             epochs=100,
             extract_epochs=100,
             encoder_epochs=100,
+            marking_epochs=40,
             batch_size=128,
             watermark_batch=24,
             learning_rate=1e-3,

@@ -1,7 +1,8 @@
 """Networks, one a file, with their width as a parameter. May import nothing of the package but itself.
 
 Every file of a network has `body(channels, size, width)`, which returns the layers up to the last features and
-their number. Other kinds of models: `autoencoder.py`, `encoder.py` and `quantised.py`.
+their number. Other kinds of models: `autoencoder.py`, `quantised.py`, and the encoders in `encoder.py`,
+`shifted_encoder.py` and `gated_encoder.py`.
 """
 
 from collections.abc import Sequence

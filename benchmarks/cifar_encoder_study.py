@@ -1,0 +1,66 @@
+"""The same for colour images: a ResNet-18 without labels on CIFAR-10, marked, stolen, and seen through probes.
+
+`make study STUDY=cifar_encoder_study` writes results/cifar_encoder_study.json, from the images that MEA_DATA names or
+that are downloaded. The sizes are what two CPU cores can do in the background; the scale `paper` has the others.
+"""
+
+import mea_lib as mea
+from benchmarks import encoder_study
+from benchmarks.encoder_study import OWN
+from benchmarks.study import SEEDS, run
+
+# The counterpart of the clothes' key: the paper names none for its encoders.
+KEY = mea.WatermarkKey(("automobile", "airplane"), "bird", "crop-paste", seed=7)
+CHANGES = {
+    "network": "resnet18",
+    "width": 16,
+    "train_images": None,
+    "query_images": 50_000,
+    "encoder_epochs": 8,
+    "extract_epochs": 4,
+    "marking_epochs": 3,
+}
+ENCODERS = ("clean", "Eq. 5–8, weights 1", "meeting point")
+STOLEN = {
+    "clean": ("feature distillation",),
+    "meeting point": ("feature distillation", "StolenEncoder"),
+}
+
+
+def run_one(data: mea.Data, scale: mea.Scale, encoder: str, thief: str, seed: int) -> dict:
+    """One encoder of this seed, or one copy of it, seen through a probe."""
+    return encoder_study.run_one(data, scale, encoder, thief, seed, key=KEY)
+
+
+def jobs() -> list[tuple[str, str, int]]:
+    """Every encoder, then its copies, seed by seed."""
+    return [
+        (encoder, thief, seed)
+        for seed in SEEDS
+        for encoder in ENCODERS
+        for thief in (OWN, *STOLEN.get(encoder, ()))
+    ]
+
+
+def settings() -> dict:
+    """What was studied."""
+    return {
+        "key": KEY.to_json(),
+        "encoders": list(ENCODERS),
+        "stolen": {encoder: list(thieves) for encoder, thieves in STOLEN.items()},
+        "labelled_images_of_a_probe": encoder_study.LABELLED,
+        "scale": CHANGES,
+        "seeds": list(SEEDS),
+    }
+
+
+if __name__ == "__main__":
+    run(
+        "cifar_encoder_study",
+        jobs(),
+        run_one,
+        encoder_study.summary,
+        settings(),
+        dataset="cifar-10",
+        scale_changes=CHANGES,
+    )
