@@ -6,8 +6,7 @@ that are downloaded. The sizes are what two CPU cores can do in the background; 
 
 import mea_lib as mea
 from benchmarks import encoder_study
-from benchmarks.encoder_study import OWN
-from benchmarks.study import SEEDS, run
+from benchmarks.study import run
 
 # The counterpart of the clothes' key: the paper names none for its encoders.
 KEY = mea.WatermarkKey(("automobile", "airplane"), "bird", "crop-paste", seed=7)
@@ -34,24 +33,12 @@ def run_one(data: mea.Data, scale: mea.Scale, encoder: str, thief: str, seed: in
 
 def jobs() -> list[tuple[str, str, int]]:
     """Every encoder, then its copies, seed by seed."""
-    return [
-        (encoder, thief, seed)
-        for seed in SEEDS
-        for encoder in ENCODERS
-        for thief in (OWN, *STOLEN.get(encoder, ()))
-    ]
+    return encoder_study.jobs(ENCODERS, STOLEN)
 
 
 def settings() -> dict:
-    """What was studied."""
-    return {
-        "key": KEY.to_json(),
-        "encoders": list(ENCODERS),
-        "stolen": {encoder: list(thieves) for encoder, thieves in STOLEN.items()},
-        "labelled_images_of_a_probe": encoder_study.LABELLED,
-        "scale": CHANGES,
-        "seeds": list(SEEDS),
-    }
+    """What was studied, with the changes to the scale."""
+    return encoder_study.settings(KEY, ENCODERS, STOLEN) | {"scale": CHANGES}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 interruptions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
@@ -91,22 +91,28 @@ def probe_says(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
     }
 
 
-def jobs() -> list[tuple[str, str, int]]:
+def jobs(
+    encoders: Iterable[str] = tuple(ENCODERS), stolen: Mapping[str, Sequence[str]] = STOLEN
+) -> list[tuple[str, str, int]]:
     """Every encoder, then its copies; seed by seed, so that an early look is at all cases."""
     return [
         (encoder, thief, seed)
         for seed in SEEDS
-        for encoder in ENCODERS
-        for thief in (OWN, *STOLEN.get(encoder, ()))
+        for encoder in encoders
+        for thief in (OWN, *stolen.get(encoder, ()))
     ]
 
 
-def settings() -> dict:
+def settings(
+    key: mea.WatermarkKey = KEY,
+    encoders: Iterable[str] = tuple(ENCODERS),
+    stolen: Mapping[str, Sequence[str]] = STOLEN,
+) -> dict:
     """What was studied."""
     return {
-        "key": KEY.to_json(),
-        "encoders": list(ENCODERS),
-        "stolen": {encoder: list(thieves) for encoder, thieves in STOLEN.items()},
+        "key": key.to_json(),
+        "encoders": list(encoders),
+        "stolen": {encoder: list(thieves) for encoder, thieves in stolen.items()},
         "labelled_images_of_a_probe": LABELLED,
         "seeds": list(SEEDS),
     }
