@@ -5,6 +5,7 @@ interruptions.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
@@ -46,15 +47,13 @@ ENCODERS: dict[str, Make] = {
     "halfway": _marked(meeting_point, settings=MeetingPointSettings(PlanSettings(rounds=0))),
 }
 THIEVES: dict[str, Callable] = {
-    "feature distillation": lambda *asked, **options: feature_distillation.extract(*asked, **options),
-    "cosine distillation": lambda *asked, **options: feature_distillation.extract(
-        *asked, settings=FeatureDistillationSettings("cosine"), **options
+    "feature distillation": feature_distillation.extract,
+    "cosine distillation": partial(
+        feature_distillation.extract, settings=FeatureDistillationSettings("cosine")
     ),
-    "StolenEncoder": lambda *asked, **options: stolen_encoder.extract(*asked, **options),
-    "Cont-Steal": lambda *asked, **options: cont_steal.extract(*asked, **options),
-    "feature distillation, AlexNet": lambda *asked, **options: feature_distillation.extract(
-        *asked, network="alexnet", **options
-    ),
+    "StolenEncoder": stolen_encoder.extract,
+    "Cont-Steal": cont_steal.extract,
+    "feature distillation, AlexNet": partial(feature_distillation.extract, network="alexnet"),
 }
 OWN = "none"  # the encoder itself, not a copy
 STOLEN = {

@@ -10,12 +10,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from safetensors.torch import save
 from torch import nn
 
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.threshold import PAPER_THRESHOLD
-from mea_lib.training.store import write_whole
+from mea_lib.training.store import packed_weights, write_whole
 
 
 @dataclass(frozen=True)
@@ -117,5 +116,5 @@ def open_commitment(
 def _autoencoder_digest(key: WatermarkKey, salt: str, autoencoder: nn.Module | None) -> str:
     content = b""
     if key.combine == "autoencoder" and autoencoder is not None:
-        content = save({name: value.contiguous().cpu() for name, value in autoencoder.state_dict().items()})
+        content = packed_weights(autoencoder)
     return hashlib.sha256(salt.encode() + b"\n" + content).hexdigest()

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import nn
 
 from mea_lib.models import ImageClassifier, build_from_spec
 from mea_lib.scale import Scale
 from mea_lib.training import History, Store, best_device, default_store, training_dtype
+from mea_lib.training.store import packed_weights
 
 
 def changed_copy(
@@ -78,6 +78,4 @@ def fresh_head(model: ImageClassifier, classes: int, seed: int) -> nn.Linear:
 
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 of a model's weights, in hexadecimal: what a stored model's card calls `weights_sha256`."""
-    return hashlib.sha256(
-        save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
-    ).hexdigest()
+    return hashlib.sha256(packed_weights(model)).hexdigest()

@@ -76,7 +76,7 @@ class Store:
     def _make(self, identity: str, recipe: dict[str, Any], make: Callable[[], nn.Module]) -> None:
         started = time.perf_counter()
         model = make()
-        weights = save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
+        weights = packed_weights(model)
         card = {
             "id": identity,
             "recipe": recipe,
@@ -139,6 +139,11 @@ def default_store() -> Store:
     """The store that MEA_STORE names, else one in the user's cache folder."""
     chosen = os.environ.get("MEA_STORE")
     return Store(chosen or Path.home() / ".cache" / "mea-defender" / "store")
+
+
+def packed_weights(model: nn.Module) -> bytes:
+    """A model's weights as a safetensors file holds them; their SHA-256 is a card's `weights_sha256`."""
+    return save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
 
 
 def write_whole(path: Path, content: bytes) -> None:
