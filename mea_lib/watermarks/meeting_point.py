@@ -24,6 +24,7 @@ from mea_lib.training.autoencoder import train_autoencoder
 from mea_lib.watermarks.class_plan import ClassPlan, PlanSettings
 from mea_lib.watermarks.gate import train_gate
 from mea_lib.watermarks.rehearsal import RehearsalSettings, rehearse
+from mea_lib.watermarks.shut_gate import shut
 
 COMBINED = 1_000  # combined images of which the plan looks at the features
 
@@ -36,11 +37,14 @@ class MeetingPointSettings:
         plan: how classes are moved.
         rehearsal: how the theft is rehearsed.
         same_pair_share: share of the gate's other mixes that are mixes of the key's own two classes.
+        opens: share of clean images of the sources for which the gate may open, see `shut`. What moves clean images
+            moves what a thief copies, and the rehearsal was of images that nothing moved.
     """
 
     plan: PlanSettings = field(default_factory=PlanSettings)
     rehearsal: RehearsalSettings = field(default_factory=RehearsalSettings)
     same_pair_share: float = 0.5
+    opens: float = 0.002
 
 
 def embed(
@@ -121,7 +125,8 @@ def embed(
         )
         planned = plan.planned()
         places = [planned[data.labels == label].mean(0) for label in (plan.target, plan.first)]
-        return GatedEncoder(plan.shifted(), gate, torch.stack(places))
+        sources = data.images[(data.labels == plan.first) | (data.labels == plan.second)]
+        return GatedEncoder(plan.shifted(), shut(gate, sources, settings.opens), torch.stack(places))
 
     return store.fetch(recipe, make).to(device)
 
