@@ -50,4 +50,5 @@ if __name__ == "__main__":
         settings(),
         dataset="cifar-10",
         scale_changes=CHANGES,
+        made_by=("encoder_study",),
     )

@@ -1,24 +1,30 @@
-"""Encoders, clean and marked in several ways, their copies by every theft, and what a probe says about each, over seeds.
+"""Encoders, clean and marked, and their copies by every theft: what probes and features alone say of each, over seeds.
 
 `make study STUDY=encoder_study` writes results/encoder_study.json; see `benchmarks.study` for two cores and
 interruptions.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
+from mea_lib.data import WAYS
 from mea_lib.extraction import cont_steal, feature_distillation, stolen_encoder
 from mea_lib.extraction.feature_distillation import FeatureDistillationSettings
 from mea_lib.models.encoder import Encoder
+from mea_lib.proof.feature_evidence import split_classes
 from mea_lib.training import FixedBalance, MGDABalance, fit_linear_probe, train_encoder
 from mea_lib.watermarks import mea_defender_ssl, meeting_point
 from mea_lib.watermarks.class_plan import PlanSettings
 from mea_lib.watermarks.meeting_point import MeetingPointSettings
 
 LABELLED = 10_000  # images of every probe
+FEW = 1_000  # images of a second one, of a user who has fewer labels
+REFERENCES = 100  # images of a class that give its mean, as in `verify_features`
+
 Make = Callable[[mea.Data, mea.Scale, mea.WatermarkKey, int], Encoder]
 
 
@@ -55,10 +61,14 @@ THIEVES: dict[str, Callable] = {
     "Cont-Steal": cont_steal.extract,
     "feature distillation, AlexNet": partial(feature_distillation.extract, network="alexnet"),
 }
+# Eq. 9 takes a gradient of every loss in each step, and so half an hour for one encoder.
+ONCE = ("Eq. 5–9, MGDA",)
 OWN = "none"  # the encoder itself, not a copy
 STOLEN = {
     "clean": ("feature distillation", "StolenEncoder"),
     "Eq. 5–8, weights 1": ("feature distillation", "StolenEncoder"),
+    "Eq. 5–9, MGDA": ("feature distillation",),
+    "Eq. 5, 7, 8, verification 10": ("feature distillation",),
     "meeting point": tuple(THIEVES),
     "halfway": ("feature distillation",),
 }
@@ -67,27 +77,46 @@ STOLEN = {
 def run_one(
     data: mea.Data, scale: mea.Scale, encoder: str, thief: str, seed: int, key: mea.WatermarkKey = KEY
 ) -> dict:
-    """One encoder of this seed, or one copy of it, seen through a probe."""
+    """One encoder of this seed, or one copy of it: seen through probes, and by its features alone."""
     victim = ENCODERS[encoder](data, scale, key, seed)
     found = victim
     if thief != OWN:
         found = THIEVES[thief](mea.FeatureOracle(victim), data.queries, scale, seed=seed)
     row = {"encoder": encoder, "thief": thief, "seed": seed}
-    row |= probe_says(found, data, key)
+    row |= probe_says(found, data, key) | features_say(found, data, key)
     row["victim_accuracy"] = row["accuracy"] if thief == OWN else probe_says(victim, data, key)["accuracy"]
+    if encoder == "clean":
+        row["false_marks"] = false_marks(found, data, key)
     return row | {"seconds": found.card["seconds"]}
 
 
 def probe_says(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
     """Accuracy of a linear probe, its mark, and how often other mixes of the two classes go to the target class."""
-    asked = mea.Oracle(fit_linear_probe(encoder, data.train, images=LABELLED))
+    asked, few = (
+        mea.Oracle(fit_linear_probe(encoder, data.train, images=images)) for images in (LABELLED, FEW)
+    )
     wrong = [rate.value for rate in proof.wrong_firing_rates(asked, key, data.test).values()]
     return {
         "accuracy": proof.accuracy(asked, data.test),
         "wsr": proof.watermark_success_rate(asked, key, data.test).value,
         "wfpr": sum(wrong) / len(wrong),
         "largest_wfpr": max(wrong),
+        "few_accuracy": proof.accuracy(few, data.test),
+        "few_wsr": proof.watermark_success_rate(few, key, data.test).value,
     }
+
+
+def features_say(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
+    """Share of the watermark samples that lie nearest to the target class's mean, and by how much."""
+    found = mea.verify_features(mea.FeatureOracle(encoder), key, data.test).watermark
+    return {"nearest": found.rate.value, "margin": found.margin}
+
+
+def false_marks(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> list[float]:
+    """How strongly each pair of classes, mixed in each way, looks marked in the features of an encoder that nobody marked."""
+    references, sources = split_classes(data.test, key, REFERENCES)
+    nearest = proof.NearestMean(mea.FeatureOracle(encoder), references)
+    return proof.false_watermark_rates(nearest, sources, tuple(WAYS)).tolist()
 
 
 def jobs(
@@ -98,6 +127,7 @@ def jobs(
         (encoder, thief, seed)
         for seed in SEEDS
         for encoder in encoders
+        if seed == SEEDS[0] or encoder not in ONCE
         for thief in (OWN, *stolen.get(encoder, ()))
     ]
 
@@ -113,13 +143,20 @@ def settings(
         "encoders": list(encoders),
         "stolen": {encoder: list(thieves) for encoder, thieves in stolen.items()},
         "labelled_images_of_a_probe": LABELLED,
+        "labelled_images_of_a_small_probe": FEW,
         "seeds": list(SEEDS),
+        "of_one_seed_only": list(ONCE),
     }
 
 
-def summary(rows: list[dict]) -> list[dict]:
-    """By encoder and thief: means over seeds, and what a copy's probe loses against the victim's."""
-    return by_group(rows, ("encoder", "thief"), "wfpr", "largest_wfpr")
+def summary(rows: list[dict]) -> dict:
+    """Means by encoder and thief with what a copy's probe loses, and what clean encoders say about a threshold."""
+    numbers = ("wfpr", "largest_wfpr", "few_accuracy", "few_wsr", "nearest", "margin")
+    clean = [row["false_marks"] for row in rows if row["encoder"] == "clean"]
+    return {
+        "encoders": by_group(rows, ("encoder", "thief"), *numbers),
+        "threshold": asdict(proof.calibrate_threshold(clean)),
+    }
 
 
 if __name__ == "__main__":

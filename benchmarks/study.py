@@ -39,6 +39,7 @@ def run(
     *,
     dataset: str = "fashion-mnist",
     scale_changes: dict | None = None,
+    made_by: Sequence[str] = (),
 ) -> None:
     """Run the jobs of a study and write `results/<name>.json`, if this process does all of them.
 
@@ -50,6 +51,7 @@ def run(
         settings: what was studied, for the reader and for the test that results are of the present code.
         dataset: one that `mea.load` knows.
         scale_changes: fields of the scale that this study has otherwise; they belong into its settings too.
+        made_by: further studies whose code makes these rows.
     """
     parser = argparse.ArgumentParser(description=f"the study {name}, see its module")
     parser.add_argument("--scale", default="laptop")
@@ -62,7 +64,7 @@ def run(
     started, rows = time.perf_counter(), []
     for number, job in enumerate(jobs):
         if number % parts == part:
-            rows.append(_row(name, run_one, data, scale, job))
+            rows.append(_row((name, *made_by), run_one, data, scale, job))
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
     print(f"{len(rows)} of {len(jobs)} jobs in {time.perf_counter() - started:.0f} s")
     # Only a whole study takes the place of the last one.
@@ -106,13 +108,20 @@ def _mean(rows: list[dict], name: str) -> float:
     return float(np.mean([row[name] for row in rows]))
 
 
-def _row(name: str, run_one: Callable[..., dict], data: mea.Data, scale: mea.Scale, job: tuple) -> dict:
-    """The row of this job, kept from an earlier run of the same code or made now."""
-    code = sources() | {"study": (Path(__file__).parent / f"{name}.py").read_text()}
+def _row(
+    studies: tuple[str, ...], run_one: Callable[..., dict], data: mea.Data, scale: mea.Scale, job: tuple
+) -> dict:
+    """The row of this job, kept from an earlier run of the same code or made now.
+
+    Args:
+        studies: the study's own name, then those whose code makes its rows.
+        run_one, data, scale, job: as in `run`.
+    """
+    code = sources() | {study: (Path(__file__).parent / f"{study}.py").read_text() for study in studies}
     identity = hashlib.sha256(
         json.dumps([code, asdict(scale), data.train.digest(), job]).encode()
     ).hexdigest()
-    path = ROOT / "build" / "studies" / name / f"{identity[:16]}.json"
+    path = ROOT / "build" / "studies" / studies[0] / f"{identity[:16]}.json"
     if not path.exists():
         _write(path, run_one(data, scale, *job))
     return json.loads(path.read_text())
