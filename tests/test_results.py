@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import answers_study, architecture_study, attack_study, budget_study, recipe_study
+from benchmarks import (
+    answers_study,
+    architecture_study,
+    attack_study,
+    budget_study,
+    encoder_study,
+    recipe_study,
+)
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -43,10 +50,11 @@ def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
         (answers_study, ("api", "thief", "seed")),
         (architecture_study, ("victim", "answers", "seed")),
         (budget_study, ("answers", "part", "seed")),
+        (encoder_study, ("encoder", "thief", "seed")),
     ],
-    ids=["answers", "architectures", "budgets"],
+    ids=["answers", "architectures", "budgets", "encoders"],
 )
-def test_the_studies_of_chapter_11_are_whole_and_of_the_present_settings(module, job):
+def test_the_studies_of_chapters_9_to_11_are_whole_and_of_the_present_settings(module, job):
     found = json.loads((RESULTS / f"{module.__name__.rpartition('.')[2]}.json").read_text())
     rows = found["runs"]
     assert [tuple(row[name] for name in job) for row in rows] == module.jobs()
