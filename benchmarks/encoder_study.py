@@ -84,7 +84,9 @@ def run_one(
         found = THIEVES[thief](mea.FeatureOracle(victim), data.queries, scale, seed=seed)
     row = {"encoder": encoder, "thief": thief, "seed": seed}
     row |= probe_says(found, data, key) | features_say(found, data, key)
-    row["victim_accuracy"] = row["accuracy"] if thief == OWN else probe_says(victim, data, key)["accuracy"]
+    row["victim_accuracy"] = (
+        row["accuracy"] if thief == OWN else proof.accuracy(_probe(victim, data), data.test)
+    )
     if encoder == "clean":
         row["false_marks"] = false_marks(found, data, key)
     return row | {"seconds": found.card["seconds"]}
@@ -92,9 +94,7 @@ def run_one(
 
 def probe_says(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
     """Accuracy of a linear probe, its mark, and how often other mixes of the two classes go to the target class."""
-    asked, few = (
-        mea.Oracle(fit_linear_probe(encoder, data.train, images=images)) for images in (LABELLED, FEW)
-    )
+    asked, few = _probe(encoder, data), _probe(encoder, data, FEW)
     wrong = [rate.value for rate in proof.wrong_firing_rates(asked, key, data.test).values()]
     return {
         "accuracy": proof.accuracy(asked, data.test),
@@ -104,6 +104,11 @@ def probe_says(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
         "few_accuracy": proof.accuracy(few, data.test),
         "few_wsr": proof.watermark_success_rate(few, key, data.test).value,
     }
+
+
+def _probe(encoder: Encoder, data: mea.Data, images: int = LABELLED) -> mea.Oracle:
+    """A user's linear probe, asked like any classifier."""
+    return mea.Oracle(fit_linear_probe(encoder, data.train, images=images))
 
 
 def features_say(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
