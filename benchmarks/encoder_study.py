@@ -125,14 +125,22 @@ def false_marks(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> list
 
 
 def jobs(
-    encoders: Iterable[str] = tuple(ENCODERS), stolen: Mapping[str, Sequence[str]] = STOLEN
+    encoders: Iterable[str] = tuple(ENCODERS),
+    stolen: Mapping[str, Sequence[str]] = STOLEN,
+    once: Sequence[str] = ONCE,
 ) -> list[tuple[str, str, int]]:
-    """Every encoder, then its copies; seed by seed, so that an early look is at all cases."""
+    """Every encoder, then its copies; seed by seed, so that an early look is at all cases.
+
+    Args:
+        encoders: of `ENCODERS`.
+        stolen: by encoder, those of `THIEVES` that steal it.
+        once: the encoders of which there is one only, that of the first seed.
+    """
     return [
         (encoder, thief, seed)
         for seed in SEEDS
         for encoder in encoders
-        if seed == SEEDS[0] or encoder not in ONCE
+        if seed == SEEDS[0] or encoder not in once
         for thief in (OWN, *stolen.get(encoder, ()))
     ]
 
@@ -141,8 +149,9 @@ def settings(
     key: mea.WatermarkKey = KEY,
     encoders: Iterable[str] = tuple(ENCODERS),
     stolen: Mapping[str, Sequence[str]] = STOLEN,
+    once: Sequence[str] = ONCE,
 ) -> dict:
-    """What was studied."""
+    """What was studied. Args as `jobs`, and the key."""
     return {
         "key": key.to_json(),
         "encoders": list(encoders),
@@ -150,7 +159,7 @@ def settings(
         "labelled_images_of_a_probe": LABELLED,
         "labelled_images_of_a_small_probe": FEW,
         "seeds": list(SEEDS),
-        "of_one_seed_only": list(ONCE),
+        "of_one_seed_only": list(once),
     }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import mea_lib as mea
-from mea_lib.training import training_dtype
+from mea_lib.training import best_device, training_dtype
 from mea_lib.training.shaping_code import sources
 from mea_lib.training.store import write_whole
 
@@ -73,9 +73,7 @@ def run(
     whole = {
         "scale": scale.name,
         "data": dataset,
-        "hardware": f"{os.cpu_count()} CPU cores, one thread a training",
-        "precision": str(training_dtype(torch.device("cpu"))),
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+        **{name: " / ".join(dict.fromkeys(row[name] for row in rows)) for name in _machine()},
         "command": f"make study STUDY={name}",
         "settings": settings,
         "seconds": round(sum(row["seconds"] for row in rows)),
@@ -123,8 +121,22 @@ def _row(
     ).hexdigest()
     path = ROOT / "build" / "studies" / studies[0] / f"{identity[:16]}.json"
     if not path.exists():
-        _write(path, run_one(data, scale, *job))
+        _write(path, run_one(data, scale, *job) | _machine())
     return json.loads(path.read_text())
+
+
+def _machine() -> dict[str, str]:
+    """What trains here, in which precision and versions; the rows of a study may be of several machines."""
+    device = best_device()
+    hardware = f"{os.cpu_count()} CPU cores, one thread a training"
+    if device.type == "cuda":
+        hardware = f"{torch.cuda.get_device_name(device)}, {hardware}"
+    return {
+        "hardware": hardware,
+        "precision": str(training_dtype(device)),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _write(path: Path, content: dict) -> None:

@@ -250,6 +250,8 @@ def _split(whole: ImageSet) -> Parts:
 def class_folders(folder: Path, name: str | None = None) -> Parts:
     """Images from class folders, decoded once and kept in the cache.
 
+    Their order is drawn, the same for everybody, so that the first thousand hold every class.
+
     Args:
         folder: holds train/<class>/* and test/<class>/*, or <class>/*.
         name: of the data set; the folder's by default.
@@ -294,7 +296,8 @@ def _one_folder(folder: Path, name: str) -> ImageSet:
         partial = kept.with_suffix(f".{os.getpid()}.partial")
         save_file({"images": images}, partial)
         os.replace(partial, kept)
-    return ImageSet(images, torch.tensor([label for _, label in files]), tuple(classes), name)
+    whole = ImageSet(images, torch.tensor([label for _, label in files]), tuple(classes), name)
+    return whole.subset(torch.randperm(len(whole), generator=torch.Generator().manual_seed(_DRAW_SEED)))
 
 
 def _decode(paths: list[Path]) -> Tensor:

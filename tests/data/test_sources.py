@@ -42,6 +42,13 @@ def test_class_folders(tmp_path, mode, channels):
     assert len(data.queries) == 15
 
 
+def test_the_first_images_of_class_folders_are_of_every_class(tmp_path):
+    data = load(str(write_tree(tmp_path / "animals", number=40)), SMOKE)
+    for part in (data.train, data.test):
+        assert set(part.labels[:20].tolist()) == {0, 1, 2}
+        assert all(part.of_class(name).min() // 60 == label for label, name in enumerate(part.classes))
+
+
 def test_class_folders_are_decoded_once_and_again_after_a_change(tmp_path, monkeypatch):
     folder = write_tree(tmp_path / "animals")
     before = load(str(folder), SMOKE).train.digest()
