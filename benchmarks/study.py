@@ -73,7 +73,9 @@ def run(
     whole = {
         "scale": scale.name,
         "data": dataset,
-        **{name: " / ".join(dict.fromkeys(row[name] for row in rows)) for name in _machine()},
+        "hardware": _every(rows, "hardware"),
+        "precision": _every(rows, "precision"),
+        "versions": {name: _every(rows, name) for name in ("torch", "python")},
         "command": f"make study STUDY={name}",
         "settings": settings,
         "seconds": round(sum(row["seconds"] for row in rows)),
@@ -100,6 +102,11 @@ def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]
         line["mean_accuracy_lost"] = _mean(own, "victim_accuracy") - line["mean_accuracy"]
         found.append(line)
     return found
+
+
+def _every(rows: list[dict], name: str) -> str:
+    """What the rows have under this name, each once."""
+    return " / ".join(dict.fromkeys(row[name] for row in rows))
 
 
 def _mean(rows: list[dict], name: str) -> float:
