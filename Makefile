@@ -5,6 +5,7 @@ PYTHON ?= python3
 SCALE ?= laptop
 TORCH_INDEX ?=
 STUDY ?= recipe_study
+STUDIES := $(basename $(notdir $(wildcard benchmarks/*_study.py)))
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +19,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "SCALE=smoke|laptop|colab|paper   how much is trained (default: laptop)"
-	@echo "STUDY=recipe_study|attack_study|architecture_study|budget_study|answers_study   the study that is made"
+	@echo "STUDY=NAME                       the study that is made: $(STUDIES)"
 	@echo "TORCH_INDEX=URL                  another package index for torch, such as one with CPU builds"
 	@echo "PYTHON=python3.12                the Python the environment is made with"
 
@@ -26,7 +27,7 @@ book: $(READY) ## run every chapter, check every claim, render the site
 	@$(BIN)/python book/make_book.py --scale $(SCALE)
 
 test: lint ## everything that CI runs
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 lint: $(READY) ## style of the code
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ May import every other room; none of them imports this one.
 
 from mea_lib.teaching.answers import check_choice, check_number
 from mea_lib.teaching.claims import Claims
+from mea_lib.teaching.encoders import encoder_spaces, probe_report, probe_table
 from mea_lib.teaching.feature_space import feature_space
 from mea_lib.teaching.figures import PALETTE, bars, curves, gallery, heatmap, use_style
 from mea_lib.teaching.results import find_results
@@ -19,10 +20,13 @@ __all__ = [
     "check_choice",
     "check_number",
     "curves",
+    "encoder_spaces",
     "feature_space",
     "find_results",
     "gallery",
     "heatmap",
+    "probe_report",
+    "probe_table",
     "say",
     "use_style",
 ]

@@ -129,6 +129,7 @@ def test_retries_never_break_the_budget(suspect, images):
         ("inf", 60),
         (format_datetime(datetime.now(UTC) + timedelta(days=2), usegmt=True), 60),
     ],
+    ids=["seconds", "parts of one", "a day", "for ever", "a date"],
 )
 def test_the_time_a_busy_server_asks_for_is_waited_up_to_a_minute(suspect, images, waits, asked_for, waited):
     suspect.script = [fake.status(429, "slow down", Retry_After=asked_for)]
