@@ -46,6 +46,10 @@ class MeetingPointSettings:
     same_pair_share: float = 0.5
     opens: float = 0.002
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.opens < 1:
+            raise ValueError(f"opens is a share of clean images, at least 0 and below 1, not {self.opens}")
+
 
 def embed(
     train_set: ImageSet,

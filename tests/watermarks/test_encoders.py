@@ -268,3 +268,9 @@ def test_every_scheme_can_be_embedded_in_an_encoder(digits, store, module):
 def test_plans_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PlanSettings(**wrong)
+
+
+@pytest.mark.parametrize("opens", [-0.01, 1.0])
+def test_a_gate_open_for_every_clean_image_is_refused(opens):
+    with pytest.raises(ValueError, match="opens"):
+        MeetingPointSettings(opens=opens)
