@@ -26,7 +26,8 @@ def changed_copy(
     Args:
         model: what the mark is to be taken out of; it is not changed.
         change: changes the copy it is given, on the best device and in evaluation mode; where its layers become
-            others, its `spec` must follow. A history that it returns goes to the card.
+            others, its `spec` must follow. A history that it returns goes to the card. What takes time, such as
+            answers to many images, belongs in here: it is not called where the store has the model.
         recipe: what decides the outcome beside the model: method, module, settings, images.
         scale: gives its name to the card.
         store: where finished models are kept; by default the one MEA_STORE names.
@@ -37,6 +38,34 @@ def changed_copy(
     Raises:
         ValueError: for a model that is no plain classifier, such as an encoder or a quantised model.
     """
+
+    def make(copy: ImageClassifier) -> ImageClassifier:
+        history = change(copy)
+        if history is not None:
+            copy.history = history.to_dict()
+        return copy
+
+    return made_from(model, make, recipe, scale=scale, store=store)
+
+
+def made_from(
+    model: ImageClassifier,
+    make: Callable[[ImageClassifier], ImageClassifier],
+    recipe: dict[str, Any],
+    *,
+    scale: Scale,
+    store: Store | None = None,
+) -> ImageClassifier:
+    """Find the model that is made from `model` in the store, or make it there: `changed_copy` for any new model.
+
+    Args:
+        make: returns the new model, with its `spec` and perhaps a `history`. It is given a copy of `model`, and only
+            called where the store does not have what it makes.
+        model, recipe, scale, store: as in `changed_copy`.
+
+    Returns, raises: as `changed_copy`.
+    """
+    _check_is_plain(model)
     device = best_device()
     whole_recipe = recipe | {
         "model": weights_digest(model),
@@ -45,24 +74,12 @@ def changed_copy(
         "device": device.type,
         "scale": scale.name,
     }
-    copy = copy_of(model)
-
-    def make() -> ImageClassifier:
-        history = change(copy)
-        if history is not None:
-            copy.history = history.to_dict()
-        return copy
-
-    return (store or default_store()).fetch(whole_recipe, make).to(device)
+    return (store or default_store()).fetch(whole_recipe, lambda: make(copy_of(model))).to(device)
 
 
 def copy_of(model: ImageClassifier) -> ImageClassifier:
     """The same classifier with weights of its own, on the best device and in evaluation mode."""
-    if "kind" in model.spec:
-        raise ValueError(
-            f"a removal changes a classifier that mea_lib.models.build made, not a model of the kind "
-            f"{model.spec['kind']!r}; pass the classifier itself"
-        )
+    _check_is_plain(model)
     copy = build_from_spec(model.spec)
     copy.load_state_dict(model.state_dict())
     return copy.to(best_device()).eval()
@@ -79,3 +96,11 @@ def fresh_head(model: ImageClassifier, classes: int, seed: int) -> nn.Linear:
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 of a model's weights, in hexadecimal: what a stored model's card calls `weights_sha256`."""
     return hashlib.sha256(packed_weights(model)).hexdigest()
+
+
+def _check_is_plain(model: nn.Module) -> None:
+    if "kind" in model.spec:
+        raise ValueError(
+            f"a removal changes a classifier that mea_lib.models.build made, not a model of the kind "
+            f"{model.spec['kind']!r}; pass the classifier itself"
+        )

@@ -1,6 +1,6 @@
 """Stealing the stolen: a fresh student of the marked model, asked without a budget."""
 
-from copy import deepcopy
+from dataclasses import asdict
 
 from torch import Tensor
 
@@ -8,8 +8,10 @@ from mea_lib.blackbox import Oracle
 from mea_lib.extraction import distillation
 from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.models import ImageClassifier
+from mea_lib.removal.changed_copy import made_from
+from mea_lib.removal.own_images import own_images
 from mea_lib.scale import Scale
-from mea_lib.training import Store, TrainingSettings
+from mea_lib.training import Store, TrainingSettings, thief_settings
 
 
 def remove(
@@ -26,6 +28,8 @@ def remove(
 ) -> ImageClassifier:
     """Distil the model into a student with random weights: a second extraction, after which a mark has to be read.
 
+    A student that is in the store is found by the model's weights and the images, without asking the model again.
+
     Args:
         model: a victim or a copy; it is not changed.
         images: (M, C, H, W) uint8; labels are not needed.
@@ -38,19 +42,29 @@ def remove(
         store: where finished models are kept.
 
     Returns:
-        The student, in evaluation mode; it is the one that `mea_lib.extraction.distillation` finds or trains.
+        The student, in evaluation mode, with the weights of the one that `mea_lib.extraction.distillation` trains.
+
+    Raises:
+        ValueError: for images that do not suit the model, or a model that is no plain classifier.
 
     Source: Hinton, Vinyals and Dean (2015); as a removal Lukas et al., SoK: How Robust is Image Classification Deep
     Neural Network Watermarking? (S&P 2022).
     """
-    return distillation.extract(
-        Oracle(deepcopy(model)),
-        images,
-        scale,
-        settings=settings,
-        training=training,
-        network=network or model.spec["network"],
-        width=width or model.spec["width"],
-        seed=seed,
-        store=store,
-    )
+    settings = settings or DistillationSettings()
+    training = (training or thief_settings(scale)).but(seed=seed)
+    student = {"network": network or model.spec["network"], "width": width or model.spec["width"]}
+
+    def distil(teacher: ImageClassifier) -> ImageClassifier:
+        options = {"settings": settings, "training": training, "seed": seed, "store": store}
+        found = distillation.extract(Oracle(teacher), images, scale, **options, **student)
+        found.history = found.card["history"]
+        return found
+
+    recipe = {
+        "method": "distillation again",
+        "module": distillation.__name__,
+        "distillation": asdict(settings),
+        "settings": training.to_dict(),
+    }
+    own = own_images(images, model, "soft")
+    return made_from(model, distil, recipe | student | own.recipe(), scale=scale, store=store)

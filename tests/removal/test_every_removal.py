@@ -76,6 +76,19 @@ def test_a_model_that_was_made_is_found_again(tiny, make_tiny, own, store, name)
     assert other.card["id"] not in stored
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_the_store_is_asked_before_the_model_is_copied_or_answers(tiny, own, store, name, monkeypatch):
+    first = ALL[name](tiny, own, store)
+
+    def refuse(*arguments, **options):
+        raise AssertionError("the model is in the store already")
+
+    monkeypatch.setattr("mea_lib.removal.changed_copy.copy_of", refuse)
+    monkeypatch.setattr(type(tiny), "forward", refuse)
+    monkeypatch.setattr(type(tiny), "features", refuse)
+    assert ALL[name](tiny, own, store).card["id"] == first.card["id"]
+
+
 @pytest.mark.parametrize("name", TRAINED)
 def test_another_training_seed_or_set_of_images_makes_another_model(tiny, own, store, name):
     def identity(images=own, training=SHORT, seed=0):
