@@ -1,0 +1,373 @@
+"""What is left of a mark, and of the accuracy, after every removal: of victims, of their copies and of weaker marks.
+
+`make study STUDY=removal_study` writes results/removal_study.json; see `benchmarks.study` for two cores and
+interruptions.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+
+import mea_lib as mea
+from benchmarks.study import KEY, SEEDS, by_group, run
+from mea_lib import proof
+from mea_lib.data import ImageSet
+from mea_lib.detection import neural_cleanse
+from mea_lib.extraction import distillation
+from mea_lib.extraction.distillation import DistillationSettings
+from mea_lib.models import ImageClassifier
+from mea_lib.proof.rates import target_rate
+from mea_lib.removal import (
+    fine_pruning,
+    finetune,
+    prune,
+    quantise,
+    redistil,
+    relabel_mixes,
+    transfer,
+    unlearn,
+    wrk,
+)
+from mea_lib.removal.changed_copy import fresh_head
+from mea_lib.removal.fine_pruning import FinePruningSettings
+from mea_lib.removal.finetune import FinetuneSettings, finetune_training
+from mea_lib.removal.held_out import held_out
+from mea_lib.removal.prune import PruneSettings
+from mea_lib.removal.quantise import QuantiseSettings
+from mea_lib.removal.relabel_mixes import RelabelMixesSettings
+from mea_lib.removal.wrk import ORIGINAL_TRAINING, WRKSettings
+from mea_lib.training import TrainingSettings, thief_settings
+from mea_lib.watermarks import composite, patch, runner_up
+
+WARM = DistillationSettings(temperature=4.0)
+PATCH = patch.PatchKey(KEY.target)
+EPOCHS = 4  # passes of a fine-tuning, where they are not what is varied
+POINTS = 5  # of accuracy that a pruning may cost
+CALIBRATION = 500  # images for the ranges of int8, and for the search for triggers
+WAY_SAMPLES = 500  # mixes of each other way
+
+
+def _victim(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+    return runner_up.embed(data.train, KEY, scale, seed=seed)
+
+
+def _copy(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+    oracle = mea.Oracle(_victim(data, scale, seed), scale.query_images)
+    return distillation.extract(oracle, data.queries, scale, settings=WARM, seed=seed)
+
+
+# What a mark is taken out of. The last two carry weaker marks, which no extraction would leave.
+MODELS: dict[str, Callable[[mea.Data, mea.Scale, int], ImageClassifier]] = {
+    "victim": _victim,
+    "copy": _copy,
+    "patch": lambda data, scale, seed: patch.embed(data.train, PATCH, scale, seed=seed),
+    "composite": lambda data, scale, seed: composite.embed(data.train, KEY, scale, seed=seed),
+}
+WEAKER = ("patch", "composite")
+WEAKER_SEEDS = SEEDS[:2]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a removal has to work with.
+
+    Attributes:
+        model: carries the mark.
+        data: its queries are the attacker's, too, where he is the thief.
+        held_out: labelled images that nobody was asked about.
+        scale: of all trainings.
+        seed: of all draws.
+    """
+
+    model: ImageClassifier
+    data: mea.Data
+    held_out: ImageSet
+    scale: mea.Scale
+    seed: int
+
+    def training(self, epochs: float = EPOCHS, rate: float = 1.0) -> TrainingSettings:
+        """Of a fine-tuning, its rate as a multiple of the usual one, which is a tenth of a thief's."""
+        usual = finetune_training(self.scale)
+        return usual.but(epochs=int(epochs), learning_rate=rate * usual.learning_rate)
+
+
+Remove = Callable[[Case, float], ImageClassifier]
+
+
+def _nothing(case: Case, strength: float) -> ImageClassifier:
+    return case.model
+
+
+def _finetune(case: Case, epochs: float, own: str, layers: str = "all", rate: float = 1.0) -> ImageClassifier:
+    """On held-out images with their labels, or on queries under the class that the model itself names.
+
+    Its own probabilities would teach it nothing: it gives them already.
+    """
+    images = case.held_out if own == "held-out" else case.data.queries
+    settings = FinetuneSettings(layers, answers="hard")
+    training = case.training(epochs, rate)
+    return finetune.remove(
+        case.model, images, case.scale, settings=settings, training=training, seed=case.seed
+    )
+
+
+def _relabel(case: Case, share: float, own: str, rate: float = 1.0) -> ImageClassifier:
+    images = case.held_out if own == "held-out" else case.data.queries
+    settings = RelabelMixesSettings(share=share)
+    training = case.training(rate=rate)
+    return relabel_mixes.remove(
+        case.model, images, case.scale, settings=settings, training=training, seed=case.seed
+    )
+
+
+def _digits(case: Case) -> ImageSet:
+    return transfer.as_images_of(case.model, mea.load("digits", case.scale).train)
+
+
+# Another task on images of the same kind, as STL-10 is to CIFAR-10.
+KINDS = {
+    "top": ("T-shirt/top", "Pullover", "Coat", "Shirt"),
+    "trousers": ("Trouser",),
+    "dress": ("Dress",),
+    "shoes": ("Sandal", "Sneaker", "Ankle boot"),
+    "bag": ("Bag",),
+}
+
+
+def _kinds(case: Case) -> ImageSet:
+    kind = {name: number for number, names in enumerate(KINDS.values()) for name in names}
+    table = torch.tensor([kind[name] for name in case.held_out.classes])
+    return replace(case.held_out, labels=table[case.held_out.labels], classes=tuple(KINDS), name="kinds")
+
+
+def _transfer(case: Case, epochs: float, task: Callable[[Case], ImageSet], read_by: str) -> ImageClassifier:
+    """To another task and back: under the output layer of old, or under one that held-out images teach anew."""
+    training = thief_settings(case.scale).but(epochs=int(epochs), batch_size=64)
+    moved = transfer.transfer(case.model, task(case), case.scale, training=training, seed=case.seed)
+    back = transfer.with_head_of(case.model, moved)
+    back.card = moved.card
+    if read_by == "old layer":
+        return back
+    back.head = fresh_head(back, len(case.held_out.classes), case.seed)
+    last = FinetuneSettings("last")
+    training = thief_settings(case.scale).but(epochs=EPOCHS)
+    found = finetune.remove(back, case.held_out, case.scale, settings=last, training=training, seed=case.seed)
+    found.card["seconds"] += moved.card["seconds"]
+    return found
+
+
+def _prune(case: Case, share: float, trained: bool) -> ImageClassifier:
+    images = case.held_out if trained else None
+    settings = PruneSettings(share)
+    training = case.training()
+    return prune.remove(case.model, images, case.scale, settings=settings, training=training, seed=case.seed)
+
+
+def _fine_prune(case: Case, share: float) -> ImageClassifier:
+    settings = FinePruningSettings(share)
+    training = case.training()
+    return fine_pruning.remove(
+        case.model, case.held_out, case.scale, settings=settings, training=training, seed=case.seed
+    )
+
+
+def _quantise(case: Case, bits: float) -> ImageClassifier:
+    settings = QuantiseSettings(int(bits))
+    return quantise.remove(case.model, case.held_out.subset(CALIBRATION), case.scale, settings=settings)
+
+
+def _redistil(case: Case, temperature: float) -> ImageClassifier:
+    settings = DistillationSettings(temperature)
+    return redistil.remove(case.model, case.data.queries, case.scale, settings=settings, seed=case.seed)
+
+
+def _unlearn(case: Case, epochs: float) -> ImageClassifier:
+    """The trigger of the target class, which somebody must have told the attacker."""
+    found = neural_cleanse.detect(case.model, case.held_out.images[:CALIBRATION], seed=case.seed)
+    target = case.held_out.class_index(KEY.target)
+    return unlearn.remove(
+        case.model,
+        case.held_out,
+        case.scale,
+        mask=found.masks[target],
+        pattern=found.patterns[target],
+        training=case.training(epochs),
+        seed=case.seed,
+    )
+
+
+def _wrk(case: Case, step: float, rate: float = 1.0) -> ImageClassifier:
+    """With a twentieth of the owner's images, at a multiple of the authors' rate."""
+    settings = WRKSettings(step=step)
+    some = case.held_out.subset(max(len(case.data.train) // 20, settings.moved))
+    training = ORIGINAL_TRAINING.but(learning_rate=rate * ORIGINAL_TRAINING.learning_rate)
+    return wrk.remove(case.model, some, case.scale, settings=settings, training=training, seed=case.seed)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One removal, at several strengths.
+
+    Attributes:
+        remove: gives the changed model of a case.
+        unit: what a strength counts.
+        strengths: from weak to strong, of the victim and its copy.
+        weaker: those that the weaker marks meet.
+    """
+
+    remove: Remove
+    unit: str
+    strengths: tuple[float, ...]
+    weaker: tuple[float, ...]
+
+
+TENTHS = tuple(number / 10 for number in range(1, 10))
+REMOVALS: dict[str, Removal] = {
+    "nothing": Removal(_nothing, "none", (0,), (0,)),
+    "fine-tuning, queries": Removal(partial(_finetune, own="queries"), "epochs", (1, 4), (4,)),
+    "fine-tuning, queries, last layer": Removal(
+        partial(_finetune, own="queries", layers="last"), "epochs", (4,), (4,)
+    ),
+    "fine-tuning, held-out": Removal(partial(_finetune, own="held-out"), "epochs", (1, 4, 16), (16,)),
+    "fine-tuning, held-out, last layer": Removal(
+        partial(_finetune, own="held-out", layers="last"), "epochs", (4, 16), (16,)
+    ),
+    "fine-tuning, held-out, tenfold rate": Removal(
+        partial(_finetune, own="held-out", rate=10), "epochs", (4, 16), (16,)
+    ),
+    "relabelled mixes, queries": Removal(
+        partial(_relabel, own="queries"), "mixes for each clean image", (0.5,), (0.5,)
+    ),
+    "relabelled mixes, held-out": Removal(
+        partial(_relabel, own="held-out"), "mixes for each clean image", (0.1, 0.5, 1), (1,)
+    ),
+    "relabelled mixes, held-out, tenfold rate": Removal(
+        partial(_relabel, own="held-out", rate=10), "mixes for each clean image", (0.5, 1), (1,)
+    ),
+    "transfer to digits, old layer": Removal(
+        partial(_transfer, task=_digits, read_by="old layer"), "epochs", (4, 16), (16,)
+    ),
+    "transfer to digits, new layer": Removal(
+        partial(_transfer, task=_digits, read_by="new layer"), "epochs", (4, 16), (16,)
+    ),
+    "transfer to kinds of clothes, new layer": Removal(
+        partial(_transfer, task=_kinds, read_by="new layer"), "epochs", (4,), (4,)
+    ),
+    "pruning": Removal(partial(_prune, trained=False), "share of weights cut", TENTHS, TENTHS),
+    "pruning, then fine-tuning": Removal(
+        partial(_prune, trained=True), "share of weights cut", TENTHS, (0.9,)
+    ),
+    "fine-pruning": Removal(_fine_prune, "share of channels cut", (0.5, 0.8, 0.95), (0.95,)),
+    "quantisation": Removal(_quantise, "bits", (8, 4, 3), (8, 4, 3)),
+    "distillation again": Removal(_redistil, "temperature", (4, 1), (4,)),
+    "unlearning": Removal(_unlearn, "epochs", (EPOCHS,), (EPOCHS,)),
+    "WRK": Removal(_wrk, "step, in standard deviations", (1, 2, 3), (2,)),
+    "WRK, tenfold rate": Removal(partial(_wrk, rate=10), "step, in standard deviations", (1, 2, 3), (2,)),
+}
+
+
+def run_one(data: mea.Data, scale: mea.Scale, model: str, removal: str, strength: float, seed: int) -> dict:
+    """One removal of one strength from one model of this seed."""
+    given = MODELS[model](data, scale, seed)
+    case = Case(given, data, held_out(data), scale, seed)
+    changed = REMOVALS[removal].remove(case, strength)
+    rate, other_rate = mark(changed, data, model)
+    return {
+        "model": model,
+        "removal": removal,
+        "strength": strength,
+        "seed": seed,
+        "victim_accuracy": proof.accuracy(mea.Oracle(given), data.test),
+        "accuracy": proof.accuracy(mea.Oracle(changed), data.test),
+        "wsr": rate,
+        "wfpr": other_rate,
+        "seconds": changed.card["seconds"],
+    }
+
+
+def mark(model: ImageClassifier, data: mea.Data, kind: str) -> tuple[float, float]:
+    """How often the trigger of this kind of model is answered by the target class, and how often what is not it.
+
+    Those are other mixes of the two source classes; for a patch, the same images without it.
+    """
+    asked = mea.Oracle(model)
+    if kind == "patch":
+        target = data.test.class_index(PATCH.target)
+        others = data.test.images[data.test.labels != target][:1_000]
+        return tuple(
+            target_rate(asked, images, target).value for images in (patch.stamp(others, PATCH), others)
+        )
+    wrong = proof.wrong_firing_rates(asked, KEY, data.test, WAY_SAMPLES).values()
+    return (
+        proof.watermark_success_rate(asked, KEY, data.test).value,
+        float(np.mean([rate.value for rate in wrong])),
+    )
+
+
+def jobs() -> list[tuple[str, str, float, int]]:
+    """Models, removals, strengths and seeds; seed by seed, so that an early look is at all cases.
+
+    The weaker marks have two seeds, the others three.
+    """
+    return [
+        (model, name, strength, seed)
+        for seed in SEEDS
+        for model in MODELS
+        if model not in WEAKER or seed in WEAKER_SEEDS
+        for name, removal in REMOVALS.items()
+        for strength in (removal.weaker if model in WEAKER else removal.strengths)
+    ]
+
+
+def settings() -> dict:
+    """What was studied."""
+    return {
+        "key": KEY.to_json(),
+        "models": list(MODELS),
+        "weaker_marks": list(WEAKER),
+        "removals": {
+            name: {
+                "unit": removal.unit,
+                "strengths": list(removal.strengths),
+                "strengths_for_weaker_marks": list(removal.weaker),
+            }
+            for name, removal in REMOVALS.items()
+        },
+        "epochs": EPOCHS,
+        "points_of_accuracy": POINTS,
+        "calibration_images": CALIBRATION,
+        "mixes_of_each_other_way": WAY_SAMPLES,
+        "seeds": list(SEEDS),
+        "seeds_of_weaker_marks": list(WEAKER_SEEDS),
+    }
+
+
+def summary(rows: list[dict]) -> dict:
+    """Means by model, removal and strength, and how much pruning each model bears at how much of its mark."""
+    return {
+        "removals": by_group(rows, ("model", "removal", "strength"), "wfpr"),
+        "largest_pruning": largest_pruning(rows),
+    }
+
+
+def largest_pruning(rows: list[dict]) -> list[dict]:
+    """For each model: the largest pruning of each seed that costs at most `POINTS` of accuracy, and the mark there."""
+    found = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        shares, marks = [], []
+        for seed in sorted({row["seed"] for row in rows if row["model"] == model}):
+            own = [row for row in rows if (row["model"], row["seed"]) == (model, seed)]
+            curve = {row["strength"]: row for row in own if row["removal"] in ("nothing", "pruning")}
+            share = prune.largest_within({s: row["accuracy"] for s, row in curve.items()}, POINTS)
+            shares.append(share)
+            marks.append(curve[share]["wsr"])
+        line = {"model": model, "shares": shares, "wsr": marks}
+        found.append(line | {"mean_wsr": float(np.mean(marks)), "least_wsr": min(marks)})
+    return found
+
+
+if __name__ == "__main__":
+    run("removal_study", jobs(), run_one, summary, settings())
