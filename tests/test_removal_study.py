@@ -37,7 +37,10 @@ def test_every_removal_meets_every_model_in_every_seed():
     jobs = study.jobs()
     assert len(set(jobs)) == len(jobs)
     assert {job[:2] + job[3:] for job in jobs} == {
-        (model, removal, seed) for model in study.MODELS for removal in study.REMOVALS for seed in study.SEEDS
+        (model, removal, seed)
+        for model in study.MODELS
+        for removal in study.REMOVALS
+        for seed in (study.WEAKER_SEEDS if model in study.WEAKER else study.SEEDS)
     }
     assert [job[3] for job in jobs] == sorted(job[3] for job in jobs)
 
