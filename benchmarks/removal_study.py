@@ -6,7 +6,7 @@ interruptions.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -76,6 +76,7 @@ class Case:
 
     Attributes:
         model: carries the mark.
+        accuracy: of this model on the test images.
         data: its queries are the attacker's, too, where he is the thief.
         held_out: labelled images that nobody was asked about.
         scale: of all trainings.
@@ -83,6 +84,7 @@ class Case:
     """
 
     model: ImageClassifier
+    accuracy: float
     data: mea.Data
     held_out: ImageSet
     scale: mea.Scale
@@ -92,6 +94,13 @@ class Case:
         """Of a fine-tuning, its rate as a multiple of the usual one, which is a tenth of a thief's."""
         usual = finetune_training(self.scale)
         return usual.but(epochs=int(epochs), learning_rate=rate * usual.learning_rate)
+
+
+@lru_cache(maxsize=1)
+def case_of(data: mea.Data, scale: mea.Scale, model: str, seed: int) -> Case:
+    """The case of one of `MODELS`, kept for the next job, which is most often of the same model."""
+    given = MODELS[model](data, scale, seed)
+    return Case(given, proof.accuracy(mea.Oracle(given), data.test), data, held_out(data), scale, seed)
 
 
 Remove = Callable[[Case, float], ImageClassifier]
@@ -270,9 +279,8 @@ REMOVALS: dict[str, Removal] = {
 
 
 def run_one(data: mea.Data, scale: mea.Scale, model: str, removal: str, strength: float, seed: int) -> dict:
-    """One removal of one strength from one model of this seed."""
-    given = MODELS[model](data, scale, seed)
-    case = Case(given, data, held_out(data), scale, seed)
+    """One removal of one strength from one model of this seed; `victim_accuracy` is that before the removal."""
+    case = case_of(data, scale, model, seed)
     changed = REMOVALS[removal].remove(case, strength)
     rate, other_rate = mark(changed, data, model)
     return {
@@ -280,7 +288,7 @@ def run_one(data: mea.Data, scale: mea.Scale, model: str, removal: str, strength
         "removal": removal,
         "strength": strength,
         "seed": seed,
-        "victim_accuracy": proof.accuracy(mea.Oracle(given), data.test),
+        "victim_accuracy": case.accuracy,
         "accuracy": proof.accuracy(mea.Oracle(changed), data.test),
         "wsr": rate,
         "wfpr": other_rate,

@@ -64,7 +64,7 @@ def test_the_mark_is_the_share_of_the_target_class(clothes, always, kind):
 
 
 def test_kinds_of_clothes_are_a_task_of_every_class(clothes, always):
-    case = study.Case(always(0), mea.Data("noise", clothes, clothes, clothes.images), clothes, None, 0)
+    case = study.Case(always(0), 0.1, mea.Data("noise", clothes, clothes, clothes.images), clothes, None, 0)
     kinds = study._kinds(case)
     assert sorted(name for names in study.KINDS.values() for name in names) == sorted(FASHION_CLASSES)
     for label, kind in zip(clothes.labels, kinds.labels, strict=True):
