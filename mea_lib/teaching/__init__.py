@@ -10,6 +10,7 @@ from mea_lib.teaching.feature_space import feature_space
 from mea_lib.teaching.figures import PALETTE, bars, curves, gallery, heatmap, use_style
 from mea_lib.teaching.results import find_results
 from mea_lib.teaching.say import say
+from mea_lib.teaching.small_multiples import side_by_side
 from mea_lib.teaching.tables import Table
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "probe_report",
     "probe_table",
     "say",
+    "side_by_side",
     "use_style",
 ]

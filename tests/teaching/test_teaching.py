@@ -19,6 +19,7 @@ from mea_lib.teaching import (
     find_results,
     gallery,
     heatmap,
+    side_by_side,
 )
 from mea_lib.teaching.answers import choice_digest
 
@@ -105,6 +106,26 @@ def test_figures_draw_what_they_are_given():
     gallery(
         [torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.zeros(3, 3, 8, 8, dtype=torch.uint8)], ["a", "b"]
     )
+    matplotlib.pyplot.close("all")
+
+
+def test_panels_side_by_side_show_means_with_the_least_and_the_largest():
+    panels = {
+        "one": {"victim": {0: [1.0, 1.0], 4: [0.2, 0.6]}, "copy": {0: [0.8], 4: [0.3]}},
+        "other": {"victim": {8: [1.0], 4: [0.5], 3: [0.1]}},
+        "third": {"victim": {1: [0.5]}},
+    }
+    labels = {"one": "epochs", "other": "bits", "third": "steps"}
+    axes = side_by_side(panels, xlabels=labels, ylabel="mark", line=0.3, line_label="threshold", columns=2)
+    assert [axis.get_title() for axis in axes] == ["one", "other", "third"]
+    assert [axis.get_xlabel() for axis in axes] == ["epochs", "bits", "steps"]
+    assert [text.get_text() for text in axes[1].get_xticklabels()] == ["8", "4", "3"]
+    line, _, (bars,) = axes[0].containers[0]
+    assert line.get_ydata() == pytest.approx([1.0, 0.4])
+    assert bars.get_segments()[1][:, 1] == pytest.approx([0.2, 0.6])
+    legend = [text.get_text() for text in axes[0].figure.legends[0].get_texts()]
+    assert sorted(legend) == ["copy", "threshold", "victim"]
+    assert len(axes[0].figure.axes) == 3
     matplotlib.pyplot.close("all")
 
 
