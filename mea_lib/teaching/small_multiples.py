@@ -1,6 +1,7 @@
 """Many small figures of the same kind, side by side, so that the eye compares them."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -53,7 +54,7 @@ def side_by_side(
             axis.axhline(line, color=PALETTE["threshold"], ls="--", lw=1.2, label=line_label or None)
         places = list(dict.fromkeys(x for points in panel.values() for x in points))
         axis.set_xticks(range(len(places)), [f"{x:,g}" for x in places], fontsize=8)
-        axis.set_title(title, fontsize=9)
+        axis.set_title(fill(title, 28), fontsize=9)
         axis.set_xlabel(xlabels[title], fontsize=8)
         axis.set(ylim=ylim, xlim=(-0.5, len(places) - 0.5))
     for axis in grid[:, 0]:
