@@ -129,13 +129,15 @@ def _nothing(case: Case, strength: float) -> ImageClassifier:
     return case.model
 
 
-def _finetune(case: Case, epochs: float, own: str, layers: str = "all", rate: float = 1.0) -> ImageClassifier:
-    """On held-out images with their labels, or on queries under the class that the model itself names.
+def _finetune(
+    case: Case, epochs: float, own: str, layers: str = "all", answers: str = "soft", rate: float = 1.0
+) -> ImageClassifier:
+    """On held-out images with their labels, or on queries, for which the model itself answers.
 
-    Its own probabilities would teach it nothing: it gives them already.
+    It gives its own probabilities ("soft") already, so these teach little; its own labels ("hard") teach it to be surer.
     """
     images = case.held_out if own == "held-out" else case.data.queries
-    settings = FinetuneSettings(layers, answers="hard")
+    settings = FinetuneSettings(layers, answers)
     training = case.training(epochs, rate)
     return finetune.remove(
         case.model, images, case.scale, settings=settings, training=training, seed=case.seed
@@ -155,7 +157,7 @@ def _digits(case: Case) -> ImageSet:
     return transfer.as_images_of(case.model, mea.load("digits", case.scale).train)
 
 
-# Another task on images of the same kind, as STL-10 is to CIFAR-10.
+# Another task on images of the same kind, as STL-10 is to CIFAR-10 in the paper.
 KINDS = {
     "top": ("T-shirt/top", "Pullover", "Coat", "Shirt"),
     "trousers": ("Trouser",),
@@ -255,9 +257,14 @@ class Removal:
 TENTHS = tuple(number / 10 for number in range(1, 10))
 REMOVALS: dict[str, Removal] = {
     "nothing": Removal(_nothing, "none", (0,), (0,)),
-    "fine-tuning, queries": Removal(partial(_finetune, own="queries"), "epochs", (1, 4), (4,)),
-    "fine-tuning, queries, last layer": Removal(
-        partial(_finetune, own="queries", layers="last"), "epochs", (4,), (4,)
+    "fine-tuning, queries, own probabilities": Removal(
+        partial(_finetune, own="queries"), "epochs", (4,), (4,)
+    ),
+    "fine-tuning, queries, own labels": Removal(
+        partial(_finetune, own="queries", answers="hard"), "epochs", (1, 4), (4,)
+    ),
+    "fine-tuning, queries, own labels, last layer": Removal(
+        partial(_finetune, own="queries", answers="hard", layers="last"), "epochs", (4,), (4,)
     ),
     "fine-tuning, held-out": Removal(partial(_finetune, own="held-out"), "epochs", (1, 4, 16), (16,)),
     "fine-tuning, held-out, last layer": Removal(
