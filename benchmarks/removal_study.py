@@ -45,6 +45,7 @@ from mea_lib.watermarks import patch, runner_up
 WARM = DistillationSettings(temperature=4.0)
 PATCH = patch.PatchKey(KEY.target)
 EPOCHS = 4  # passes of a fine-tuning, where they are not what is varied
+LAYER_EPOCHS = 8  # passes of a new output layer after a transfer; half of them leave it some points short
 POINTS = 5  # of accuracy that a pruning may cost
 CALIBRATION = 500  # images for the ranges of int8, and for the search for triggers
 WAY_SAMPLES = 500  # mixes of each other way
@@ -183,7 +184,9 @@ def _transfer(case: Case, epochs: float, task: Callable[[Case], ImageSet], read_
         return back
     back.head = fresh_head(back, len(case.held_out.classes), case.seed)
     last = FinetuneSettings("last")
-    training = thief_settings(case.scale).but(epochs=EPOCHS)
+    training = thief_settings(case.scale).but(
+        epochs=LAYER_EPOCHS, batch_size=64, learning_rate=5 * case.scale.learning_rate
+    )
     found = finetune.remove(back, case.held_out, case.scale, settings=last, training=training, seed=case.seed)
     found.card["seconds"] += moved.card["seconds"]
     return found
@@ -371,6 +374,7 @@ def settings() -> dict:
             for name, removal in REMOVALS.items()
         },
         "epochs": EPOCHS,
+        "epochs_of_a_new_layer": LAYER_EPOCHS,
         "points_of_accuracy": POINTS,
         "calibration_images": CALIBRATION,
         "mixes_of_each_other_way": WAY_SAMPLES,
