@@ -14,7 +14,7 @@ from torch import Tensor
 from mea_lib.data import ImageSet
 from mea_lib.data.mixes import draw_classes
 from mea_lib.detection.frozen import frozen
-from mea_lib.detection.triggers import Triggers, precision, stamp, success_rates
+from mea_lib.detection.triggers import Triggers, precision, stamp_all, success_rates
 from mea_lib.models import ImageClassifier
 
 
@@ -30,7 +30,8 @@ class ABSSettings:
         reverse_images: images that it is looked for with.
         steps: of Adam.
         learning_rate: of Adam.
-        largest_mask: size of a mask, as a share of the image, above which it costs; a sixteenth as released.
+        largest_mask: size of a mask, as a share of the image, above which it costs; a sixteenth as released. A mask
+            that is larger in the end is made fainter until it is no larger, and judged so.
         mask_weight: cost of a mask of twice that size, in units of the largest feature. What it exceeds a square
             two pixels wider by costs as much again.
         others_weight: weight of the mean change of the other neurons.
@@ -213,7 +214,7 @@ def _drive(
     for _ in range(settings.steps):
         masks, patterns = triggers()
         with precision(images.device):
-            features = model.features(stamp(images, masks, patterns))
+            features = model.features(stamp_all(images, masks, patterns))
         changes = (features.view(len(neurons), *before.shape) - before) / largest  # (M, B, F)
         driven = (changes * one_hot).sum(2).mean(1)  # (M,)
         others = (changes.abs() * (1 - one_hot)).mean((1, 2))
@@ -224,4 +225,10 @@ def _drive(
         losses.sum().backward()
         optimizer.step()
     with torch.no_grad():
-        return triggers()
+        masks, patterns = triggers()
+        return fainter(masks, allowed), patterns
+
+
+def fainter(masks: Tensor, allowed: float) -> Tensor:
+    """The same masks (M, 1, H, W), each multiplied so that its sum is at most `allowed` pixels."""
+    return masks * (allowed / masks.sum((1, 2, 3), keepdim=True)).clamp_max(1)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mea_lib.detection.anomaly_index import THRESHOLD, anomaly_indices
 from mea_lib.detection.frozen import frozen
-from mea_lib.detection.triggers import Triggers, precision, stamp, success_rates
+from mea_lib.detection.triggers import Triggers, precision, stamp_all, success_rates
 from mea_lib.models import ImageClassifier
 
 
@@ -78,9 +78,14 @@ class ReversedTriggers:
         return anomaly_indices(self.norms)
 
     @property
+    def signed_indices(self) -> np.ndarray:
+        """(K,) the same, negative where the mask is larger than the median: such a class has no trigger to hide."""
+        return np.where(self.norms > np.median(self.norms), -1, 1) * self.anomaly_indices
+
+    @property
     def flagged(self) -> tuple[int, ...]:
         """Classes whose mask is smaller than the others' by an index above 2, the smallest first."""
-        odd = (self.anomaly_indices > THRESHOLD) & (self.norms < np.median(self.norms))
+        odd = self.signed_indices > THRESHOLD
         return tuple(int(number) for number in np.argsort(self.norms) if odd[number])
 
 
@@ -142,7 +147,7 @@ def _smallest_triggers(
         success = torch.zeros(len(active), device=images.device)
         for _ in range(settings.batches):
             chosen = torch.randint(len(images), (settings.batch_size,), generator=generator)
-            losses, hits = _step_losses(model, images[chosen.to(images.device)], triggers, active, costs)
+            losses, hits = step_losses(model, images[chosen.to(images.device)], triggers, active, costs)
             optimizer.zero_grad()
             losses.sum().backward()
             optimizer.step()
@@ -156,14 +161,14 @@ def _smallest_triggers(
     return best_masks, best_patterns
 
 
-def _step_losses(
+def step_losses(
     model: ImageClassifier, images: Tensor, triggers: Triggers, active: Tensor, costs: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Loss of each active class on these B images, (A,), and the share of them that it gets, (A,)."""
     masks, patterns = triggers(active)
     targets = active.to(images.device).repeat_interleave(len(images))  # (A·B,)
     with precision(images.device):
-        logits = model(stamp(images, masks, patterns))  # (A·B, K)
+        logits = model(stamp_all(images, masks, patterns))  # (A·B, K)
     errors = F.cross_entropy(logits, targets, reduction="none").view(len(active), -1)  # (A, B)
     hits = (logits.argmax(1) == targets).float().view(len(active), -1)
     return errors.mean(1) + costs * masks.flatten(1).sum(1), hits.mean(1)

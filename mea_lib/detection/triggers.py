@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
+from mea_lib.data.stamp import stamp
 from mea_lib.training.device import autocast, training_dtype
 from mea_lib.training.features import features_of
 
@@ -33,8 +34,8 @@ class Triggers(nn.Module):
         return 0.5 + 0.5 * masks.tanh(), 0.5 + 0.5 * patterns.tanh()
 
 
-def stamp(images: Tensor, masks: Tensor, patterns: Tensor) -> Tensor:
-    """Every trigger on every image.
+def stamp_all(images: Tensor, masks: Tensor, patterns: Tensor) -> Tensor:
+    """Every trigger on every image, so that a gradient reaches the triggers: nothing is rounded.
 
     Args:
         images: (N, C, H, W) uint8, or floats in [0, 1].
@@ -73,8 +74,7 @@ def success_rates(
     rates = []
     for mask, pattern, target in zip(masks, patterns, targets, strict=True):
         others = images if labels is None else images[labels != target]
-        stamped = stamp(others, mask[None], pattern[None]).mul(255).round().to(torch.uint8)
-        named = features_of(model, stamped).argmax(1) if len(others) else labels[:0]
+        named = features_of(model, stamp(others, mask, pattern)).argmax(1) if len(others) else labels[:0]
         rates.append((named == target).float().mean())
     return torch.stack(rates).cpu()
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mea_lib.data import ImageSet
+from mea_lib.data.stamp import stamp
 from mea_lib.losses import utility_loss
 from mea_lib.models import ImageClassifier
 from mea_lib.removal.changed_copy import changed_copy
@@ -121,18 +122,6 @@ def unlearn_objective(targets: Tensor, mask: Tensor, pattern: Tensor, share: flo
         return Terms({"utility": utility_loss(logits, targets[batch.index])})
 
     return objective
-
-
-def stamp(images: Tensor, mask: Tensor, pattern: Tensor) -> Tensor:
-    """(1 − m)·x + m·p: uint8 images (N, C, H, W) with the trigger on them.
-
-    Args:
-        images: (N, C, H, W) uint8.
-        mask: (1, H, W) in [0, 1].
-        pattern: (C, H, W) in [0, 1].
-    """
-    pixels = images.float() / 255
-    return ((1 - mask) * pixels + mask * pattern).mul(255).round().clamp(0, 255).to(torch.uint8)
 
 
 def _digest(values: Tensor) -> str:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mea_lib.detection import abs as brain
-from mea_lib.detection.abs import ABSSettings, compromised_neurons, elevations
+from mea_lib.detection.abs import ABSSettings, compromised_neurons, elevations, fainter
 
 QUICK = ABSSettings(steps=150, candidates=12, largest_mask=9 / 256)
 
@@ -31,7 +31,15 @@ def test_the_success_is_that_of_the_trigger_on_other_classes(found, backdoored, 
     with torch.no_grad():
         named = backdoored(stamped).argmax(1)
     assert found.success[best] == pytest.approx((named == 1).float().mean().item(), abs=0.02)
-    assert found.masks.flatten(1).sum(1).max() < 25  # a square two pixels wider than the largest
+    assert found.masks.flatten(1).sum(1).max() <= 9.001  # pixels: the largest mask allowed
+
+
+def test_masks_too_large_are_made_fainter_and_others_are_left():
+    masks = torch.stack([torch.full((1, 4, 4), 0.5), torch.full((1, 4, 4), 0.1)])  # 8 and 1.6 pixels
+    found = fainter(masks, 2.0)
+    torch.testing.assert_close(found[0], torch.full((1, 4, 4), 0.125))
+    assert torch.equal(found[1], masks[1])
+    assert torch.equal(fainter(torch.zeros(1, 1, 2, 2), 2.0), torch.zeros(1, 1, 2, 2))
 
 
 class Bent(torch.nn.Module):

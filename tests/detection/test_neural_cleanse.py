@@ -174,6 +174,8 @@ def test_the_index_by_hand():
     found = report(norms)
     expected = [distance / 14.826 for distance in (40, 10, 5, 0, 5, 10, 60)]
     assert found.anomaly_indices == pytest.approx(expected)
+    signs = [1, 1, 1, 1, -1, -1, -1]
+    assert found.signed_indices == pytest.approx([s * one for s, one in zip(signs, expected, strict=True)])
     assert found.flagged == (0,)  # 110 is as odd, but large
     scale = median_abs_deviation(norms, scale="normal")
     assert anomaly_indices(norms) == pytest.approx(np.abs(np.array(norms) - 50) / scale, rel=1e-4)

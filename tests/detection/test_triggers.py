@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from mea_lib.detection.frozen import frozen
-from mea_lib.detection.triggers import Triggers, stamp, success_rates
+from mea_lib.detection.triggers import Triggers, stamp_all, success_rates
 
 
 def test_every_trigger_is_stamped_on_every_image():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (3, 2, 4, 5), generator=generator, dtype=torch.uint8)
     masks, patterns = (torch.rand(2, channels, 4, 5, generator=generator) for channels in (1, 2))
-    found = stamp(images, masks, patterns)
+    found = stamp_all(images, masks, patterns)
     assert found.shape == (6, 2, 4, 5)
     for trigger in range(2):
         for image in range(3):
