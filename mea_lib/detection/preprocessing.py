@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as transforms
 
-from mea_lib.blackbox.named_class import Suspect, accuracy
+from mea_lib.blackbox.named_class import Suspect, accuracy, most_probable
 from mea_lib.data import ImageSet
 
 Transform = Callable[[Tensor, float, torch.Generator | None], Tensor]
@@ -83,55 +83,92 @@ TRANSFORMS: dict[str, Transform] = {
 
 
 @dataclass(frozen=True)
-class Affordable:
-    """The strongest change that a user of the model would accept.
+class Endured:
+    """What is left after one change of every input.
 
     Attributes:
-        strength: of the transform.
-        accuracy: of the model without it.
-        accuracy_after: with it.
+        strength: of the transform; None where the inputs stay as they are.
+        accuracy: share of clean test images that get their own class.
+        mark: share of watermark inputs that get the target class.
     """
 
-    strength: float
+    strength: float | None
     accuracy: float
-    accuracy_after: float
+    mark: float
 
 
-def strength_at_cost(
+@dataclass(frozen=True)
+class Endurance:
+    """A curve: what changes of growing strength cost the task, and what they cost the mark.
+
+    Attributes:
+        unchanged: where the inputs stay as they are.
+        curve: one point for each strength, the weakest first.
+    """
+
+    unchanged: Endured
+    curve: tuple[Endured, ...]
+
+    def at_cost(self, points: float) -> Endured:
+        """The strongest change that a user of the model would accept.
+
+        Args:
+            points: the largest loss of accuracy, in percentage points.
+
+        Raises:
+            ValueError: where every strength costs more.
+        """
+        costs = {point: 100 * (self.unchanged.accuracy - point.accuracy) for point in self.curve}
+        affordable = [point for point, cost in costs.items() if cost <= points]
+        if not affordable:
+            tried = ", ".join(f"{point.strength}: {cost:.1f}" for point, cost in costs.items())
+            raise ValueError(
+                f"no strength costs at most {points} points of accuracy; add weaker ones. Tried: {tried}"
+            )
+        return affordable[-1]
+
+
+def endurance(
     suspect: Suspect,
     test: ImageSet,
+    marked: Tensor,
+    target: int,
     transform: Transform,
     strengths: Iterable[float],
-    cost: float,
     seed: int = 0,
-) -> Affordable:
-    """The largest strength whose accuracy is at most so much below that of unchanged images.
+) -> Endurance:
+    """Change all inputs, ever more strongly, and see what the task and the mark lose.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers; asked once for the images as they are and once for
             each strength.
-        test: labelled images.
+        test: labelled clean images.
+        marked: (M, C, H, W) uint8 watermark inputs.
+        target: number of the class that they are to get.
         transform: one of `TRANSFORMS`, or another of that form.
         strengths: to try.
-        cost: the largest loss of accuracy, in percentage points.
         seed: of the noise, drawn anew for each strength.
 
     Raises:
-        ValueError: where every strength costs more, or none is given.
+        ValueError: without a strength.
     """
-    before = accuracy(suspect, test)
-    after = {}
-    for strength in strengths:
+    strengths = sorted(strengths)
+    if not strengths:
+        raise ValueError("there is no strength to try; pass at least one")
+
+    def asked(strength: float | None, change: Callable[[Tensor], Tensor]) -> Endured:
+        changed = replace(test, images=change(test.images))
+        hits = most_probable(suspect(change(marked))) == target
+        return Endured(strength, accuracy(suspect, changed), hits.float().mean().item())
+
+    def changes(strength: float) -> Callable[[Tensor], Tensor]:
         generator = torch.Generator().manual_seed(seed)
-        changed = ImageSet(transform(test.images, strength, generator), test.labels, test.classes, test.name)
-        after[strength] = accuracy(suspect, changed)
-    affordable = [strength for strength, value in after.items() if 100 * (before - value) <= cost]
-    if not affordable:
-        costs = ", ".join(f"{strength}: {100 * (before - value):.1f}" for strength, value in after.items())
-        raise ValueError(
-            f"no strength costs at most {cost} points of accuracy; add weaker ones. Tried: {costs or 'none'}"
-        )
-    return Affordable(max(affordable), before, after[max(affordable)])
+        return lambda images: transform(images, strength, generator)
+
+    return Endurance(
+        asked(None, lambda images: images),
+        tuple(asked(strength, changes(strength)) for strength in strengths),
+    )
 
 
 def _check(images: Tensor, strength: float, largest: float = float("inf")) -> None:

@@ -85,6 +85,14 @@ class RandomMixing:
         median = np.median([pair.share for pair in ranking])
         return [pair for pair in ranking if pair.index > THRESHOLD and pair.share > median]
 
+    def beyond(self, threshold: float) -> list[PairOfClasses]:
+        """The pairs with a share above a threshold, the largest first.
+
+        Args:
+            threshold: a share, such as the one from which on an owner would speak of infringement.
+        """
+        return [pair for pair in self.ranking() if pair.share > threshold]
+
     def _strongest(self, one: int, other: int, index: float) -> PairOfClasses:
         cells = [
             (way, first, second)

@@ -1,4 +1,4 @@
-"""Changes of the input: what each does, and the strength that a wanted cost allows."""
+"""Changes of the input: what each does, and what task and mark lose by it, strength by strength."""
 
 import io
 
@@ -12,12 +12,14 @@ from mea_lib import Oracle
 from mea_lib.data import ImageSet
 from mea_lib.detection.preprocessing import (
     TRANSFORMS,
+    Endured,
     blur,
     crop_and_resize,
+    endurance,
     gaussian_noise,
     jpeg,
-    strength_at_cost,
 )
+from mea_lib.watermarks import patch
 
 SOME = {"gaussian noise": 0.1, "jpeg": 60, "blur": 1.0, "crop and resize": 0.3}
 
@@ -105,22 +107,36 @@ def bright_is_first(images):
     return torch.nn.functional.one_hot((images.flatten() < 10).long(), 3).float()
 
 
-def test_the_largest_strength_within_the_cost(by_hand):
-    # 90 are right as they are; every step darker costs one point.
-    found = strength_at_cost(bright_is_first, by_hand, darker, [9, 1, 4, 2, 5], cost=4.5)
-    assert found.strength == 4
-    assert found.accuracy == pytest.approx(0.9)
-    assert found.accuracy_after == pytest.approx(0.86)
-    with pytest.raises(ValueError, match=r"add weaker ones\. Tried: 9: 9\.0, 8: 8\.0"):
-        strength_at_cost(bright_is_first, by_hand, darker, [9, 8], cost=3)
-    with pytest.raises(ValueError, match="Tried: none"):
-        strength_at_cost(bright_is_first, by_hand, darker, [], cost=3)
+def test_the_curve_and_its_largest_strength_within_the_cost(by_hand):
+    # 90 are right as they are, and every step darker costs one point; four marked images, of 12 to 18.
+    marked = torch.tensor([12, 14, 16, 18], dtype=torch.uint8).view(-1, 1, 1, 1)
+    found = endurance(bright_is_first, by_hand, marked, 0, darker, [9, 1, 4, 2, 5])
+    assert [point.strength for point in found.curve] == [1, 2, 4, 5, 9]
+    assert [point.accuracy for point in found.curve] == pytest.approx([0.89, 0.88, 0.86, 0.85, 0.81])
+    assert [point.mark for point in found.curve] == [1.0, 1.0, 0.75, 0.5, 0.0]
+    assert found.unchanged == Endured(None, pytest.approx(0.9), 1.0)
+    assert found.at_cost(4.5) == found.curve[2]
+    assert found.at_cost(100) == found.curve[4]
+    weak = endurance(bright_is_first, by_hand, marked, 0, darker, [9, 8])
+    with pytest.raises(ValueError, match=r"add weaker ones\. Tried: 8: 8\.0, 9: 9\.0"):
+        weak.at_cost(3)
 
 
-def test_noise_that_a_model_can_bear(clean, digits):
-    oracle = Oracle(clean)
-    found = strength_at_cost(oracle, digits.test, gaussian_noise, [0.02, 0.05, 2.0], cost=10)
-    assert found.strength in (0.02, 0.05)
-    assert oracle.queries == 4 * len(digits.test)
-    again = strength_at_cost(Oracle(clean), digits.test, gaussian_noise, [found.strength], cost=10)
+def test_the_mark_is_that_of_the_target_class(by_hand):
+    dark = torch.full((3, 1, 1, 1), 11, dtype=torch.uint8)
+    found = endurance(bright_is_first, by_hand, dark, 1, darker, [0, 2])
+    assert (found.unchanged.mark, *(point.mark for point in found.curve)) == (0.0, 0.0, 1.0)
+    with pytest.raises(ValueError, match="no strength to try"):
+        endurance(bright_is_first, by_hand, dark, 1, darker, [])
+
+
+def test_a_patch_outlives_the_noise_that_a_model_can_bear(backdoored, patch_key, digits):
+    oracle = Oracle(backdoored)
+    marked = patch.stamp(digits.test.images[digits.test.labels != 1], patch_key)
+    strengths = [0.02, 0.05, 2.0]
+    found = endurance(oracle, digits.test, marked, 1, gaussian_noise, strengths)
+    assert oracle.queries == 4 * (len(digits.test) + len(marked))
+    assert found.at_cost(10).strength in strengths[:2]
+    assert found.at_cost(10).mark > 0.8
+    again = endurance(Oracle(backdoored), digits.test, marked, 1, gaussian_noise, strengths)
     assert again == found

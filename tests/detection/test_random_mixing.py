@@ -49,6 +49,8 @@ def test_the_planted_pair_stands_out_alone(painted):
     assert (first.third, first.share) == ("e", 1.0)
     assert all(pair.share == 0 and pair.third is None for pair in others)
     assert found.standing_out() == [first]
+    assert found.beyond(0.99) == [first]
+    assert found.beyond(1.0) == []
     assert found.rank("b", "c") == found.rank("c", "b") == 1
     assert found.rank("a", "b") == 2
 
