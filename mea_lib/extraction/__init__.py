@@ -1,6 +1,7 @@
 """Attacks that copy a model through its API. May import scale, data, models, losses, training and blackbox."""
 
 from mea_lib.extraction import (
+    clean_answers,
     cont_steal,
     data_free,
     distillation,
@@ -8,10 +9,12 @@ from mea_lib.extraction import (
     foreign,
     jacobian,
     knockoff,
+    mixed_distillation,
     stolen_encoder,
 )
 
 __all__ = [
+    "clean_answers",
     "cont_steal",
     "data_free",
     "distillation",
@@ -19,5 +22,6 @@ __all__ = [
     "foreign",
     "jacobian",
     "knockoff",
+    "mixed_distillation",
     "stolen_encoder",
 ]

@@ -7,6 +7,7 @@ May import scale, data, models, losses, training, watermarks, blackbox and extra
 from mea_lib.removal import (
     fine_pruning,
     finetune,
+    honest_mixes,
     prune,
     quantise,
     redistil,
@@ -19,6 +20,7 @@ from mea_lib.removal import (
 __all__ = [
     "fine_pruning",
     "finetune",
+    "honest_mixes",
     "prune",
     "quantise",
     "redistil",

@@ -1,0 +1,160 @@
+"""Extraction with mixed images: CutMix (Yun et al. 2019) and MixUp (Zhang et al. 2018), whose answers are mixed too.
+
+It is a common augmentation, and what a mark on mixes must fear: the student learns that a mix is what it shows.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor
+
+from mea_lib.blackbox import Oracle
+from mea_lib.data import ImageSet
+from mea_lib.extraction.distillation import DistillationSettings
+from mea_lib.extraction.encoder_student import answers_digest
+from mea_lib.losses import distillation_loss
+from mea_lib.models import ImageClassifier
+from mea_lib.scale import Scale
+from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings, fit, thief_settings
+
+
+@dataclass(frozen=True)
+class MixedDistillationSettings:
+    """How the thief mixes.
+
+    Attributes:
+        kind: "cutmix", a rectangle of another image, or "mixup", a weighted mean of two.
+        share: chance that a batch is mixed; all its images then, each with another of the batch, by one λ.
+        distillation: how the student is trained on the answers; `soft_weight` 1 only.
+    """
+
+    kind: str = "cutmix"
+    share: float = 0.5
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown kind of mix {self.kind!r}; choose one of: {', '.join(KINDS)}")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share must be above 0 and at most 1, not {self.share}")
+        if self.distillation.soft_weight != 1:
+            raise ValueError(
+                f"a mix has no hard label; take soft_weight 1, not {self.distillation.soft_weight}"
+            )
+
+
+def extract(
+    oracle: Oracle,
+    queries: Tensor,
+    scale: Scale,
+    *,
+    settings: MixedDistillationSettings | None = None,
+    training: TrainingSettings | None = None,
+    network: str | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    store: Store | None = None,
+) -> ImageClassifier:
+    """Train a student on the oracle's answers to `queries`, and on mixes that the oracle is never asked about.
+
+    Args:
+        oracle: the victim's API; answers with probabilities (N, K), each image once.
+        queries: (M, C, H, W) uint8, the thief's own images.
+        scale: gives the thief's training, network and width where they are not named.
+        settings: how he mixes, and how he distils.
+        training: how the student is trained.
+        network: of the student.
+        width: channels of its first layer.
+        seed: of the student's weights, of the order of images and of the mixes.
+        store: where finished models are kept.
+
+    Returns:
+        The student, in evaluation mode.
+
+    Raises:
+        BudgetSpent: when the oracle's budget does not cover the queries.
+
+    Source: Yun et al., CutMix (ICCV 2019), and Zhang et al., mixup (ICLR 2018), both with λ from Beta(1, 1), the
+    uniform distribution, as their experiments on CIFAR-10 have it.
+    """
+    settings = settings or MixedDistillationSettings()
+    answers = oracle(queries)
+    training = (training or thief_settings(scale)).but(seed=seed)
+    names = tuple(map(str, range(answers.shape[1])))
+    return fit(
+        ImageSet(queries, answers.argmax(1).to(queries.device), names, "queries"),
+        lambda data: mixed_objective(answers.to(data.images.device), settings),
+        training,
+        scale=scale,
+        recipe={
+            "method": "mixed distillation",
+            "module": __name__,
+            "mixed_distillation": asdict(settings),
+            "answers": answers_digest(answers),
+        },
+        network=network,
+        width=width,
+        store=store,
+    )
+
+
+def mixed_objective(answers: Tensor, settings: MixedDistillationSettings) -> Objective:
+    """The distillation loss on a batch, mixed or not, given the victim's answers (M, K) to all queries."""
+    temperature = settings.distillation.temperature
+    factor = 1.0 if settings.distillation.squared else temperature**-2
+    mix = KINDS[settings.kind]
+
+    def objective(model: ImageClassifier, batch: Batch) -> Terms:
+        images, wanted = batch.images, answers[batch.index]
+        if torch.rand(1, generator=batch.generator).item() < settings.share:
+            partners = torch.randperm(len(images), generator=batch.generator).to(images.device)
+            images, own = mix(images, images[partners], batch.generator)
+            wanted = own * wanted + (1 - own) * wanted[partners]
+        return Terms({"soft": factor * distillation_loss(model(images), wanted, temperature)})
+
+    return objective
+
+
+def cutmix(images: Tensor, partners: Tensor, generator: torch.Generator) -> tuple[Tensor, float]:
+    """Put one rectangle of the partners, drawn for the whole batch, into the images.
+
+    Its sides are √(1 − λ) of the image's, λ uniform, its middle anywhere; what sticks out is cut off.
+
+    Args:
+        images: (N, C, H, W).
+        partners: the same shape.
+        generator: a CPU generator.
+
+    Returns:
+        (N, C, H, W), and the share of each image's pixels that is its own.
+    """
+    height, width = images.shape[2:]
+    draw, down, right = torch.rand(3, generator=generator).tolist()
+    half = 0.5 * (1 - draw) ** 0.5
+    top, left = (max(0, int(m * n) - int(half * n)) for m, n in ((down, height), (right, width)))
+    bottom, end = (min(n, int(m * n) + int(half * n)) for m, n in ((down, height), (right, width)))
+    mixed = images.clone()
+    mixed[:, :, top:bottom, left:end] = partners[:, :, top:bottom, left:end]
+    return mixed, 1 - (bottom - top) * (end - left) / (height * width)
+
+
+def mixup(images: Tensor, partners: Tensor, generator: torch.Generator) -> tuple[Tensor, float]:
+    """λ·image + (1 − λ)·partner with one uniform λ for the whole batch.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        partners: the same shape.
+        generator: a CPU generator.
+
+    Returns:
+        (N, C, H, W) floats in [0, 1], and λ.
+    """
+    own = torch.rand(1, generator=generator).item()
+    return (own * images.float() + (1 - own) * partners.float()) / 255, own
+
+
+KINDS: dict[str, Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, float]]] = {
+    "cutmix": cutmix,
+    "mixup": mixup,
+}
