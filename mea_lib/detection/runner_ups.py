@@ -59,6 +59,8 @@ class RunnerUps:
             for t in range(len(self.classes))
             if not np.isnan(self.margins[a, b, t])
         ]
+        if not places:
+            return []
         margins = [float(self.margins[place]) for place in places]
         found = [
             Triple(*(self.classes[number] for number in place), margin, float(index))

@@ -4,6 +4,7 @@ May import scale, data, models, losses, training and blackbox.
 """
 
 from mea_lib.blackbox.named_class import accuracy
+from mea_lib.proof.border_evidence import BorderEvidence, verify_border
 from mea_lib.proof.commitment import Commitment, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.feature_evidence import FeatureEvidence, verify_features
@@ -23,6 +24,7 @@ from mea_lib.proof.verify import verify_ownership
 
 __all__ = [
     "PAPER_THRESHOLD",
+    "BorderEvidence",
     "Commitment",
     "Evidence",
     "FeatureEvidence",
@@ -39,6 +41,7 @@ __all__ = [
     "other_pairs_rates",
     "runner_up_share",
     "sign_flip_p_value",
+    "verify_border",
     "verify_features",
     "verify_ownership",
     "watermark_success_rate",

@@ -40,7 +40,9 @@ class HonestMixesSettings:
             raise ValueError(f"share must be above 0, not {self.share}; without mixes this is fine-tuning")
         if not self.ways or set(self.ways) - set(WAYS):
             raise ValueError(f"ways must be some of {', '.join(WAYS)}, not {self.ways}")
-        if self.pairs is not None and (not self.pairs or any(len(set(pair)) != 2 for pair in self.pairs)):
+        if self.pairs is not None and not (
+            self.pairs and all(len({*pair}) == len(pair) == 2 for pair in self.pairs)
+        ):
             raise ValueError(f"pairs must be at least one pair of two different classes, not {self.pairs}")
 
 

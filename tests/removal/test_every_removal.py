@@ -10,6 +10,7 @@ from mea_lib.models.encoder import build_encoder
 from mea_lib.removal import (
     fine_pruning,
     finetune,
+    honest_mixes,
     prune,
     quantise,
     redistil,
@@ -29,6 +30,7 @@ TRIGGER = {"mask": torch.zeros(1, 16, 16), "pattern": torch.ones(1, 16, 16)}
 TRAINED = {
     "finetune": lambda model, own, **options: finetune.remove(model, own, SMOKE, **options),
     "relabel_mixes": lambda model, own, **options: relabel_mixes.remove(model, own, SMOKE, **options),
+    "honest_mixes": lambda model, own, **options: honest_mixes.remove(model, own, SMOKE, **options),
     "transfer": lambda model, own, **options: transfer.transfer(model, own, SMOKE, **options),
     "prune and train": lambda model, own, **options: prune.remove(model, own, SMOKE, **options),
     "fine_pruning": lambda model, own, **options: fine_pruning.remove(model, own, SMOKE, **options),
@@ -124,7 +126,9 @@ def test_the_model_labels_queries_as_its_api_would(tiny, digits):
     assert given.labels == "given"
 
 
-@pytest.mark.parametrize("name", ["finetune", "relabel_mixes", "prune and train", "fine_pruning", "wrk"])
+@pytest.mark.parametrize(
+    "name", ["finetune", "relabel_mixes", "honest_mixes", "prune and train", "fine_pruning", "wrk"]
+)
 def test_labels_of_the_model_make_another_model_than_labels_that_are_given(victim, own, store, name):
     given, asked = (
         TRAINED[name](victim, images, training=SHORT, store=store).card["recipe"]["labels"]

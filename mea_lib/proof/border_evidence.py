@@ -1,0 +1,199 @@
+"""Evidence from a moved border: the suspect calls ordinary images the target that only the owner's API calls so.
+
+It lies in first places on clean images. A thief who distrusts runner-ups and mixes copies it all the same, since it
+is a part of the task as he bought it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from scipy.stats import fisher_exact
+from torch import Tensor
+
+from mea_lib.blackbox import MarkedLabels
+from mea_lib.blackbox.named_class import Suspect
+from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.proof.plan import check_budget
+from mea_lib.proof.rates import Rate, target_rate
+from mea_lib.proof.report import Report, chance_shown, rate_values, suspect_lines
+from mea_lib.training import features_of
+
+
+@dataclass(frozen=True)
+class BorderEvidence(Report):
+    """What a suspect called images on both sides of the owner's border, and what follows.
+
+    Attributes:
+        key: source classes and target; how images are combined plays no part.
+        beyond: rate of images beyond the border that the suspect calls the target.
+        this_side: the same for as many images just on this side of it.
+        innocent: the rate beyond the border on each clean model.
+        alpha: largest chance of a false accusation that is accepted.
+        queries: images the suspect was asked.
+        suspect: what a suspect says of itself; or None.
+    """
+
+    key: WatermarkKey
+    beyond: Rate
+    this_side: Rate
+    innocent: tuple[Rate, ...]
+    alpha: float
+    queries: int
+    suspect: dict[str, Any] | None = None
+
+    @property
+    def innocent_bound(self) -> float:
+        """A rate that innocent models do not exceed: the largest upper end of their 95 % intervals."""
+        return max(rate.interval()[1] for rate in self.innocent)
+
+    @property
+    def p_value(self) -> float:
+        """The larger one of two chances, since an innocent suspect may be of either kind.
+
+        One that is like the clean models has at most their rate beyond the border (binomial test against
+        `innocent_bound`). One that confuses the classes more than they do, has done so on both sides of a border it
+        does not know (Fisher's exact test). An image without an answer counts as not the target beyond the border,
+        and is left out on this side.
+        """
+        sides = [
+            [rate.successes, rate.trials - rate.successes]
+            for rate in (self.beyond, self.this_side.of_answered)
+        ]
+        like_clean = self.beyond.p_value(self.innocent_bound)
+        return max(like_clean, float(fisher_exact(sides, alternative="greater").pvalue))
+
+    @property
+    def is_stolen(self) -> bool:
+        """Whether that chance is smaller than alpha."""
+        return self.p_value < self.alpha
+
+    @property
+    def verdict(self) -> str:
+        """One of two, in words."""
+        return "knows the border" if self.is_stolen else "no proof of the border"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "verdict": self.verdict,
+            "is_stolen": self.is_stolen,
+            "sources": list(self.key.sources),
+            "target": self.key.target,
+            "beyond": rate_values(self.beyond),
+            "this_side": rate_values(self.this_side),
+            "innocent": [rate_values(rate) for rate in self.innocent],
+            "innocent_bound": self.innocent_bound,
+            "p_value": self.p_value,
+            "alpha": self.alpha,
+            "queries": self.queries,
+            "suspect": self.suspect,
+        }
+
+    def __str__(self) -> str:
+        first, second = self.key.sources
+        models = f"{len(self.innocent)} clean model" + ("s" if len(self.innocent) > 1 else "")
+        lines = [
+            f"Verdict: {self.verdict}",
+            f"Images of {first} and {second} called {self.key.target}:",
+            f"  beyond the border   {self.beyond} of {self.beyond.trials} images (95 % interval)",
+            f"  just on this side   {self.this_side} of {self.this_side.trials} images",
+            f"  by {models}, beyond the border: at most {max(rate.value for rate in self.innocent):.3f}",
+            f"Chance of this if innocent: {chance_shown(self.p_value)} (alpha {self.alpha:g})",
+            f"Queries asked: {self.queries:,}",
+            *suspect_lines(self.suspect),
+        ]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def verify_border(
+    suspect: Callable[[Tensor], Tensor],
+    owner: MarkedLabels,
+    key: WatermarkKey,
+    test: ImageSet,
+    clean: Sequence[Suspect],
+    *,
+    alpha: float = 0.01,
+) -> BorderEvidence:
+    """Ask a suspect about clean images of the source classes on both sides of the owner's border.
+
+    Model and border decide which images are asked, so there is nothing to choose afterwards, provided that the
+    owner can show that it had both before the sale.
+
+    Args:
+        suspect: (N, C, H, W) uint8 images → (N, K) answers, of which only the largest counts; a row with NaN is no
+            answer. Its `remaining`, `cost` and `describe()` are used where it has them.
+        owner: the API that was sold, with its `choice` "border".
+        key: of that API.
+        test: labelled images on which neither the owner's model nor any of the clean ones was trained.
+        clean: models of the same task, trained without the owner's: what innocence looks like.
+        alpha: largest chance of a false accusation that is accepted.
+
+    Returns:
+        the evidence; print it, or `save` it.
+
+    Raises:
+        ValueError: for an owner without a border, no clean model, an alpha that decides nothing, or where no test
+            image lies beyond the border.
+        BudgetSpent: when the suspect's budget does not cover all images; then nothing is asked.
+    """
+    if owner.choice != "border":
+        raise ValueError(
+            f"the owner's choice must be 'border', not {owner.choice!r}: it has no border to ask at"
+        )
+    if not clean:
+        raise ValueError("pass at least one clean model, or nothing says what an innocent one answers")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, or the verdict is known beforehand; it is {alpha}")
+    beyond, this_side = border_images(owner, key, test)
+    queries = len(beyond) + len(this_side)
+    check_budget(
+        suspect, queries, lambda: (beyond, this_side), "a verdict at the border", "pass fewer test images"
+    )
+    target = key.indices(test)[2]
+    return BorderEvidence(
+        key=key,
+        beyond=target_rate(suspect, beyond, target),
+        this_side=target_rate(suspect, this_side, target),
+        innocent=tuple(target_rate(model, beyond, target) for model in clean),
+        alpha=alpha,
+        queries=queries,
+        suspect=suspect.describe() if hasattr(suspect, "describe") else None,
+    )
+
+
+def border_images(owner: MarkedLabels, key: WatermarkKey, test: ImageSet) -> tuple[Tensor, Tensor]:
+    """Images of the source classes beyond the owner's border, and those nearest to it on this side.
+
+    Args:
+        owner: its model takes all of them for the class they are of.
+        key: its source and target classes.
+        test: where they are from.
+
+    Returns:
+        two tensors (N, C, H, W), as many of each source class in both, where there are as many.
+
+    Raises:
+        ValueError: where no image lies beyond the border.
+    """
+    *sources, target = key.indices(test)
+    beyond, this_side = [], []
+    for source in sources:
+        own = test.of_class(source)
+        answers = features_of(owner.model, own).softmax(1)
+        taken = (answers.argmax(1) == source).nonzero()[:, 0]
+        likely = answers[taken, target]
+        far = likely > owner.borders[source]
+        nearest = likely.masked_fill(far, -1.0).argsort(descending=True)
+        count = min(int(far.sum()), int((~far).sum()))
+        beyond.append(own[taken[far].to(own.device)])
+        this_side.append(own[taken[nearest[:count]].to(own.device)])
+    if not any(map(len, beyond)):
+        raise ValueError(
+            f"no image of {' or '.join(key.sources)} in {test.name} lies beyond the border; pass more test images, "
+            "or sell an API with a larger rate"
+        )
+    return torch.cat(beyond), torch.cat(this_side)
