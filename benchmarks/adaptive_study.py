@@ -1,0 +1,203 @@
+"""Thieves who know the whole method but not the key, against a plain API and one whose border was moved, over seeds.
+
+`make study STUDY=adaptive_study` writes results/adaptive_study.json; see `benchmarks.study` for two cores and
+interruptions.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from torch import Tensor, nn
+
+import mea_lib as mea
+from benchmarks.study import KEY, SEEDS, by_group, run
+from mea_lib import proof
+from mea_lib.blackbox import MarkedLabels
+from mea_lib.detection import key_search, runner_ups
+from mea_lib.detection.key_search import TriedMix
+from mea_lib.extraction import mixed_distillation
+from mea_lib.extraction.clean_answers import CleanAnswersSettings, cleaned
+from mea_lib.extraction.distillation import DistillationSettings, train_student
+from mea_lib.extraction.mixed_distillation import MixedDistillationSettings
+from mea_lib.models import ImageClassifier
+from mea_lib.removal import honest_mixes
+from mea_lib.removal.honest_mixes import HonestMixesSettings
+from mea_lib.watermarks import runner_up
+
+COLD, WARM = DistillationSettings(temperature=1.0), DistillationSettings(temperature=4.0)
+BORDER_RATE = 0.1
+RANKED = 10_000  # of the thief's images, by whose answers the key is ranked
+ALPHA = 0.01
+
+# A copy, the seconds all its trainings took, and what a search named, where there was one.
+Loot = tuple[ImageClassifier, float, TriedMix | None]
+
+
+def _distil(
+    oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, settings: DistillationSettings
+) -> Loot:
+    copy = train_student(data.queries, oracle(data.queries), scale, settings=settings, seed=seed)
+    return copy, copy.card["seconds"], None
+
+
+def _clean(
+    oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, settings: CleanAnswersSettings
+) -> Loot:
+    answers = cleaned(oracle(data.queries), settings)
+    copy = train_student(data.queries, answers, scale, settings=settings.distillation, seed=seed)
+    return copy, copy.card["seconds"], None
+
+
+def _search_and_forget(
+    oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, distillation: DistillationSettings
+) -> Loot:
+    """The runner-up that a search of the API names is taken out of the answers."""
+    answers = oracle(data.queries)
+    found = _search(oracle, answers, data, seed)
+    names = (found.first, found.second, found.target)
+    suspected = tuple(map(data.train.class_index, names))
+    forgetful = cleaned(answers, CleanAnswersSettings(suspected=suspected))
+    copy = train_student(data.queries, forgetful, scale, settings=distillation, seed=seed)
+    return copy, copy.card["seconds"], found
+
+
+def _search_and_relabel(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
+    """An ordinary copy, fine-tuned on honest mixes of the pair that a search of the API names."""
+    answers = oracle(data.queries)
+    found = _search(oracle, answers, data, seed)
+    copy = train_student(data.queries, answers, scale, settings=WARM, seed=seed)
+    pair = (data.train.class_index(found.first), data.train.class_index(found.second))
+    settings = HonestMixesSettings(pairs=(pair,))
+    freed = honest_mixes.remove(copy, data.queries, scale, settings=settings, seed=seed)
+    return freed, copy.card["seconds"] + freed.card["seconds"], found
+
+
+def _honest_mixes(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
+    """An ordinary copy, fine-tuned on honest mixes of all pairs."""
+    copy, seconds, _ = _distil(oracle, data, scale, seed, WARM)
+    freed = honest_mixes.remove(copy, data.queries, scale, seed=seed)
+    return freed, seconds + freed.card["seconds"], None
+
+
+def _mixed(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, kind: str) -> Loot:
+    copy = mixed_distillation.extract(
+        oracle, data.queries, scale, settings=MixedDistillationSettings(kind, distillation=WARM), seed=seed
+    )
+    return copy, copy.card["seconds"], None
+
+
+def _search(oracle: mea.Oracle, answers: Tensor, data: mea.Data, seed: int) -> TriedMix:
+    return key_search.detect(oracle, data.queries, answers, data.train.classes, seed=seed).found
+
+
+def _plain(victim: ImageClassifier, images: mea.ImageSet) -> ImageClassifier:
+    return victim
+
+
+def moved_border(victim: ImageClassifier, images: mea.ImageSet) -> MarkedLabels:
+    """The defence: clean images beyond the border are answered with the target."""
+    return MarkedLabels(victim, KEY, images, BORDER_RATE)
+
+
+# What stands before the model, which is the victim unless the name says clean.
+APIS: dict[str, Callable[[ImageClassifier, mea.ImageSet], nn.Module]] = {
+    "plain": _plain,
+    "moved border": moved_border,
+    "clean model": _plain,
+}
+ATTACKS: dict[str, Callable[..., Loot]] = {
+    "distillation, T = 4": partial(_distil, settings=WARM),
+    "distillation, T = 1": partial(_distil, settings=COLD),
+    "labels only": partial(_clean, settings=CleanAnswersSettings(top_k=1)),
+    "largest two": partial(_clean, settings=CleanAnswersSettings(top_k=2)),
+    "sharpened": partial(_clean, settings=CleanAnswersSettings(temperature=0.5)),
+    "search, runner-up forgotten": partial(_search_and_forget, distillation=COLD),
+    "search, pair relabelled": _search_and_relabel,
+    "all pairs relabelled": _honest_mixes,
+    "CutMix": partial(_mixed, kind="cutmix"),
+    "MixUp": partial(_mixed, kind="mixup"),
+}
+# What an innocent model, and what a thief of one, must never be accused of.
+ON_CLEAN = ("distillation, T = 4", "search, runner-up forgotten", "all pairs relabelled")
+
+
+def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) -> dict:
+    """One copy through one API, of the victim or of the clean model of this seed."""
+    victim = runner_up.embed(data.train, KEY, scale, seed=seed)
+    behind = mea.train_clean(data.train, scale, seed=seed) if api == "clean model" else victim
+    model = APIS[api](behind, data.train)
+    oracle = mea.Oracle(model)
+    copy, seconds, found = ATTACKS[attack](oracle, data, scale, seed)
+    sold = mea.Oracle(model)
+    ranking = runner_ups.detect(sold(data.queries[:RANKED]), data.train.classes)
+    asked = mea.Oracle(copy)
+    innocent = [
+        mea.Oracle(mea.train_clean(data.train, scale, seed=other)) for other in SEEDS if other != seed
+    ]
+    owner = moved_border(victim, data.train)
+    border = proof.verify_border(asked, owner, KEY, data.test, innocent, alpha=ALPHA)
+    wfpr = proof.wrong_firing_rates(asked, KEY, data.test, scale.verification_samples)
+    return {
+        "api": api,
+        "attack": attack,
+        "seed": seed,
+        "queries": oracle.queries,
+        "rank": ranking.rank(KEY.sources, KEY.target),
+        "named": None if found is None else found._asdict(),
+        "victim_accuracy": proof.accuracy(mea.Oracle(behind), data.test),
+        "api_accuracy": proof.accuracy(sold, data.test),
+        "accuracy": proof.accuracy(asked, data.test),
+        "wsr": proof.watermark_success_rate(asked, KEY, data.test, scale.verification_samples).value,
+        "wfpr": float(np.mean([rate.value for rate in wfpr.values()])),
+        "border_images": border.beyond.trials,
+        "border_rate": border.beyond.value,
+        "this_side_rate": border.this_side.value,
+        "innocent_rate": max(rate.value for rate in border.innocent),
+        "border_p": border.p_value,
+        "seconds": seconds,
+    }
+
+
+def jobs() -> list[tuple[str, str, int]]:
+    """APIs, attacks and seeds; seed by seed, so that an early look is at all attacks."""
+    cases = [(api, attack) for api in APIS for attack in (ON_CLEAN if api == "clean model" else ATTACKS)]
+    return [(*case, seed) for seed in SEEDS for case in cases]
+
+
+def settings() -> dict:
+    """What was studied."""
+    return {
+        "apis": list(APIS),
+        "attacks": list(ATTACKS),
+        "attacks_on_clean_models": list(ON_CLEAN),
+        "seeds": list(SEEDS),
+        "border_rate": BORDER_RATE,
+        "ranked_by_answers": RANKED,
+        "alpha": ALPHA,
+    }
+
+
+def summary(rows: list[dict]) -> list[dict]:
+    """By API and attack: means over seeds, the largest chance at the border, and how many are convicted by what."""
+    means = (
+        "api_accuracy",
+        "wfpr",
+        "queries",
+        "rank",
+        "border_rate",
+        "this_side_rate",
+        "innocent_rate",
+        "seconds",
+    )
+    lines = by_group(rows, ("api", "attack"), *means)
+    for line in lines:
+        own = [row for row in rows if (row["api"], row["attack"]) == (line["api"], line["attack"])]
+        line["largest_border_p"] = max(row["border_p"] for row in own)
+        line["convicted_by_border"] = sum(row["border_p"] < ALPHA for row in own)
+        line["convicted_by_mark"] = sum(row["wsr"] > proof.PAPER_THRESHOLD for row in own)
+    return lines
+
+
+if __name__ == "__main__":
+    run("adaptive_study", jobs(), run_one, summary, settings())

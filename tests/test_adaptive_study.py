@@ -1,0 +1,71 @@
+"""The study of adaptive thieves, without its trainings: jobs, settings, summary, and one row on the digits."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import mea_lib as mea
+from benchmarks import adaptive_study as study
+
+# Long enough that models of the digits name more than one class.
+LONGER = replace(mea.preset("smoke"), batch_size=64, epochs=8, extract_epochs=8, learning_rate=5e-3)
+
+
+def test_every_attack_meets_both_victims_and_clean_models_are_attacked_too():
+    jobs = study.jobs()
+    assert len(jobs) == len(set(jobs)) == 3 * (2 * len(study.ATTACKS) + len(study.ON_CLEAN))
+    assert [seed for *_, seed in jobs] == sorted(seed for *_, seed in jobs)
+    for api in ("plain", "moved border"):
+        assert {attack for name, attack, _ in jobs if name == api} == set(study.ATTACKS)
+    assert set(study.ON_CLEAN) < set(study.ATTACKS)
+
+
+def test_settings_are_plain_values():
+    settings = study.settings()
+    assert json.loads(json.dumps(settings)) == settings
+    assert settings["attacks"] == list(study.ATTACKS)
+
+
+def rows():
+    numbers = (
+        "api_accuracy",
+        "accuracy",
+        "wfpr",
+        "queries",
+        "rank",
+        "border_rate",
+        "this_side_rate",
+        "innocent_rate",
+        "seconds",
+    )
+    for seed, (wsr, chance) in enumerate([(0.5, 1e-9), (0.2, 1e-4), (0.4, 0.3)]):
+        yield {
+            "api": "moved border",
+            "attack": "CutMix",
+            "seed": seed,
+            "wsr": wsr,
+            "border_p": chance,
+            "victim_accuracy": 0.9,
+        } | {name: 0.1 * (seed + 1) for name in numbers}
+
+
+def test_the_summary_says_how_many_copies_are_convicted_and_by_what():
+    (line,) = study.summary(list(rows()))
+    assert (line["seeds"], line["convicted_by_border"], line["convicted_by_mark"]) == (3, 2, 2)
+    assert line["largest_border_p"] == 0.3
+    assert line["least_wsr"] == 0.2
+    assert line["mean_accuracy_lost"] == pytest.approx(0.7)
+    assert line["mean_border_rate"] == pytest.approx(0.2)
+
+
+def test_a_row_holds_what_the_summary_needs(digits, store, monkeypatch):
+    key = mea.WatermarkKey(("3", "7"), "1", seed=5)
+    monkeypatch.setattr(study, "KEY", key)
+    monkeypatch.setenv("MEA_STORE", str(store.root))
+    row = study.run_one(digits, LONGER, "moved border", "search, pair relabelled", 0)
+    assert set(next(rows())) < set(row)
+    assert row["queries"] > len(digits.queries)
+    assert row["named"]["way"] in mea.data.WAYS
+    assert 1 <= row["rank"] <= 360
+    assert json.loads(json.dumps(row)) == row
