@@ -28,7 +28,7 @@ class BorderEvidence(Report):
     Attributes:
         key: source classes and target; how images are combined plays no part.
         beyond: rate of images beyond the border that the suspect calls the target.
-        this_side: the same for as many images just on this side of it.
+        this_side: the same for images nearest to it on this side.
         innocent: the rate beyond the border on each clean model.
         alpha: largest chance of a false accusation that is accepted.
         queries: images the suspect was asked.
@@ -116,6 +116,7 @@ def verify_border(
     test: ImageSet,
     clean: Sequence[Suspect],
     *,
+    controls: int = 3,
     alpha: float = 0.01,
 ) -> BorderEvidence:
     """Ask a suspect about clean images of the source classes on both sides of the owner's border.
@@ -130,14 +131,16 @@ def verify_border(
         key: of that API.
         test: labelled images on which neither the owner's model nor any of the clean ones was trained.
         clean: models of the same task, trained without the owner's: what innocence looks like.
+        controls: images asked on this side for each one beyond. The nearest are the strictest control, but a copy
+            cannot draw the line so finely; more of them reach further back.
         alpha: largest chance of a false accusation that is accepted.
 
     Returns:
         the evidence; print it, or `save` it.
 
     Raises:
-        ValueError: for an owner without a border, no clean model, an alpha that decides nothing, or where no test
-            image lies beyond the border.
+        ValueError: for an owner without a border, no clean model, no control, an alpha that decides nothing, or where
+            no test image lies beyond the border.
         BudgetSpent: when the suspect's budget does not cover all images; then nothing is asked.
     """
     if owner.choice != "border":
@@ -148,7 +151,7 @@ def verify_border(
         raise ValueError("pass at least one clean model, or nothing says what an innocent one answers")
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, or the verdict is known beforehand; it is {alpha}")
-    beyond, this_side = border_images(owner, key, test)
+    beyond, this_side = border_images(owner, key, test, controls)
     queries = len(beyond) + len(this_side)
     check_budget(
         suspect, queries, lambda: (beyond, this_side), "a verdict at the border", "pass fewer test images"
@@ -165,20 +168,27 @@ def verify_border(
     )
 
 
-def border_images(owner: MarkedLabels, key: WatermarkKey, test: ImageSet) -> tuple[Tensor, Tensor]:
+def border_images(
+    owner: MarkedLabels, key: WatermarkKey, test: ImageSet, controls: int = 3
+) -> tuple[Tensor, Tensor]:
     """Images of the source classes beyond the owner's border, and those nearest to it on this side.
 
     Args:
         owner: its model takes all of them for the class they are of.
         key: its source and target classes.
         test: where they are from.
+        controls: images on this side for each one beyond, of the same class, while there are any.
 
     Returns:
-        two tensors (N, C, H, W), as many of each source class in both, where there are as many.
+        two tensors (N, C, H, W) and (at most controls · N, C, H, W).
 
     Raises:
-        ValueError: where no image lies beyond the border.
+        ValueError: for no control, or where no image lies beyond the border.
     """
+    if controls < 1:
+        raise ValueError(
+            f"controls must be at least 1, not {controls}; without them a careless model looks guilty"
+        )
     *sources, target = key.indices(test)
     beyond, this_side = [], []
     for source in sources:
@@ -188,7 +198,7 @@ def border_images(owner: MarkedLabels, key: WatermarkKey, test: ImageSet) -> tup
         likely = answers[taken, target]
         far = likely > owner.borders[source]
         nearest = likely.masked_fill(far, -1.0).argsort(descending=True)
-        count = min(int(far.sum()), int((~far).sum()))
+        count = min(controls * int(far.sum()), int((~far).sum()))
         beyond.append(own[taken[far].to(own.device)])
         this_side.append(own[taken[nearest[:count]].to(own.device)])
     if not any(map(len, beyond)):

@@ -48,10 +48,14 @@ def greys(images):
 
 
 def test_images_nearest_to_the_border_are_asked_on_both_sides(owner, painted):
-    beyond, this_side = border_images(owner, KEY, painted)
+    beyond, this_side = border_images(owner, KEY, painted, controls=1)
     assert greys(beyond) == [*range(48, 64), *range(112, 128)]
     assert greys(this_side) == [*range(32, 48), *range(96, 112)]
     assert len(beyond) == len(this_side) == 4 * 32
+    further = border_images(owner, KEY, painted, controls=2)[1]
+    assert greys(further) == [*range(16, 48), *range(80, 112)]
+    everything = border_images(owner, KEY, painted, controls=9)[1]
+    assert greys(everything) == [*range(48), *range(64, 112)]
     called = mea.Oracle(owner)
     assert (called(beyond).argmax(1) == 2).all()
     assert (called(this_side).argmax(1) != 2).all()
@@ -82,7 +86,7 @@ def test_the_owners_api_is_recognised_and_its_model_alone_is_not(owner, painted)
     guilty = verify_border(mea.Oracle(owner), owner, KEY, painted, [clean])
     assert guilty.is_stolen
     assert guilty.p_value < 1e-12
-    assert guilty.queries == 256
+    assert guilty.queries == 512
     assert not verify_border(clean, owner, KEY, painted, [clean]).is_stolen
 
 
@@ -123,8 +127,8 @@ def test_the_report_is_for_people_and_for_programs(owner, painted, tmp_path):
 
 
 def test_a_budget_that_is_too_small_is_not_spent_in_part(owner, painted):
-    suspect = mea.Oracle(owner, budget=255)
-    with pytest.raises(mea.BudgetSpent, match="takes 256 queries"):
+    suspect = mea.Oracle(owner, budget=511)
+    with pytest.raises(mea.BudgetSpent, match="takes 512 queries"):
         verify_border(suspect, owner, KEY, painted, [mea.Oracle(owner.model)])
     assert suspect.queries == 0
 
@@ -138,6 +142,8 @@ def test_what_proves_nothing_is_refused(owner, painted):
         verify_border(clean[0], owner, KEY, painted, [])
     with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
         verify_border(clean[0], owner, KEY, painted, clean, alpha=1)
+    with pytest.raises(ValueError, match="controls must be at least 1"):
+        verify_border(clean[0], owner, KEY, painted, clean, controls=0)
     unmoved = MarkedLabels(Painted(), KEY, painted, rate=0)
     with pytest.raises(ValueError, match="no image of a or b in painted lies beyond"):
         verify_border(clean[0], unmoved, KEY, painted, clean)
