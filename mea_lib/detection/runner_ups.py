@@ -71,21 +71,16 @@ class RunnerUps:
     def rank(self, sources: tuple[str, str], target: str) -> int:
         """Place of these classes in the ranking, from 1; of triples with equal margins all have the first place.
 
+        A triple that cannot be judged, since no answer names one of its sources, comes after all that can.
+
         Raises:
-            ValueError: for names that are no triple of the ranking.
+            ValueError: for names that are not three of the classes.
         """
-        ranking = self.ranking()
-        own = [
-            triple.margin
-            for triple in ranking
-            if {triple.first, triple.second} == set(sources) and triple.target == target
-        ]
-        if not own:
-            raise ValueError(
-                f"{' + '.join(map(repr, sources))} → {target!r} cannot be ranked; take three different classes, of "
-                f"which some answers name the first two, among: {', '.join(self.classes)}"
-            )
-        return 1 + sum(triple.margin > own[0] for triple in ranking)
+        names = (*sources, target)
+        if len({*names} & {*self.classes}) < 3:
+            raise ValueError(f"{names} are not three of the classes; there are: {', '.join(self.classes)}")
+        own = self.margins[tuple(map(self.classes.index, names))]
+        return 1 + sum(np.isnan(own) or triple.margin > own for triple in self.ranking())
 
     def standing_out(self) -> list[Triple]:
         """The triples whose target leads the blend, with an index above 2; the largest margin first."""

@@ -84,8 +84,10 @@ def test_a_class_that_no_answer_names_is_no_source_and_may_be_a_target():
     found = runner_ups.detect(without, NAMES)
     assert found.ranking()[0][:3] == ("b", "c", "e")
     assert all("e" not in (triple.first, triple.second) for triple in found.ranking())
-    with pytest.raises(ValueError, match="'b' \\+ 'e' → 'c' cannot be ranked"):
-        found.rank(("b", "e"), "c")
+    assert found.rank(("b", "e"), "c") == len(found.ranking()) + 1
+    for names in (("b", "z", "c"), ("b", "b", "c")):
+        with pytest.raises(ValueError, match="not three of the classes; there are: a, b"):
+            found.rank(names[:2], names[2])
 
 
 def test_answers_that_do_not_fit_are_refused():
