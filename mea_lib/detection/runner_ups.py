@@ -80,7 +80,7 @@ class RunnerUps:
         if len({*names} & {*self.classes}) < 3:
             raise ValueError(f"{names} are not three of the classes; there are: {', '.join(self.classes)}")
         own = self.margins[tuple(map(self.classes.index, names))]
-        return 1 + sum(np.isnan(own) or triple.margin > own for triple in self.ranking())
+        return 1 + sum(bool(np.isnan(own) or triple.margin > own) for triple in self.ranking())
 
     def standing_out(self) -> list[Triple]:
         """The triples whose target leads the blend, with an index above 2; the largest margin first."""

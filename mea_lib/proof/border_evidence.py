@@ -1,7 +1,8 @@
 """Evidence from a moved border: the suspect calls ordinary images the target that only the owner's API calls so.
 
-It lies in first places on clean images. A thief who distrusts runner-ups and mixes copies it all the same, since it
-is a part of the task as he bought it.
+It lies in first places on clean images, which a thief copies as a part of the task. It says that a suspect descends
+from the owner's model, not through which API: a copy of the model alone leans the same way at these images, where the
+target was second all but first.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ class BorderEvidence(Report):
     @property
     def verdict(self) -> str:
         """One of two, in words."""
-        return "knows the border" if self.is_stolen else "no proof of the border"
+        return "answers as the owner does at the border" if self.is_stolen else "no proof at the border"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

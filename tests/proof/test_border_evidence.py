@@ -117,7 +117,7 @@ def test_an_innocent_suspect_that_errs_as_clean_models_do_is_not_accused(owner, 
 
 def test_the_report_is_for_people_and_for_programs(owner, painted, tmp_path):
     evidence = verify_border(mea.Oracle(owner), owner, KEY, painted, [mea.Oracle(owner.model)])
-    assert "Verdict: knows the border" in str(evidence)
+    assert "Verdict: answers as the owner does at the border" in str(evidence)
     assert "by 1 clean model, beyond the border: at most 0.000" in str(evidence)
     evidence.save(tmp_path / "evidence.json")
     saved = json.loads((tmp_path / "evidence.json").read_text())
