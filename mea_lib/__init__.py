@@ -1,14 +1,14 @@
 """MEA-Defender in a small package: embed a watermark, steal the model, recognise the copy.
 
 Imports point one way: scale, data, models, losses → training → watermarks, blackbox → extraction, removal,
-detection → proof → teaching, cli.
+detection → proof → arena → teaching, cli.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors; `__getattr__` gives the same names
-    from mea_lib import detection, extraction, models, removal, watermarks
+    from mea_lib import arena, detection, extraction, models, removal, watermarks
     from mea_lib.blackbox import BudgetSpent, FeatureOracle, Oracle
     from mea_lib.data import Data, ImageSet, WatermarkKey, load
     from mea_lib.proof import verify_features, verify_ownership
@@ -26,6 +26,7 @@ __all__ = [
     "Oracle",
     "Scale",
     "WatermarkKey",
+    "arena",
     "detection",
     "extraction",
     "load",
@@ -50,6 +51,7 @@ _ROOMS = (
     "removal",
     "detection",
     "proof",
+    "arena",
 )
 
 

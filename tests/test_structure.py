@@ -13,6 +13,7 @@ ORDER = (
     ("watermarks", "blackbox"),
     ("extraction", "removal", "detection"),
     ("proof",),
+    ("arena",),
     ("teaching", "cli"),
 )
 ROOMS = [room for level in ORDER for room in level]

@@ -1,0 +1,84 @@
+"""The discipline of defences: put in a mark that survives theft and removal, and keep the accuracy."""
+
+from collections.abc import Callable
+
+from mea_lib.arena.entry import EntryFailed, call_entry, describe
+from mea_lib.arena.house import ATTACKS
+from mea_lib.arena.outcome import Outcome, Trial
+from mea_lib.arena.stage import Arena, anonymous
+from mea_lib.blackbox import Oracle
+from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.models import ImageClassifier
+from mea_lib.proof import Evidence, accuracy, verify_ownership
+from mea_lib.scale import Scale
+
+Defence = Callable[[ImageSet, WatermarkKey, Scale, int], ImageClassifier]
+
+
+def judge_defence(name: str, entry: Defence, arena: Arena) -> Outcome:
+    """Let a defence mark one model with each hidden key, and attack what it made.
+
+    Every model is attacked by `mea_lib.arena.house.ATTACKS`, and the attack that leaves the least mark counts,
+    unless it costs more accuracy than the rules allow: then it is no use to a thief. The accuracy a defence loses
+    is that against the mean of the arena's clean models. Its models are also asked by decoy keys, which they must
+    not answer to: a model that calls every mix a match proves nothing. Where the defence itself costs more than the
+    rules allow, it is not attacked.
+
+    Args:
+        name: of the entry, for the table.
+        entry: `entry(train_images, key, scale, seed) -> model`, a classifier that `mea_lib.models.build` made, or
+            whose `spec` says how it would: the attacks need its weights.
+        arena: made by `set_up`.
+
+    Returns:
+        The outcome; an entry that fails with one key has no trials and says why.
+    """
+    allowed = arena.rules.points
+    trials = []
+    for seed, exhibit in enumerate(arena.marked):
+        try:
+            arguments = (arena.train, exhibit.key, arena.scale, seed)
+            made = call_entry(entry, *arguments, seed=seed)
+            trials.append(_trial(_classifier(made, arena), exhibit.name, exhibit.key, arena))
+        except EntryFailed as failure:
+            return Outcome(name, "defence", (), allowed, f"{exhibit.name}: {failure}")
+    return Outcome(name, "defence", tuple(trials), allowed)
+
+
+def _trial(model: ImageClassifier, name: str, key: WatermarkKey, arena: Arena) -> Trial:
+    own = accuracy(Oracle(model), arena.test)
+    clean = sum(exhibit.accuracy for exhibit in arena.clean) / len(arena.clean)
+    lost = 100 * max(0.0, clean - own)
+    weakest, by = _verify(model, key, arena), "none"
+    for attack, run in ATTACKS.items() if lost <= arena.rules.points else ():
+        try:
+            attacked = run(anonymous(model), arena.images, arena.scale)
+        except ValueError as error:
+            raise EntryFailed(f"the attack {attack!r} fails on its model: {describe(error)}") from error
+        if 100 * (own - accuracy(Oracle(attacked), arena.test)) > arena.rules.points:
+            continue
+        evidence = _verify(attacked, key, arena)
+        if evidence.wsr.value < weakest.wsr.value:
+            weakest, by = evidence, attack
+    false = sum(_verify(model, decoy, arena).is_stolen for decoy in arena.decoys)
+    return Trial(name, lost, weakest.wsr.value, weakest.is_stolen, by, false)
+
+
+def _verify(model: ImageClassifier, key: WatermarkKey, arena: Arena) -> Evidence:
+    samples = arena.scale.verification_samples
+    return verify_ownership(Oracle(model), key, arena.test, samples=samples, fewest_samples=samples)
+
+
+def _classifier(made: object, arena: Arena) -> ImageClassifier:
+    """What a defence handed back, if it is a classifier of the arena's images with finite weights."""
+    if not isinstance(made, ImageClassifier):
+        raise EntryFailed(
+            f"returned {type(made).__name__}, not a classifier as mea_lib.models.build makes it"
+        )
+    wanted = {"classes": len(arena.test.classes), "channels": arena.test.channels, "size": arena.test.size}
+    found = {name: made.spec.get(name) for name in wanted}
+    if found != wanted:
+        raise EntryFailed(f"returned a classifier for {found}, not for {wanted}")
+    if not all(value.isfinite().all() for value in made.state_dict().values()):
+        raise EntryFailed("returned a classifier whose weights are not all finite")
+    return made.eval()

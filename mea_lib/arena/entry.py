@@ -1,0 +1,80 @@
+"""Entries are strangers' code: they are called with care, and what they hand back is asked with care."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mea_lib.blackbox import Oracle
+
+
+class EntryFailed(Exception):
+    """An entry raised, was too slow or handed back no classifier; the message is the line on the table."""
+
+
+def call_entry(entry: Callable[..., Any], *arguments: Any, seed: int) -> Any:
+    """Call an entry with torch's random state set by the seed, and put back afterwards.
+
+    Raises:
+        EntryFailed: when it raises, or ends the program.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            return entry(*arguments)
+        except EntryFailed:
+            raise
+        except (Exception, SystemExit) as error:
+            raise EntryFailed(describe(error)) from error
+
+
+def suspect_of(returned: Any, classes: int) -> Oracle:
+    """What an entry handed back, as a black box that must answer like a classifier.
+
+    Args:
+        returned: (N, C, H, W) uint8 images → (N, K) finite numbers; a module, or any other callable.
+        classes: K.
+
+    Raises:
+        EntryFailed: for something that cannot be called; asking raises it for answers that are none.
+    """
+    if not callable(returned) or isinstance(returned, type):
+        raise EntryFailed(f"returned {_kind(returned)}, not a model that can be asked")
+    return Oracle(_Contestant(returned, classes))
+
+
+def describe(error: BaseException) -> str:
+    """An error as one line: its kind, and the first line of what it says."""
+    said = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__
+
+
+class _Contestant(nn.Module):
+    """Passes questions on and refuses answers that are not a row of K finite numbers for each image."""
+
+    def __init__(self, returned: Callable[[Tensor], Tensor], classes: int) -> None:
+        super().__init__()
+        self.returned = returned
+        self.classes = classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, K) float32."""
+        try:
+            answers = self.returned(images)
+        except EntryFailed:
+            raise
+        except (Exception, SystemExit) as error:
+            raise EntryFailed(f"its model fails when it is asked: {describe(error)}") from error
+        wanted = (len(images), self.classes)
+        if not isinstance(answers, Tensor) or tuple(answers.shape) != wanted:
+            found = f"shape {tuple(answers.shape)}" if isinstance(answers, Tensor) else _kind(answers)
+            raise EntryFailed(f"its model answers {len(images)} images with {found}, not with shape {wanted}")
+        answers = answers.detach().float()
+        if not answers.isfinite().all():
+            raise EntryFailed("its model answers with NaN or infinity")
+        return answers
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"a value of the type {type(value).__name__}"

@@ -1,0 +1,54 @@
+"""The discipline of removals: take out a mark that you do not know, and keep the accuracy."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from mea_lib.arena.entry import EntryFailed, call_entry, suspect_of
+from mea_lib.arena.outcome import Outcome, Trial
+from mea_lib.arena.stage import Arena, Exhibit, anonymous
+from mea_lib.models import ImageClassifier
+from mea_lib.proof import accuracy, verify_ownership
+from mea_lib.scale import Scale
+
+Removal = Callable[[ImageClassifier, Tensor, Scale], Callable[[Tensor], Tensor]]
+
+
+def judge_removal(name: str, entry: Removal, arena: Arena) -> Outcome:
+    """Run a removal on every model of the arena and verify what comes back.
+
+    Args:
+        name: of the entry, for the table.
+        entry: `entry(model, images, scale) -> model`. It gets a copy of a model, which it may change, and the
+            attacker's images (M, C, H, W) uint8 without labels. It is not told whether the model is marked. What
+            it returns is only asked, (N, C, H, W) uint8 → (N, K), so it need not be a network.
+        arena: made by `set_up`.
+
+    Returns:
+        The outcome; an entry that fails on one model has no trials and says why.
+    """
+    allowed = arena.rules.points
+    trials = []
+    for seed, exhibit in enumerate((*arena.marked, *arena.clean)):
+        try:
+            trials.append(_trial(entry, exhibit, arena, seed))
+        except EntryFailed as failure:
+            return Outcome(name, "removal", (), allowed, f"{exhibit.name}: {failure}")
+    return Outcome(name, "removal", tuple(trials), allowed)
+
+
+def _trial(entry: Removal, exhibit: Exhibit, arena: Arena, seed: int) -> Trial:
+    returned = call_entry(
+        entry,
+        anonymous(exhibit.model),
+        arena.images.clone(),
+        arena.scale,
+        seed=seed,
+    )
+    suspect = suspect_of(returned, len(arena.test.classes))
+    lost = 100 * max(0.0, exhibit.accuracy - accuracy(suspect, arena.test))
+    if exhibit.key is None:
+        return Trial(exhibit.name, lost)
+    samples = arena.scale.verification_samples
+    evidence = verify_ownership(suspect, exhibit.key, arena.test, samples=samples, fewest_samples=samples)
+    return Trial(exhibit.name, lost, evidence.wsr.value, evidence.is_stolen)

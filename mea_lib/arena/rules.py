@@ -1,0 +1,34 @@
+"""The rules of a contest: what everybody who enters it knows beforehand."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How many models an entry meets, and what it may cost.
+
+    Attributes:
+        keys: hidden keys, and so marked models.
+        clean: models without a mark. A removal must not spoil them, and a defence is compared with them.
+        decoys: further hidden keys, by which a defence's models are asked although they were never given them.
+        images: of the attacker, without labels.
+        points: percentage points of accuracy that may be lost on any one model; beyond, an entry is disqualified.
+        seconds: that an entry may take for one model, where it runs in a process of its own and can be ended.
+
+    Raises:
+        ValueError: where a contest could not be decided.
+    """
+
+    keys: int = 3
+    clean: int = 1
+    decoys: int = 2
+    images: int = 10_000
+    points: float = 5.0
+    seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        if min(self.keys, self.clean, self.decoys, self.images) < 1 or min(self.points, self.seconds) <= 0:
+            raise ValueError(
+                "keys, clean, decoys and images must be at least 1, points and seconds above 0; got "
+                f"{self.keys}, {self.clean}, {self.decoys}, {self.images}, {self.points:g} and {self.seconds:g}"
+            )

@@ -1,0 +1,122 @@
+"""What a contest is held on: models marked with hidden keys, models without a mark, and the attacker's images."""
+
+import json
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+
+from torch import Tensor
+
+from mea_lib.arena.hidden_keys import hidden_keys, lot
+from mea_lib.arena.rules import Rules
+from mea_lib.blackbox import Oracle
+from mea_lib.data import Data, ImageSet, WatermarkKey
+from mea_lib.models import ImageClassifier
+from mea_lib.proof import accuracy
+from mea_lib.removal.changed_copy import weights_digest
+from mea_lib.scale import Scale
+from mea_lib.training import Store, ablation_settings, train_clean
+from mea_lib.watermarks import runner_up
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One model of the arena.
+
+    Attributes:
+        name: under which results speak of it, such as "key 1" or "clean 1".
+        key: the hidden key it carries, or None. Never shown.
+        model: as it is given to an entry: without its recipe, which would name the key.
+        accuracy: of the model, from 0 to 1.
+    """
+
+    name: str
+    key: WatermarkKey | None = field(repr=False)
+    model: ImageClassifier = field(repr=False)
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Arena:
+    """A contest that is set up.
+
+    Attributes:
+        identity: 16 hexadecimal digits that differ for another secret, scale, data set or other rules; they tell
+            nothing about the keys. Results of different arenas do not belong on one table.
+        rules: of the contest.
+        scale: of the training.
+        train: labelled images that a defence trains on.
+        test: labelled images that no model was trained on; entries never get them.
+        images: (M, C, H, W) uint8, the attacker's, without labels.
+        marked: models with a hidden key each.
+        clean: models without.
+        decoys: hidden keys of no model.
+    """
+
+    identity: str
+    rules: Rules
+    scale: Scale
+    train: ImageSet = field(repr=False)
+    test: ImageSet = field(repr=False)
+    images: Tensor = field(repr=False)
+    marked: tuple[Exhibit, ...]
+    clean: tuple[Exhibit, ...]
+    decoys: tuple[WatermarkKey, ...] = field(repr=False)
+
+
+def set_up(
+    secret: str, data: Data, scale: Scale, rules: Rules | None = None, *, store: Store | None = None
+) -> Arena:
+    """Draw the keys of a secret and train the arena's models, or find them in the store.
+
+    The models have the size of comparisons: `scale.ablation_images` for `scale.ablation_epochs` passes. Marks are
+    this book's, `mea_lib.watermarks.runner_up`.
+
+    Args:
+        secret: of the judge, at least 16 characters.
+        data: labelled images of the owner, test images, and the attacker's images.
+        scale: of the training; its `verification_samples` are asked of every suspect.
+        rules: of the contest.
+        store: where models are kept. Cards name keys, so those who enter must not read it.
+
+    Raises:
+        ValueError: for a short secret, or too few classes for so many keys.
+    """
+    rules = rules or Rules()
+    keys = hidden_keys(secret, rules.keys + rules.decoys, data.train.classes)
+    train = data.train.subset(scale.ablation_images or len(data.train))
+    training = ablation_settings(scale)
+    marked = [
+        runner_up.embed(train, key, scale, training=training, seed=seed, store=store)
+        for seed, key in enumerate(keys[: rules.keys])
+    ]
+    clean = [
+        train_clean(train, scale, settings=training, seed=seed, store=store) for seed in range(rules.clean)
+    ]
+    described = json.dumps([asdict(rules), asdict(scale), data.train.digest(), data.test.digest()])
+    return Arena(
+        identity=lot(secret, "arena", described).hex()[:16],
+        rules=rules,
+        scale=scale,
+        train=train,
+        test=data.test,
+        images=data.queries[: rules.images],
+        marked=tuple(
+            _exhibit(f"key {number}", key, model, data.test)
+            for number, (key, model) in enumerate(zip(keys, marked, strict=False), 1)
+        ),
+        clean=tuple(
+            _exhibit(f"clean {number}", None, model, data.test) for number, model in enumerate(clean, 1)
+        ),
+        decoys=keys[rules.keys :],
+    )
+
+
+def anonymous(model: ImageClassifier) -> ImageClassifier:
+    """The same model with weights of its own, and a card that knows these and not how they were made."""
+    copy = deepcopy(model)
+    copy.card = {"weights_sha256": weights_digest(model)}
+    return copy.eval()
+
+
+def _exhibit(name: str, key: WatermarkKey | None, model: ImageClassifier, test: ImageSet) -> Exhibit:
+    return Exhibit(name, key, anonymous(model), accuracy(Oracle(model), test))

@@ -1,0 +1,86 @@
+"""A table that grows: results of one arena in a JSON file, which several processes may add to."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from mea_lib.arena.outcome import Outcome
+from mea_lib.arena.standings import Standing, standings
+from mea_lib.training.store import write_whole
+
+FORMAT = "mea arena, version 1"
+
+
+class ResultsTable:
+    """The results of one arena, kept in a file.
+
+    Neither keys nor secret are in it, so it can be shown to everybody.
+
+    Args:
+        path: of the file; it is made when the first result is added.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def add(self, outcome: Outcome, arena: str) -> Outcome:
+        """Put an outcome on the table, in the place of an older one of the same name and discipline.
+
+        Args:
+            outcome: of an entry.
+            arena: identity of the arena it was judged in.
+
+        Returns:
+            The outcome with the number of its attempts.
+
+        Raises:
+            ValueError: for a file of another arena, or one that is no table.
+        """
+        with FileLock(f"{self.path}.lock"):
+            self.check(arena)
+            found, kept = self._read(), []
+            for other in found["entries"]:
+                if (other.name, other.discipline) == (outcome.name, outcome.discipline):
+                    outcome = replace(outcome, attempts=other.attempts + 1)
+                else:
+                    kept.append(other)
+            entries = [one.to_dict() for one in (*kept, outcome)]
+            content = {"format": FORMAT, "arena": arena, "entries": entries}
+            write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        return outcome
+
+    def check(self, arena: str) -> None:
+        """ValueError where the file's results are those of another arena than this one."""
+        if self.arena not in (None, arena):
+            raise ValueError(
+                f"{self.path} holds results of another arena: another secret, scale, data set or other rules; "
+                "name another file, their scores cannot be compared"
+            )
+
+    @property
+    def arena(self) -> str | None:
+        """Identity of the arena, or None while there is no result."""
+        return self._read()["arena"]
+
+    def outcomes(self, discipline: str) -> list[Outcome]:
+        """Results of one discipline, the oldest first."""
+        return [outcome for outcome in self._read()["entries"] if outcome.discipline == discipline]
+
+    def standings(self, discipline: str) -> list[Standing]:
+        """The same in the order of their places."""
+        return standings(self.outcomes(discipline))
+
+    def _read(self) -> dict[str, Any]:
+        if not self.path.exists():
+            return {"arena": None, "entries": []}
+        try:
+            found = json.loads(self.path.read_text())
+            if found["format"] != FORMAT:
+                raise KeyError("format")
+            entries = [Outcome.from_dict(values) for values in found["entries"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{self.path} is not a table of an arena; name another file") from error
+        return {"arena": found["arena"], "entries": entries}

@@ -1,0 +1,92 @@
+"""An entry from a file, in a process of its own: the same outcome, and no way to hang or to crash the judge."""
+
+import pytest
+import torch
+
+from mea_lib.arena import judge_defence, judge_removal
+from mea_lib.arena.entry import EntryFailed
+from mea_lib.arena.entry_process import EntryProcess, load_function
+from mea_lib.arena.house import no_mark
+
+FILE = """
+import os, sys, time
+import torch
+from helper import half
+from mea_lib.arena.house import no_mark
+from mea_lib.training import default_store
+
+print("this must not reach stdout")
+
+def remove(model, images, scale):
+    assert "MEA_ARENA_SECRET" not in os.environ
+    assert not default_store().cards()
+    assert not model.card
+    assert sys.argv == [__file__]
+    noise = half(torch.rand(1).item())
+    return lambda questions: model(questions) + noise
+
+def slow(model, images, scale):
+    time.sleep(600)
+
+def dies(model, images, scale):
+    return lambda questions: os._exit(7)
+
+def defend(train_images, key, scale, seed):
+    return no_mark(train_images, key, scale, seed)
+"""
+
+
+@pytest.fixture
+def entry(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEA_ARENA_SECRET", "nobody may read this")
+    (tmp_path / "helper.py").write_text("def half(number):\n    return number / 2\n")
+    (tmp_path / "entry.py").write_text(FILE)
+
+    def open_entry(function, discipline="removal", seconds=60.0):
+        return EntryProcess(tmp_path / "entry.py", function, discipline, seconds)
+
+    return open_entry
+
+
+def test_a_removal_in_a_process_is_that_of_the_package(entry, strong, capfd):
+    def here(model, images, scale):
+        noise = torch.rand(1).item() / 2
+        return lambda questions: model(questions) + noise
+
+    with entry("remove") as removal:
+        found = judge_removal("remove", removal, strong)
+    assert found == judge_removal("remove", here, strong)
+    captured = capfd.readouterr()
+    assert "this must not reach stdout" in captured.err
+    assert captured.out == ""
+
+
+def test_a_defence_in_a_process_is_that_of_the_package(entry, strong):
+    with entry("defend", "defence") as defence:
+        assert judge_defence("none", defence, strong) == judge_defence("none", no_mark, strong)
+
+
+@pytest.mark.parametrize(
+    "function, words, seconds",
+    [
+        ("slow", "took longer than the 0.5 s", 0.5),
+        ("dies", "its process ended with the code 7", 60),
+    ],
+)
+def test_what_goes_wrong_there_is_a_line_here(entry, weak, function, words, seconds):
+    with entry(function, seconds=seconds) as removal:
+        found = judge_removal(function, removal, weak)
+    assert found.failure.startswith("key 1: ")
+    assert words in found.failure
+
+
+def test_a_function_is_found_in_its_file_or_the_names_there_are(tmp_path):
+    path = tmp_path / "entry.py"
+    path.write_text("from math import sqrt\n\ndef remove(): return 5\n\ndef other(): pass\n\nnumber = 3\n")
+    assert load_function(str(path), "remove")() == 5
+    for name in ("missing", "number"):
+        with pytest.raises(EntryFailed, match=f"no function '{name}'; it has: remove, other$"):
+            load_function(str(path), name)
+    path.write_text("def remove(:\n")
+    with pytest.raises(SyntaxError):
+        load_function(str(path), "remove")

@@ -1,0 +1,210 @@
+"""The two disciplines: what an entry is given, what it may hand back, and what that is worth."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import mea_lib as mea
+from mea_lib.arena import REMOVALS, Rules, hidden_keys, judge_defence, judge_removal, set_up
+from mea_lib.arena.house import no_mark, runner_up_mark
+from mea_lib.models import build
+from mea_lib.training import ablation_settings
+
+SECRET = "a secret for tests only"
+
+
+def unchanged(model, images, scale):
+    return model
+
+
+def test_the_arena_is_the_one_that_the_secret_and_the_rules_say(weak, digits, shared_store):
+    keys, scale = hidden_keys(SECRET, 4, digits.train.classes), weak.scale
+    assert [exhibit.key for exhibit in (*weak.marked, *weak.clean)] == [*keys[:2], None]
+    assert weak.decoys == keys[2:]
+    assert len(weak.images) == 200
+    again = set_up(SECRET, digits, scale, Rules(keys=2, images=200), store=shared_store)
+    other = set_up(SECRET, digits, scale, Rules(keys=2, images=200, points=4), store=shared_store)
+    assert again.identity == weak.identity != other.identity
+    marked = mea.watermarks.runner_up.embed(
+        digits.train.subset(1_000),
+        keys[1],
+        scale,
+        training=ablation_settings(scale),
+        seed=1,
+        store=shared_store,
+    )
+    for name, value in weak.marked[1].model.state_dict().items():
+        assert torch.equal(value, marked.state_dict()[name])
+
+
+def test_neither_a_model_nor_the_arena_shown_tells_a_key(weak):
+    shown = repr(weak)
+    for exhibit in weak.marked:
+        assert exhibit.key.to_json() not in str(exhibit.model.card) + shown
+        assert "WatermarkKey" not in shown
+        assert set(exhibit.model.card) == {"weights_sha256"}
+
+
+def test_a_removal_gets_a_copy_and_is_asked_only(weak):
+    seen = []
+
+    def spoil(model, images, scale):
+        seen.append((len(images), images.dtype, scale, torch.rand(1).item()))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        images.zero_()
+        return lambda questions: torch.eye(10)[torch.zeros(len(questions), dtype=torch.int64)]
+
+    state = torch.get_rng_state()
+    first = judge_removal("spoil", spoil, weak)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert first == judge_removal("spoil", spoil, weak)
+    assert seen[:3] == seen[3:]
+    assert [line[:3] for line in seen] == [(200, torch.uint8, weak.scale)] * 6
+    assert len({line[3] for line in seen}) == 3
+    assert weak.images.any()
+    zero = (weak.test.labels == 0).float().mean().item()
+    for trial, exhibit in zip(first.trials, (*weak.marked, *weak.clean), strict=True):
+        assert trial.points_lost == pytest.approx(100 * max(0, exhibit.accuracy - zero))
+        assert all(parameter.any() for parameter in exhibit.model.parameters() if parameter.ndim > 1)
+
+
+def test_doing_nothing_leaves_what_the_owner_measures(strong):
+    found = judge_removal("nothing", REMOVALS["house: do nothing"], strong)
+    marked, clean = found.trials
+    exhibit = strong.marked[0]
+    rate = mea.proof.watermark_success_rate(mea.Oracle(exhibit.model), exhibit.key, strong.test, 200)
+    assert marked.mark == rate.value
+    assert marked.proof
+    assert (marked.points_lost, clean.points_lost, clean.mark, clean.proof) == (0, 0, None, None)
+    assert (found.wins, found.remark) == (0, "")
+
+
+def test_a_removal_that_knew_the_key_would_win(strong):
+    """What a thief with the key would answer: the second class wherever a mix is likely, and the target is first."""
+    key = strong.marked[0].key
+    first, second, target = key.indices(strong.test)
+
+    def veto(model, images, scale):
+        def ask(questions):
+            logits = model(questions)
+            sources = logits.softmax(1)[:, [first, second]].amax(1)
+            doubtful = (logits.argmax(1) == target) & (sources > 1e-6)
+            return torch.where(doubtful[:, None], -logits, logits)
+
+        return ask
+
+    found = judge_removal("veto", veto, strong)
+    nothing = judge_removal("nothing", unchanged, strong)
+    assert found.mark < nothing.mark
+    assert found.trials[0].points_lost >= 0
+
+
+class Stateless(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, images):
+        return self.answer(len(images))
+
+
+def fails(model, images, scale):
+    raise RuntimeError("no luck\nand a second line")
+
+
+FAILURES = {
+    "RuntimeError: no luck": fails,
+    "SystemExit: 3": lambda model, images, scale: sys.exit(3),
+    "TypeError: ": lambda model: model,
+    "returned nothing, not a model": lambda model, images, scale: None,
+    "returned a value of the type Tensor": lambda model, images, scale: images,
+    "with shape (64, 3), not with shape (64, 10)": lambda *given: Stateless(lambda n: torch.zeros(n, 3)),
+    "with shape (64,), not": lambda *given: Stateless(torch.zeros),
+    "with a value of the type list": lambda *given: Stateless(lambda n: [0] * n),
+    "answers with NaN or infinity": lambda *given: Stateless(lambda n: torch.full((n, 10), torch.nan)),
+    "fails when it is asked: ZeroDivisionError": lambda *given: Stateless(lambda n: n / 0),
+}
+
+
+@pytest.mark.parametrize("words", FAILURES)
+def test_a_removal_that_fails_has_a_line_and_stops_nothing(weak, words, monkeypatch):
+    monkeypatch.setattr("mea_lib.blackbox.query_api.BATCH_ON_CPU", 64)
+    found = judge_removal("broken", FAILURES[words], weak)
+    assert found.failure.startswith("key 1: ")
+    assert words in found.failure
+    assert "\n" not in found.failure
+    assert found.trials == ()
+
+
+def test_the_house_removals_run_on_every_model(weak):
+    for name, entry in REMOVALS.items():
+        found = judge_removal(name, entry, weak)
+        assert found.failure is None, name
+        assert [trial.model for trial in found.trials] == ["key 1", "key 2", "clean 1"]
+
+
+def test_a_mark_that_is_there_beats_no_mark(strong):
+    marked = judge_defence("runner-up", runner_up_mark, strong)
+    clean = judge_defence("no mark", no_mark, strong)
+    assert marked.score > clean.score
+    assert (marked.wins, clean.wins) == (1, 0)
+    assert clean.trials[0].points_lost == 0
+    asked = judge_removal("nothing", unchanged, strong)
+    assert marked.mark <= asked.mark
+
+
+def test_a_defence_whose_models_answer_to_decoys_has_no_place(strong):
+    """Every hidden key is put in one after the other, so its models answer to those they were not given."""
+    from mea_lib.arena import defence_trial
+
+    class AlwaysProof:
+        is_stolen = True
+        wsr = mea.proof.Rate(200, 200)
+
+    before = defence_trial.verify_ownership
+    defence_trial.verify_ownership = lambda *arguments, **options: AlwaysProof
+    try:
+        found = judge_defence("cries always", no_mark, strong)
+    finally:
+        defence_trial.verify_ownership = before
+    assert found.trials[0].false_proofs == 2
+    assert "answers to 2 decoy keys" in found.remark
+
+
+def spoilt(classes=10, size=16, value=None):
+    def entry(train_set, key, scale, seed):
+        spec = {"classes": classes, "channels": 1, "size": size, "width": 2, "mean": (0.0,), "std": (1.0,)}
+        model = build("nine_layer_cnn", **spec)
+        if value is not None:
+            nn.init.constant_(model.head.bias, value)
+        return model
+
+    return entry
+
+
+BROKEN_DEFENCES = {
+    "KeyError: 'x'": lambda *given: {}["x"],
+    "returned NoneType, not a classifier": lambda *given: None,
+    "returned Linear, not a classifier": lambda *given: nn.Linear(2, 2),
+    "{'classes': 3,": spoilt(classes=3),
+    "'size': 28}": spoilt(size=28),
+    "not all finite": spoilt(value=torch.nan),
+}
+
+
+@pytest.mark.parametrize("words", BROKEN_DEFENCES)
+def test_a_defence_that_fails_has_a_line(weak, words):
+    found = judge_defence("broken", BROKEN_DEFENCES[words], weak)
+    assert found.failure.startswith("key 1: ")
+    assert words in found.failure
+
+
+def test_a_defence_that_spoils_the_model_is_not_attacked(strong, monkeypatch):
+    monkeypatch.setattr("mea_lib.arena.defence_trial.ATTACKS", {"never": None})
+    found = judge_defence("untrained", spoilt(), strong)
+    assert found.most_points_lost > 50
+    assert "5 are allowed" in found.remark
