@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from mea_lib.cli import commit, embed, extract, serve, store, verify
+from mea_lib.cli import arena, commit, embed, extract, serve, store, verify
 from mea_lib.cli.report import FAILURE, INTERRUPTED, wants_traceback
 
 
@@ -89,11 +89,12 @@ def program(
 
     \b
     Variables:
-      MEA_STORE  folder of finished models (default: ~/.cache/mea-defender/store)
-      MEA_DATA   folder with your own data sets
-      MEA_SCALE  scale where --scale is not given
-      MEA_TOKEN  token where --token is not given
-      MEA_DEBUG  anything but empty: show where an error came from
+      MEA_STORE         folder of finished models (default: ~/.cache/mea-defender/store)
+      MEA_DATA          folder with your own data sets
+      MEA_SCALE         scale where --scale is not given
+      MEA_TOKEN         token where --token is not given
+      MEA_ARENA_SECRET  secret where neither --secret nor --secret-file is given
+      MEA_DEBUG         anything but empty: show where an error came from
     """
 
 
@@ -103,6 +104,7 @@ app.command("extract")(extract.extract)
 app.command("verify")(verify.verify)
 app.command("serve")(serve.serve)
 app.add_typer(store.app, name="store")
+app.add_typer(arena.app, name="arena")
 
 
 def main() -> None:

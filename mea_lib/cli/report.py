@@ -32,6 +32,14 @@ def table(rows: list[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
+def columns(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Rows of text under a header, each column as wide as its widest cell."""
+    whole = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in whole]
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def model_rows(files: "ModelFiles", out: Path | None, trained: bool, seconds: float) -> list[tuple[str, str]]:
     """Where a model is, for a reader."""
     rows = [

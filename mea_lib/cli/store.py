@@ -11,7 +11,7 @@ from mea_lib.cli import options
 from mea_lib.cli.completion import complete_model
 from mea_lib.cli.inputs import model_from
 from mea_lib.cli.models import ModelFiles, find_stored, store_folder, stored, stored_ids
-from mea_lib.cli.report import FAILURE, note, result, usage
+from mea_lib.cli.report import FAILURE, columns, note, result, usage
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Identity = Annotated[
@@ -185,10 +185,8 @@ def _summary(files: ModelFiles, card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(models: list[dict[str, Any]]) -> str:
-    rows = [COLUMNS]
+    rows = []
     for model in models:
         shown = model | {"MB": f"{model['bytes'] / 1e6:.2f}", "made": model["made"][:16].replace("T", " ")}
         rows.append(tuple("–" if shown[name] is None else str(shown[name]) for name in COLUMNS))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
+    return columns(COLUMNS, rows)

@@ -51,6 +51,9 @@ def complete(line):
     [
         ("mea e", ["embed", "extract"]),
         ("mea store re", ["remove"]),
+        ("mea arena r", ["run"]),
+        ("mea arena run f.py --discipline d", ["defence"]),
+        ("mea arena run f.py --data d", ["digits"]),
         ("mea embed --scale l", ["laptop"]),
         ("mea embed --network res", ["resnet18", "resnet50"]),
         ("mea embed --data d", ["digits"]),

@@ -15,6 +15,7 @@ PAGE = (ROOT / "book" / "cli.md").read_text()
 COMMON = {"--json", "--debug", "--help"}
 PROGRAM = typer.main.get_command(app)
 COMMANDS = dict(PROGRAM.commands)
+GROUPS = [name for name, command in COMMANDS.items() if hasattr(command, "commands")]
 
 
 def section(name):
@@ -36,15 +37,16 @@ def test_the_options_on_the_page_are_those_of_the_command(name):
 
 def test_every_command_is_on_the_page():
     assert re.findall(r"^## mea ([a-z]+)$", PAGE, re.M) == list(COMMANDS)
-    for name in COMMANDS["store"].commands:
-        assert f"`mea store {name}`" in section("store")
+    for group in GROUPS:
+        for name in COMMANDS[group].commands:
+            assert f"`mea {group} {name}`" in section(group)
 
 
 def test_what_all_commands_share_is_said_once():
     common = PAGE.split("## What all commands have in common")[1].split("\n## ")[0]
     for word in (*COMMON, "--version", "--install-completion", "--show-completion"):
         assert word in common
-    for variable in ("MEA_STORE", "MEA_DATA", "MEA_SCALE", "MEA_TOKEN", "MEA_DEBUG"):
+    for variable in ("MEA_STORE", "MEA_DATA", "MEA_SCALE", "MEA_TOKEN", "MEA_ARENA_SECRET", "MEA_DEBUG"):
         assert f"`{variable}`" in common
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", common, re.M)}
     assert codes == {0, 2, FAILURE, NO_PROOF, NO_VERDICT, INTERRUPTED}
@@ -53,7 +55,7 @@ def test_what_all_commands_share_is_said_once():
 def examples():
     texts = [PAGE, (ROOT / "README.md").read_text()]
     texts += [command.help for command in COMMANDS.values()] + [PROGRAM.help]
-    texts += [command.help for command in COMMANDS["store"].commands.values()]
+    texts += [command.help for group in GROUPS for command in COMMANDS[group].commands.values()]
     joined = "\n".join(texts).replace("\\\n", " ")
     return sorted(set(re.findall(r"^ *(?:cp \"\$\()?(mea [a-z][^#\n\)]*)", joined, re.M)))
 
@@ -62,7 +64,8 @@ def examples():
 def test_every_example_is_a_command_line_that_is_understood(line, tmp_path, made):
     for name in ("key.json", "salt.txt", "commitment.json"):
         (tmp_path / name).write_text((made.folder / name).read_text())
-    (tmp_path / "tokens.txt").write_text("token")
+    for name in ("tokens.txt", "secret.txt", "remove.py", "defend.py"):
+        (tmp_path / name).write_text("")
     name, *arguments = shlex.split(line)[1:]
     command = COMMANDS[name]
     if hasattr(command, "commands"):

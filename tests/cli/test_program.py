@@ -25,12 +25,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from processes import start
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = ("commit", "embed", "extract", "verify", "serve", "store")
+COMMANDS = ("commit", "embed", "extract", "verify", "serve", "store", "arena")
 STORE_COMMANDS = ("list", "show", "path", "remove", "verify")
+ARENA_COMMANDS = ("run", "show")
 
 
 @pytest.mark.parametrize(
-    "command", [[name] for name in COMMANDS] + [["store", name] for name in STORE_COMMANDS]
+    "command",
+    [[name] for name in COMMANDS]
+    + [["store", name] for name in STORE_COMMANDS]
+    + [["arena", name] for name in ARENA_COMMANDS],
 )
 def test_every_command_says_what_it_does_with_an_example(mea, command):
     text = mea(*command, "--help").stdout
