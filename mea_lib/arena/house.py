@@ -9,7 +9,7 @@ from mea_lib.models import ImageClassifier
 from mea_lib.removal import finetune, prune, redistil, relabel_mixes
 from mea_lib.removal.prune import PruneSettings
 from mea_lib.scale import Scale
-from mea_lib.training import ablation_settings, train_clean
+from mea_lib.training import ablation_settings, thief_settings, train_clean
 from mea_lib.watermarks import runner_up
 
 
@@ -21,6 +21,13 @@ def do_nothing(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageCla
 def prune_most(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageClassifier:
     """Cut 80 % of the weights, as the paper's Sec. V-E does, and train what is left."""
     return prune.remove(model, images, scale, settings=PruneSettings(share=0.8))
+
+
+def extract(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageClassifier:
+    """Steal the model by distillation, in as many steps as the arena's models were trained for."""
+    passes = scale.ablation_epochs * (scale.ablation_images or scale.query_images) / len(images)
+    training = thief_settings(scale).but(epochs=max(1, round(passes)))
+    return redistil.remove(model, images, scale, training=training)
 
 
 def no_mark(train_set: ImageSet, key: WatermarkKey, scale: Scale, seed: int) -> ImageClassifier:
@@ -47,5 +54,5 @@ ATTACKS: dict[str, Callable[[ImageClassifier, Tensor, Scale], ImageClassifier]] 
     "fine-tune": finetune.remove,
     "prune 80 %, fine-tune": prune_most,
     "relabelled mixes": relabel_mixes.remove,
-    "extraction": redistil.remove,
+    "extraction": extract,
 }

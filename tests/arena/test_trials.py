@@ -8,7 +8,7 @@ from torch import nn
 
 import mea_lib as mea
 from mea_lib.arena import REMOVALS, Rules, hidden_keys, judge_defence, judge_removal, set_up
-from mea_lib.arena.house import no_mark, runner_up_mark
+from mea_lib.arena.house import ATTACKS, no_mark, runner_up_mark
 from mea_lib.models import build
 from mea_lib.training import ablation_settings
 
@@ -145,6 +145,12 @@ def test_the_house_removals_run_on_every_model(weak):
         found = judge_removal(name, entry, weak)
         assert found.failure is None, name
         assert [trial.model for trial in found.trials] == ["key 1", "key 2", "clean 1"]
+
+
+def test_the_thief_takes_as_many_steps_as_the_arena_took_for_its_models(weak):
+    copy = ATTACKS["extraction"](weak.marked[0].model, weak.images, weak.scale)
+    assert len(weak.images) * copy.card["recipe"]["settings"]["epochs"] == 1_000 * weak.scale.ablation_epochs
+    assert copy.card["recipe"]["method"] == "distillation"
 
 
 def test_a_mark_that_is_there_beats_no_mark(strong):
