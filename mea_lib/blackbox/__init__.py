@@ -8,6 +8,7 @@ from typing import Any
 
 from mea_lib.blackbox.anomaly_filter import AnomalyFilter
 from mea_lib.blackbox.feature_oracle import FeatureOracle
+from mea_lib.blackbox.levelled_answers import LevelledAnswers
 from mea_lib.blackbox.marked_answers import MarkedAnswers
 from mea_lib.blackbox.marked_labels import MarkedLabels
 from mea_lib.blackbox.oracle import Oracle
@@ -22,6 +23,7 @@ __all__ = [
     "AnomalyFilter",
     "BudgetSpent",
     "FeatureOracle",
+    "LevelledAnswers",
     "MarkedAnswers",
     "MarkedLabels",
     "Oracle",

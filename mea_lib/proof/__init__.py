@@ -5,6 +5,8 @@ May import scale, data, models, losses, training and blackbox.
 
 from mea_lib.blackbox.named_class import accuracy
 from mea_lib.proof.border_evidence import BorderEvidence, verify_border
+from mea_lib.proof.additivity import Additivity, additivity
+from mea_lib.proof.class_place import ClassPlace, places_on_sources
 from mea_lib.proof.commitment import Commitment, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.feature_evidence import FeatureEvidence, verify_features
@@ -25,6 +27,8 @@ from mea_lib.proof.verify import verify_ownership
 __all__ = [
     "PAPER_THRESHOLD",
     "BorderEvidence",
+    "Additivity",
+    "ClassPlace",
     "Commitment",
     "Evidence",
     "FeatureEvidence",
@@ -34,11 +38,13 @@ __all__ = [
     "Rate",
     "Threshold",
     "accuracy",
+    "additivity",
     "calibrate_threshold",
     "commit",
     "false_watermark_rates",
     "open_commitment",
     "other_pairs_rates",
+    "places_on_sources",
     "runner_up_share",
     "sign_flip_p_value",
     "verify_border",
