@@ -7,7 +7,7 @@ from mea_lib.teaching.answers import check_choice, check_number
 from mea_lib.teaching.claims import Claims
 from mea_lib.teaching.encoders import encoder_spaces, probe_report, probe_table
 from mea_lib.teaching.feature_space import feature_space
-from mea_lib.teaching.figures import PALETTE, bars, curves, gallery, heatmap, use_style
+from mea_lib.teaching.figures import PALETTE, bars, curves, distributions, gallery, heatmap, use_style
 from mea_lib.teaching.results import find_results
 from mea_lib.teaching.say import say
 from mea_lib.teaching.small_multiples import side_by_side
@@ -21,6 +21,7 @@ __all__ = [
     "check_choice",
     "check_number",
     "curves",
+    "distributions",
     "encoder_spaces",
     "feature_space",
     "find_results",

@@ -1,4 +1,4 @@
-"""Pictures of what an encoder makes of a few classes."""
+"""Pictures of what a model makes of a few classes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,13 +19,13 @@ def feature_space(
     *,
     others: Mapping[str, Tensor] | None = None,
 ) -> Sequence[Axes]:
-    """Clouds of features in the plane of their two principal components, one panel an encoder.
+    """Clouds of features in the plane of their two principal components, one panel a model.
 
     The components are those of the clouds that are named first, the classes, each centred and divided by the
     deviation of its feature; the last cloud, the mixes, takes no part in them.
 
     Args:
-        panels: by title of the panel: features (N, F) of each cloud, in the order of `names`, the mixes last.
+        panels: by title of the panel: features or outputs (N, F) of each cloud, in the order of `names`, the mixes last.
         names: of the clouds; up to three classes, then the mixes.
         others: by title of the panel, features (N, F) of all other classes, drawn in grey behind.
 

@@ -131,6 +131,48 @@ def curves(
     return axis
 
 
+def distributions(
+    values: Mapping[str, Mapping[str, Tensor]],
+    *,
+    ylabel: str,
+    colours: Mapping[str, str] | None = None,
+    line: float | None = None,
+    line_label: str = "",
+    ylim: tuple[float, float] | None = None,
+) -> Axes:
+    """Distributions side by side, as violins with their medians: the outer names on the x axis, the inner by colour.
+
+    Args:
+        values: numbers (N,) by group and series, N of each its own.
+        ylabel: what is shown, with its unit.
+        colours: colour by series; the palette's where a series is called as it is there.
+        line: a horizontal line.
+        line_label: its name in the legend.
+        ylim: ends of the y axis; by default all values are seen.
+    """
+    series = list(dict.fromkeys(name for group in values.values() for name in group))
+    colours = dict(zip(series, sns.color_palette("colorblind"), strict=False)) | PALETTE | dict(colours or {})
+    _, axis = plt.subplots(figsize=(max(5.5, 1.5 * len(values) + 1.5), 3.6))
+    width = 0.8 / len(series)
+    if line is not None:
+        axis.axhline(line, color=PALETTE["threshold"], ls="--", lw=1.2, label=line_label or None)
+    for number, name in enumerate(series):
+        groups = [place for place, group in enumerate(values.values()) if name in group]
+        numbers = [group[name].cpu().double().numpy() for group in values.values() if name in group]
+        x = np.array(groups) + (number - (len(series) - 1) / 2) * width
+        drawn = axis.violinplot(numbers, x, widths=width * 0.92, showextrema=False)
+        for body in drawn["bodies"]:
+            body.set(facecolor=colours[name], edgecolor="none", alpha=0.75)
+        medians = [np.median(some) for some in numbers]
+        axis.scatter(x, medians, s=22, color=colours[name], edgecolor="white", zorder=3, label=name)
+    axis.set_xticks(range(len(values)), list(values))
+    axis.set(ylabel=ylabel, ylim=ylim)
+    axis.grid(False, axis="x")
+    axis.legend(frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(0, 1), fontsize=9)
+    axis.figure.tight_layout()
+    return axis
+
+
 def heatmap(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, xlabel: str, ylabel: str, label: str
 ) -> Axes:

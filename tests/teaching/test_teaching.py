@@ -15,6 +15,7 @@ from mea_lib.teaching import (
     check_choice,
     check_number,
     curves,
+    distributions,
     feature_space,
     find_results,
     gallery,
@@ -126,6 +127,24 @@ def test_panels_side_by_side_show_means_with_the_least_and_the_largest():
     legend = [text.get_text() for text in axes[0].figure.legends[0].get_texts()]
     assert sorted(legend) == ["copy", "threshold", "victim"]
     assert len(axes[0].figure.axes) == 3
+def test_distributions_stand_side_by_side_around_their_medians():
+    generator = torch.Generator().manual_seed(1)
+    low, high = torch.randn(300, generator=generator), 9 + torch.randn(200, generator=generator)
+    axis = distributions(
+        {"x": {"victim": low, "clean": high}, "y": {"clean": torch.ones(5)}}, ylabel="nats", line=0.0
+    )
+    victim, clean = (
+        part.get_offsets() for part in axis.collections if part.get_label() in ("victim", "clean")
+    )
+    np.testing.assert_allclose(victim[:, 1], [low.median()], atol=0.05)
+    np.testing.assert_allclose(clean[:, 1], [high.median(), 1], atol=0.05)
+    assert victim[0, 0] < 0 < clean[0, 0] < 1 < clean[1, 0]
+    bodies = [
+        part.get_paths()[0].get_extents() for part in axis.collections if not part.get_label()[0].isalpha()
+    ]
+    assert (bodies[0].ymin, bodies[0].ymax) == pytest.approx((low.min().item(), low.max().item()))
+    assert bodies[1].ymin == pytest.approx(high.min().item())
+    assert axis.get_ylabel() == "nats"
     matplotlib.pyplot.close("all")
 
 
