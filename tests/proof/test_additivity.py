@@ -11,24 +11,24 @@ from mea_lib.models import ImageClassifier
 
 
 class Pixels(nn.Module):
-    """Features that are the pixels, or those of one half only."""
+    """Features that are the pixels, or those of one half only, and a constant."""
 
-    def __init__(self, columns=slice(None)):
+    def __init__(self, columns=slice(None), constant=0.0):
         super().__init__()
-        self.columns = columns
+        self.columns, self.constant = columns, constant
 
     def forward(self, images):
         seen = torch.zeros_like(images)
         seen[..., self.columns] = images[..., self.columns]
-        return seen.flatten(1)
+        return seen.flatten(1) + self.constant
 
 
-def linear_model(columns=slice(None)):
+def linear_model(columns=slice(None), constant=0.0):
     """A linear classifier of the digits' pixels with random weights."""
     spec = {"classes": 10, "channels": 1, "mean": [0.0], "std": [1.0]}
     with torch.random.fork_rng():
         torch.manual_seed(4)
-        return ImageClassifier(Pixels(columns), 256, spec)
+        return ImageClassifier(Pixels(columns, constant), 256, spec)
 
 
 @pytest.fixture
@@ -56,6 +56,16 @@ def test_a_model_that_sees_one_half_hears_one_source(digits, key, columns, weigh
     assert (found.first_weight, found.second_weight) == pytest.approx(weights, abs=1e-4)
     assert found.explained == pytest.approx(1)
     assert found.cosine < 0.99
+
+
+def test_constants_in_logits_and_features_say_nothing(digits, key):
+    plain, shifted = linear_model(), linear_model(constant=3.0)
+    with torch.no_grad():
+        shifted.head.bias += 5 - 3 * shifted.head.weight.sum(1)
+    wanted, found = (proof.additivity(model, key, digits.test, 50) for model in (plain, shifted))
+    assert wanted.cosine < 0.99
+    assert wanted.cosine_of_features < 0.99
+    assert found.to_dict() == pytest.approx(wanted.to_dict(), abs=1e-3)
 
 
 def test_a_network_against_a_loop_over_pairs(tiny, digits, key):
