@@ -172,7 +172,12 @@ def test_clouds_are_drawn_apart_and_mixes_take_no_part_in_the_plane():
     assert list(drawn[0]) == ["other classes", "a", "b", "c", "mixes"]
     for name in ("a", "b", "c"):  # the same plane, though the mixes lie elsewhere
         np.testing.assert_allclose(drawn[0][name], drawn[1][name])
+    mirrored = feature_space({"one": [-cloud for cloud in (*clouds, far)]}, ("a", "b", "c", "mixes"))[0]
+    for part in mirrored.collections:  # a picture is not turned over where the features are
+        np.testing.assert_allclose(part.get_offsets(), drawn[0][part.get_label()], atol=1e-9)
     centres = np.array([drawn[0][name].mean(0) for name in ("a", "b", "c")])
     apart = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     assert apart[np.triu_indices(3, 1)].min() > 1
+    assert centres[0, 0] < centres[1, 0]
+    assert centres[2, 1] > centres[:2, 1].mean()
     axes[0].figure.clf()
