@@ -4,8 +4,8 @@ May import scale, data, models, losses, training and blackbox.
 """
 
 from mea_lib.blackbox.named_class import accuracy
-from mea_lib.proof.border_evidence import BorderEvidence, verify_border
 from mea_lib.proof.additivity import Additivity, additivity
+from mea_lib.proof.border_evidence import BorderEvidence, verify_border
 from mea_lib.proof.class_place import ClassPlace, places_on_sources
 from mea_lib.proof.commitment import Commitment, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
@@ -26,8 +26,8 @@ from mea_lib.proof.verify import verify_ownership
 
 __all__ = [
     "PAPER_THRESHOLD",
-    "BorderEvidence",
     "Additivity",
+    "BorderEvidence",
     "ClassPlace",
     "Commitment",
     "Evidence",

@@ -127,6 +127,9 @@ def test_panels_side_by_side_show_means_with_the_least_and_the_largest():
     legend = [text.get_text() for text in axes[0].figure.legends[0].get_texts()]
     assert sorted(legend) == ["copy", "threshold", "victim"]
     assert len(axes[0].figure.axes) == 3
+    matplotlib.pyplot.close("all")
+
+
 def test_distributions_stand_side_by_side_around_their_medians():
     generator = torch.Generator().manual_seed(1)
     low, high = torch.randn(300, generator=generator), 9 + torch.randn(200, generator=generator)
