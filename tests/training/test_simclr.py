@@ -24,6 +24,7 @@ from mea_lib.training.views import default_views
 
 SMOKE = mea.preset("smoke")
 TRAINING = TrainingSettings(3, 128, 5e-3, augment=False)
+LONGER = TRAINING.but(epochs=5)
 
 
 def state(encoder):
@@ -35,22 +36,23 @@ def untrained(digits):
     return build_encoder("nine_layer_cnn", channels=1, size=16, width=4, mean=data.mean, std=data.std)
 
 
-def partners_found(encoder, images):
-    """Share of images whose other view is the nearest of all other views."""
+def nearer_than_others(encoder, images):
+    """Share of all other images' views that an image is farther from than from its own other view."""
     first, second = two_views(images, GREY_28, torch.Generator().manual_seed(9))
     first, second = (torch.nn.functional.normalize(encoder(part), dim=1) for part in (first, second))
-    return ((first @ second.T).argmax(1) == torch.arange(len(images))).float().mean().item()
+    likeness = first @ second.T
+    return (likeness <= likeness.diagonal()[:, None]).float().mean().item()
 
 
 def test_it_learns_to_find_the_other_view(digits, store):
-    encoder = train_encoder(digits.train, SMOKE, training=TRAINING, store=store)
+    encoder = train_encoder(digits.train, SMOKE, training=LONGER, store=store)
     losses = encoder.card["history"]["losses"]["utility"]
-    assert len(losses) == 3
+    assert len(losses) == 5
     assert losses[-1] < losses[0] - 0.1
     before, after = (
-        partners_found(model.eval(), digits.test.images[:100]) for model in (untrained(digits), encoder)
+        nearer_than_others(model.eval(), digits.test.images) for model in (untrained(digits), encoder)
     )
-    assert after > before + 0.05
+    assert after > before + 0.08
 
 
 def test_the_objective_is_nt_xent_of_two_views_drawn_from_the_steps_generator(digits):
