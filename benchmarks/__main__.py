@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import parallel_training, service_load, simclr_step, training_step
+from benchmarks import neural_cleanse_step, parallel_training, service_load, simclr_step, training_step
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks.json"
 
@@ -24,6 +24,7 @@ if __name__ == "__main__":
         "training_step": training_step.measure(),
         "parallel_training": parallel_training.measure(),
         "simclr_step": simclr_step.measure(),
+        "neural_cleanse_step": neural_cleanse_step.measure(),
         "service": service_load.measure(),
     }
     text = json.dumps(found, indent=2)

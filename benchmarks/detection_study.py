@@ -29,7 +29,7 @@ CHANGED = 4_000  # clean images that are changed
 FALSE_POSITIVES = 0.025
 COST = 3.0  # percentage points of accuracy
 STRENGTHS = {
-    "gaussian noise": (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3),
+    "gaussian noise": (0.01, 0.03, 0.05, 0.06, 0.07, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3),
     "jpeg": (0, 30, 50, 70, 80, 85, 90, 95),
     "blur": (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5),
     "crop and resize": (0.0, 0.07, 0.14, 0.21, 0.29, 0.36),
