@@ -150,7 +150,7 @@ def test_the_house_removals_run_on_every_model(weak):
 def test_the_thief_takes_as_many_steps_as_the_arena_took_for_its_models(weak):
     copy = ATTACKS["extraction"](weak.marked[0].model, weak.images, weak.scale)
     assert len(weak.images) * copy.card["recipe"]["settings"]["epochs"] == 1_000 * weak.scale.ablation_epochs
-    assert copy.card["recipe"]["method"] == "distillation"
+    assert copy.card["recipe"]["method"] == "distillation again"
 
 
 def test_a_mark_that_is_there_beats_no_mark(strong):
