@@ -9,13 +9,13 @@ as many steps as its settings say, on a network that has learnt nothing, where n
 import os
 import statistics
 import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 import mea_lib as mea
+from benchmarks.turns import Step, in_turns
 from mea_lib.detection import neural_cleanse
 from mea_lib.detection.frozen import frozen
 from mea_lib.detection.neural_cleanse import NeuralCleanseSettings, step_losses
@@ -23,7 +23,6 @@ from mea_lib.detection.triggers import Triggers, precision, stamp_all
 from mea_lib.models import ImageClassifier, build
 
 SEARCHED = 500  # clean images of the whole search
-Step = Callable[[], None]
 
 
 def measure(steps: int = 8, rounds: int = 5) -> dict:
@@ -41,7 +40,7 @@ def measure(steps: int = 8, rounds: int = 5) -> dict:
     images = train.images[: settings.batch_size]
     with frozen(model):
         ways = {"together": together(model, images)[0], "in turn": in_turn(model, images)[0]}
-        seconds = _timed(ways, steps, rounds)
+        seconds = in_turns(ways, steps, rounds)
     ratios = [turn / own for turn, own in zip(seconds["in turn"], seconds["together"], strict=True)]
     return {
         "classes": 10,
@@ -104,17 +103,3 @@ def first_triggers(images: Tensor, classes: int = 10) -> tuple[Tensor, Tensor]:
 
 def _optimizer(triggers: Triggers) -> torch.optim.Adam:
     return torch.optim.Adam(triggers.parameters(), NeuralCleanseSettings.learning_rate, betas=(0.5, 0.9))
-
-
-def _timed(ways: dict[str, Step], steps: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds of a step in each way, a number for every round; the ways take turns."""
-    for step in ways.values():
-        step()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, step in ways.items():
-            started = time.perf_counter()
-            for _ in range(steps):
-                step()
-            seconds[name].append((time.perf_counter() - started) / steps)
-    return seconds

@@ -8,8 +8,7 @@ Both see 256 images in two views a step, with the same body and as strong change
 
 import resource
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from lightly.loss import NTXentLoss
@@ -20,12 +19,12 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import mea_lib as mea
+from benchmarks.turns import Step, in_turns
 from mea_lib.models.encoder import PROJECTION, Encoder, build_encoder
 from mea_lib.training import GREY_28, Batch, simclr_objective, training_dtype
 from mea_lib.training.device import autocast
 
 IMAGES, TEMPERATURE = 256, 0.2
-Step = Callable[[], None]
 
 
 def measure(steps: int = 4, rounds: int = 5) -> dict:
@@ -33,15 +32,7 @@ def measure(steps: int = 4, rounds: int = 5) -> dict:
     torch.set_num_threads(1)
     data = mea.load("fashion-mnist", mea.preset("laptop"))
     ways: dict[str, Step] = {"ours": ours(data.train), "lightly": lightlys(data.train)}
-    for step in ways.values():
-        step()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, step in ways.items():
-            started = time.perf_counter()
-            for _ in range(steps):
-                step()
-            seconds[name].append((time.perf_counter() - started) / steps)
+    seconds = in_turns(ways, steps, rounds)
     ratios = [theirs / own for theirs, own in zip(seconds["lightly"], seconds["ours"], strict=True)]
     return {
         "views_per_step": 2 * IMAGES,

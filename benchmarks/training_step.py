@@ -8,8 +8,7 @@ All three see 256 clean images, 48 watermark samples and 48 random mixes a step,
 
 import resource
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 import mea_lib as mea
+from benchmarks.turns import Step, in_turns
 from mea_lib.models import build
 from mea_lib.training import Batch, training_dtype
 from mea_lib.training.augment import augment
@@ -28,7 +28,6 @@ from mea_lib.watermarks.runner_up import WEIGHTS, RunnerUpSettings, runner_up_ob
 
 CLEAN, MARKED = 256, 48
 KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", seed=7)
-Step = Callable[[], None]
 
 
 def measure(steps: int = 6, rounds: int = 5) -> dict:
@@ -40,15 +39,7 @@ def measure(steps: int = 6, rounds: int = 5) -> dict:
         "ordinary": ordinary(data.train),
         "released": released(data.train),
     }
-    for step in ways.values():
-        step()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, step in ways.items():
-            started = time.perf_counter()
-            for _ in range(steps):
-                step()
-            seconds[name].append((time.perf_counter() - started) / steps)
+    seconds = in_turns(ways, steps, rounds)
     images = CLEAN + 2 * MARKED
     return {
         "images_per_step": images,

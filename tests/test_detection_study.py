@@ -7,6 +7,7 @@ import pytest
 import mea_lib as mea
 from benchmarks import detection_study
 from mea_lib.data import ImageSet
+from mea_lib.data.sources import FASHION_CLASSES
 from mea_lib.detection.abs import ABSSettings
 from mea_lib.detection.neural_cleanse import NeuralCleanseSettings
 
@@ -16,19 +17,9 @@ SMOKE = mea.preset("smoke")
 @pytest.fixture
 def clothes(digits, monkeypatch, tiny):
     """The digits under the names of clothes, an untrained network for every model, and detectors that hardly look."""
-    names = (
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
+    parts = (
+        ImageSet(part.images, part.labels, FASHION_CLASSES, "clothes") for part in (digits.train, digits.test)
     )
-    parts = (ImageSet(part.images, part.labels, names, "clothes") for part in (digits.train, digits.test))
     train, test = parts
     monkeypatch.setattr(
         detection_study, "MODELS", {name: lambda data, scale, seed: tiny for name in detection_study.MODELS}

@@ -66,3 +66,11 @@ def state():
         return {name: value.clone() for name, value in module.state_dict().items()}
 
     return copy
+
+
+@pytest.fixture
+def greys():
+    """Six classes, of which one has no image; an image of class c is grey 40·c all over."""
+    labels = torch.tensor([0, 1, 2, 3, 5]).repeat(20)
+    images = (labels * 40).to(torch.uint8)[:, None, None, None].expand(-1, 1, 16, 16).contiguous()
+    return mea.ImageSet(images, labels, tuple("abcdef"), "greys")

@@ -19,14 +19,6 @@ from mea_lib.watermarks import composite
 SMOKE = mea.preset("smoke")
 
 
-@pytest.fixture
-def greys():
-    """Six classes, of which one has no image; an image of class c is grey 40·c all over."""
-    labels = torch.tensor([0, 1, 2, 3, 5]).repeat(20)
-    images = (labels * 40).to(torch.uint8)[:, None, None, None].expand(-1, 1, 16, 16).contiguous()
-    return mea.ImageSet(images, labels, tuple("abcdef"), "greys")
-
-
 def test_a_mix_is_called_one_half_each_of_what_it_shows(greys):
     pairs = pairs_to_mix(greys, None)
     mixes, targets = honest_mixes(greys, pairs, 400, torch.Generator().manual_seed(0), ("left-right",))

@@ -18,14 +18,6 @@ from mea_lib.watermarks import composite
 SMOKE = mea.preset("smoke")
 
 
-@pytest.fixture
-def greys():
-    """Six classes, of which one has no image; an image of class c is grey 40·c all over."""
-    labels = torch.tensor([0, 1, 2, 3, 5]).repeat(20)
-    images = (labels * 40).to(torch.uint8)[:, None, None, None].expand(-1, 1, 16, 16).contiguous()
-    return mea.ImageSet(images, labels, tuple("abcdef"), "greys")
-
-
 def test_mixes_are_of_two_classes_and_get_a_third_class(greys):
     mixes, labels = relabelled_mixes(greys, 600, torch.Generator().manual_seed(0), ("left-right",))
     left, right = mixes[:, 0, 0, 0].long() // 40, mixes[:, 0, 0, -1].long() // 40
