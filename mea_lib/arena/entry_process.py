@@ -76,6 +76,7 @@ class EntryProcess:
             self._store.name,
             self._discipline,
             torch.initial_seed(),
+            torch.get_num_threads(),
             pack(*arguments),
         )
         self._process = context.Process(target=_serve, args=work, daemon=True)
@@ -160,6 +161,7 @@ def _serve(
     store: str,
     discipline: str,
     seed: int,
+    threads: int,
     packed: tuple[Any, ...],
 ) -> None:
     """The process: call the function once, then answer questions until nobody asks any more."""
@@ -172,7 +174,7 @@ def _serve(
         os.environ.pop(name, None)
     os.environ["MEA_STORE"] = store
     torch.manual_seed(seed)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or torch.get_num_threads()))
+    torch.set_num_threads(threads)  # the judge's: with another number the same training ends in another model
     arguments = (_unpack_removal if discipline == "removal" else _unpack_defence)(*packed)
     connection.send_bytes(b"+")
     with suppress(EOFError, OSError):
