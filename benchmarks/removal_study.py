@@ -296,7 +296,7 @@ REMOVALS: dict[str, Removal] = {
     ),
     "pruning": Removal(partial(_prune, trained=False), "share of weights cut", TENTHS, TENTHS),
     "pruning, then fine-tuning": Removal(
-        partial(_prune, trained=True), "share of weights cut", TENTHS, (0.9,)
+        partial(_prune, trained=True), "share of weights cut", TENTHS[::2], (0.9,)
     ),
     "fine-pruning": Removal(_fine_prune, "share of channels cut", (0.5, 0.8, 0.95), (0.95,)),
     "quantisation": Removal(_quantise, "bits", (8, 4, 3), (8, 4, 3)),
