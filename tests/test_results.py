@@ -11,6 +11,7 @@ from benchmarks import (
     attack_study,
     budget_study,
     cifar_encoder_study,
+    detection_study,
     encoder_study,
     recipe_study,
 )
@@ -52,11 +53,12 @@ def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
         (architecture_study, ("victim", "answers", "seed")),
         (budget_study, ("answers", "part", "seed")),
         (cifar_encoder_study, ("encoder", "thief", "seed")),
+        (detection_study, ("model", "detector", "seed")),
         (encoder_study, ("encoder", "thief", "seed")),
     ],
-    ids=["answers", "architectures", "budgets", "colour", "encoders"],
+    ids=["answers", "architectures", "budgets", "colour", "detection", "encoders"],
 )
-def test_the_studies_of_chapters_9_to_11_are_whole_and_of_the_present_settings(module, job):
+def test_the_studies_of_later_chapters_are_whole_and_of_the_present_settings(module, job):
     found = json.loads((RESULTS / f"{module.__name__.rpartition('.')[2]}.json").read_text())
     rows = found["runs"]
     assert [tuple(row[name] for name in job) for row in rows] == module.jobs()
