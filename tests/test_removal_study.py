@@ -40,9 +40,10 @@ def test_every_removal_meets_every_model_in_every_seed():
         (model, removal, seed)
         for model in study.MODELS
         for removal in study.REMOVALS
-        for seed in (study.WEAKER_SEEDS if model in study.WEAKER else study.SEEDS)
+        for seed in study.SEEDS_OF[model]
     }
     assert [job[3] for job in jobs] == sorted(job[3] for job in jobs)
+    assert study.SEEDS_OF["copy"] == study.SEEDS
 
 
 def test_weaker_marks_meet_strengths_that_the_victim_meets_too():
