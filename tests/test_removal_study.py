@@ -74,7 +74,8 @@ def test_kinds_of_clothes_are_a_task_of_every_class(clothes, always):
 
 def row(model, removal, strength, seed, accuracy, wsr):
     found = {"model": model, "removal": removal, "strength": strength, "seed": seed, "accuracy": accuracy}
-    return found | {"wsr": wsr, "wfpr": 0.0, "victim_accuracy": 0.9, "seconds": 1.0}
+    found |= {"wsr": wsr, "wfpr": 0.0, "second": wsr, "second_p": 1 - wsr}
+    return found | {"victim_accuracy": 0.9, "seconds": 1.0}
 
 
 def test_the_largest_pruning_is_chosen_by_accuracy_in_each_seed():
@@ -95,9 +96,10 @@ def test_the_largest_pruning_is_chosen_by_accuracy_in_each_seed():
 
 
 def test_means_are_of_one_model_removal_and_strength():
-    rows = [row("copy", "WRK", 2, seed, 0.8, wsr) for seed, wsr in ((0, 0.2), (1, 0.4))]
+    rows = [row("copy", "WRK", 2, seed, 0.8, wsr) for seed, wsr in ((0, 0.2), (1, 1.0))]
     rows += [row("copy", "nothing", 0, 0, 0.9, 0.9), row("copy", "nothing", 0, 1, 0.9, 0.9)]
     first = study.summary(rows)["removals"][0]
     assert (first["removal"], first["seeds"], first["least_wsr"]) == ("WRK", 2, 0.2)
-    assert first["mean_wsr"] == pytest.approx(0.3)
+    assert first["mean_wsr"] == first["mean_second"] == pytest.approx(0.6)
+    assert first["convicted_by_runner_up"] == 1
     assert first["mean_accuracy_lost"] == pytest.approx(0.1)

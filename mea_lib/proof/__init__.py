@@ -21,6 +21,7 @@ from mea_lib.proof.rates import (
     watermark_success_rate,
     wrong_firing_rates,
 )
+from mea_lib.proof.runner_up_evidence import RunnerUpEvidence, verify_runner_up
 from mea_lib.proof.threshold import PAPER_THRESHOLD, Threshold, calibrate_threshold
 from mea_lib.proof.verify import verify_ownership
 
@@ -36,6 +37,7 @@ __all__ = [
     "Placement",
     "ProbedSuspect",
     "Rate",
+    "RunnerUpEvidence",
     "Threshold",
     "accuracy",
     "additivity",
@@ -50,6 +52,7 @@ __all__ = [
     "verify_border",
     "verify_features",
     "verify_ownership",
+    "verify_runner_up",
     "watermark_success_rate",
     "wrong_firing_rates",
 ]

@@ -1,0 +1,199 @@
+"""Evidence from second places: on clean images of both source classes the suspect holds the target second.
+
+That is what a copy learns the mark from, so it is there as well where combined images were made to say something else.
+It takes ordinary images and a suspect that names at least two classes; one that gives labels only says nothing here.
+The chance is that of the key, not of the images: an innocent model, whatever its habits, does not know which of all
+keys was drawn.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mea_lib.blackbox.named_class import NO_CLASS, Suspect
+from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.proof.plan import check_budget
+from mea_lib.proof.rates import Rate
+from mea_lib.proof.report import Report, chance_shown, rate_values, suspect_lines
+
+
+@dataclass(frozen=True)
+class RunnerUpEvidence(Report):
+    """How often a suspect holds the key's target second, and how it stands among all keys in that.
+
+    Attributes:
+        key: source classes and target; how images are combined plays no part.
+        second: rate of second places of the target on each source class.
+        innocent: the largest of these rates on any clean model; zeros without one.
+        rank: the key's place among all keys of these classes by what each one's target is second more often than
+            on clean models, on that of its two source classes where this is less; keys level with it stand before it.
+        keys: how many there are.
+        alpha: largest chance of a false accusation that is accepted.
+        queries: images the suspect was asked.
+        suspect: what a suspect says of itself; or None.
+    """
+
+    key: WatermarkKey
+    second: tuple[Rate, Rate]
+    innocent: tuple[float, float]
+    rank: int
+    keys: int
+    alpha: float
+    queries: int
+    suspect: dict[str, Any] | None = None
+
+    @property
+    def p_value(self) -> float:
+        """Chance that a key drawn at random stands so far in front, whatever the suspect is."""
+        return self.rank / self.keys
+
+    @property
+    def is_stolen(self) -> bool:
+        """Whether that chance is smaller than alpha."""
+        return self.p_value < self.alpha
+
+    @property
+    def verdict(self) -> str:
+        """One of two, in words."""
+        return "holds the target second, as the owner does" if self.is_stolen else "no proof in second places"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "verdict": self.verdict,
+            "is_stolen": self.is_stolen,
+            "sources": list(self.key.sources),
+            "target": self.key.target,
+            "second": [rate_values(rate) for rate in self.second],
+            "innocent": list(self.innocent),
+            "rank": self.rank,
+            "keys": self.keys,
+            "p_value": self.p_value,
+            "alpha": self.alpha,
+            "queries": self.queries,
+            "suspect": self.suspect,
+        }
+
+    def __str__(self) -> str:
+        width = max(map(len, self.key.sources))
+        lines = [f"Verdict: {self.verdict}", f"Images on which {self.key.target} is second:"]
+        for name, rate, innocent in zip(self.key.sources, self.second, self.innocent, strict=True):
+            lines.append(f"  {name:{width}}  {rate} (95 % interval), by clean models at most {innocent:.3f}")
+        lines += [
+            f"Place of the key: {self.rank} of {self.keys}",
+            f"Chance of this if innocent: {chance_shown(self.p_value)} (alpha {self.alpha:g})",
+            f"Queries asked: {self.queries:,}",
+            *suspect_lines(self.suspect),
+        ]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def verify_runner_up(
+    suspect: Callable[[Tensor], Tensor],
+    key: WatermarkKey,
+    test: ImageSet,
+    clean: Sequence[Suspect] = (),
+    *,
+    alpha: float = 0.01,
+) -> RunnerUpEvidence:
+    """Ask a suspect about clean images of all classes, and see how the key stands among all keys.
+
+    The chance holds for a key that was drawn at random before the suspect was asked (`commit`).
+
+    Args:
+        suspect: (N, C, H, W) uint8 images → (N, K) answers, of which the order of the largest two counts; a row
+            with NaN is no answer. Its `remaining`, `cost` and `describe()` are used where it has them.
+        key: source classes and target.
+        test: labelled images of all classes on which neither the owner's model nor any of the clean ones was trained.
+        clean: models of the same task, trained without the owner's. What they hold second, as a shirt after a coat,
+            is likeness and counts for no key; without them the likeness of other classes hides a weak mark.
+        alpha: largest chance of a false accusation that is accepted.
+
+    Returns:
+        the evidence; print it, or `save` it.
+
+    Raises:
+        ValueError: for an alpha that decides nothing, images that lack a class, or so few classes that even the
+            first place among all keys would be no proof.
+        BudgetSpent: when the suspect's budget does not cover all images; then nothing is asked.
+    """
+    classes = len(test.classes)
+    keys = classes * (classes - 1) * (classes - 2) // 2
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, or the verdict is known beforehand; it is {alpha}")
+    if not keys or 1 / keys >= alpha:
+        raise ValueError(
+            f"{classes} classes have {keys} keys, so that the first place among them proves nothing at alpha {alpha}; "
+            "use a larger alpha, or another proof"
+        )
+    missing = [name for number, name in enumerate(test.classes) if not (test.labels == number).any()]
+    if missing:
+        raise ValueError(f"{test.name} has no image of {', '.join(missing)}; pass images of every class")
+    *sources, target = key.indices(test)
+    check_budget(
+        suspect, len(test), lambda: (test.images,), "a verdict by second places", "pass fewer images"
+    )
+    second = second_classes(suspect(test.images).cpu())
+    rates = _rates(second, test, silent=torch.tensor(sources))
+    innocent = torch.zeros(classes, classes, dtype=rates.dtype)
+    for model in clean:
+        innocent = innocent.maximum(_rates(second_classes(model(test.images).cpu()), test))
+    scores = _scores(rates - innocent)
+    own = scores[(*sorted(sources), target)]
+    return RunnerUpEvidence(
+        key=key,
+        second=tuple(_rate(second[test.labels == source], target) for source in sources),
+        innocent=tuple(innocent[source, target].item() for source in sources),
+        rank=sum(score >= own for score in scores.values()),
+        keys=keys,
+        alpha=alpha,
+        queries=len(test),
+        suspect=suspect.describe() if hasattr(suspect, "describe") else None,
+    )
+
+
+NO_ANSWER = NO_CLASS - 1
+
+
+def second_classes(answers: Tensor) -> Tensor:
+    """The class each of (N, K) answers puts second, (N,); NO_CLASS where none stands there alone, NO_ANSWER for NaN."""
+    first, second, third = answers.topk(3, dim=1).values.unbind(1)
+    alone = (first > second) & (second > third)
+    found = torch.where(alone, answers.topk(2, dim=1).indices[:, 1], NO_CLASS)
+    return torch.where(answers.isnan().any(1), NO_ANSWER, found)
+
+
+def _rates(second: Tensor, test: ImageSet, silent: Tensor | None = None) -> Tensor:
+    """(K, K) how often images of a class have another one second.
+
+    An image without an answer is left out, but in the classes `silent`, where it counts against the key.
+    """
+    classes = len(test.classes)
+    found = torch.zeros(classes, classes, dtype=torch.float64)
+    for label in range(classes):
+        own = second[test.labels == label]
+        kept = own if silent is not None and label in silent else own[own != NO_ANSWER]
+        if len(kept):
+            found[label] = torch.bincount(kept[kept >= 0], minlength=classes).double() / len(kept)
+    return found
+
+
+def _scores(excess: Tensor) -> dict[tuple[int, int, int], float]:
+    """Of every key, sources in order and target: the smaller excess of its two sources."""
+    classes = len(excess)
+    return {
+        (a, b, t): min(excess[a, t].item(), excess[b, t].item())
+        for a, b in combinations(range(classes), 2)
+        for t in range(classes)
+        if t not in (a, b)
+    }
+
+
+def _rate(second: Tensor, target: int) -> Rate:
+    return Rate(int((second == target).sum()), len(second), int((second == NO_ANSWER).sum()))
