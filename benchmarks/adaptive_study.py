@@ -29,6 +29,7 @@ COLD, WARM = DistillationSettings(temperature=1.0), DistillationSettings(tempera
 BORDER_RATE = 0.1
 RANKED = 10_000  # of the thief's images, by whose answers the key is ranked
 ALPHA = 0.01
+TESTS = ("mark", "second", "border")  # on mixes, by second places, at the moved border
 
 # A copy, the seconds all its trainings took, and what a search named, where there was one.
 Loot = tuple[ImageClassifier, float, TriedMix | None]
@@ -126,8 +127,17 @@ ATTACKS: dict[str, Callable[..., Loot]] = {
     "CutMix": partial(_mixed, kind="cutmix"),
     "MixUp": partial(_mixed, kind="mixup"),
 }
-# What an innocent model, and what a thief of one, must never be accused of.
+# The moved border meets those that differ in what they could do to it, and clean models those that could make an
+# innocent one look guilty.
+ON_BORDER = (
+    "distillation, T = 4",
+    "distillation, T = 1",
+    "labels only",
+    "search, runner-up forgotten",
+    "all pairs relabelled",
+)
 ON_CLEAN = ("distillation, T = 4", "search, runner-up forgotten", "all pairs relabelled")
+MET_BY = {"plain": tuple(ATTACKS), "moved border": ON_BORDER, "clean model": ON_CLEAN}
 
 
 def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) -> dict:
@@ -140,11 +150,10 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
     sold = mea.Oracle(model)
     ranking = runner_ups.detect(sold(data.queries[:RANKED]), data.train.classes)
     asked = mea.Oracle(copy)
-    innocent = [
-        mea.Oracle(mea.train_clean(data.train, scale, seed=other)) for other in SEEDS if other != seed
-    ]
+    clean = [mea.Oracle(mea.train_clean(data.train, scale, seed=other)) for other in SEEDS if other != seed]
     owner = moved_border(victim, data.train)
-    border = proof.verify_border(asked, owner, KEY, data.test, innocent, alpha=ALPHA)
+    border = proof.verify_border(asked, owner, KEY, data.test, clean, alpha=ALPHA)
+    held = proof.verify_runner_up(asked, KEY, data.test, clean, alpha=ALPHA)
     wsr = proof.watermark_success_rate(asked, KEY, data.test, scale.verification_samples)
     wfpr = proof.wrong_firing_rates(asked, KEY, data.test, scale.verification_samples)
     return {
@@ -160,6 +169,8 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
         "wsr": wsr.value,
         "mark_p": wsr.p_value(proof.PAPER_THRESHOLD),
         "wfpr": float(np.mean([rate.value for rate in wfpr.values()])),
+        "second": min(rate.value for rate in held.second),
+        "second_p": held.p_value,
         "border_images": border.beyond.trials,
         "border_rate": border.beyond.value,
         "this_side_rate": border.this_side.value,
@@ -171,16 +182,14 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
 
 def jobs() -> list[tuple[str, str, int]]:
     """APIs, attacks and seeds; seed by seed, so that an early look is at all attacks."""
-    cases = [(api, attack) for api in APIS for attack in (ON_CLEAN if api == "clean model" else ATTACKS)]
+    cases = [(api, attack) for api in APIS for attack in MET_BY[api]]
     return [(*case, seed) for seed in SEEDS for case in cases]
 
 
 def settings() -> dict:
     """What was studied."""
     return {
-        "apis": list(APIS),
-        "attacks": list(ATTACKS),
-        "attacks_on_clean_models": list(ON_CLEAN),
+        "attacks": {api: list(attacks) for api, attacks in MET_BY.items()},
         "seeds": list(SEEDS),
         "border_rate": BORDER_RATE,
         "ranked_by_answers": RANKED,
@@ -189,13 +198,11 @@ def settings() -> dict:
 
 
 def summary(rows: list[dict]) -> list[dict]:
-    """By API and attack: means over seeds, the largest chance at the border, and how many are convicted by what.
-
-    Who makes both tests halves the level of each.
-    """
+    """By API and attack: means over seeds, the largest chances, and how many copies are convicted by what."""
     means = (
         "api_accuracy",
         "wfpr",
+        "second",
         "queries",
         "rank",
         "border_rate",
@@ -206,10 +213,13 @@ def summary(rows: list[dict]) -> list[dict]:
     lines = by_group(rows, ("api", "attack"), *means)
     for line in lines:
         own = [row for row in rows if (row["api"], row["attack"]) == (line["api"], line["attack"])]
-        line["largest_border_p"] = max(row["border_p"] for row in own)
-        line["convicted_by_mark"] = sum(row["mark_p"] < ALPHA for row in own)
-        line["convicted_by_border"] = sum(row["border_p"] < ALPHA for row in own)
-        line["convicted_by_either"] = sum(min(row["mark_p"], row["border_p"]) < ALPHA / 2 for row in own)
+        for test in TESTS:
+            line[f"largest_{test}_p"] = max(row[f"{test}_p"] for row in own)
+            line[f"convicted_by_{test}"] = sum(row[f"{test}_p"] < ALPHA for row in own)
+        # Who makes several tests divides the level among them.
+        line["convicted_by_mark_or_second"] = sum(
+            min(row["mark_p"], row["second_p"]) < ALPHA / 2 for row in own
+        )
     return lines
 
 
