@@ -1,4 +1,4 @@
-"""What is left of a mark, and of the accuracy, after every removal: of victims, of their copies and of weaker marks.
+"""What is left of a mark, and of the accuracy, after every removal: of a victim, of copies and of a weaker mark.
 
 `make study STUDY=removal_study` writes results/removal_study.json; see `benchmarks.study` for two cores and
 interruptions.
@@ -79,17 +79,16 @@ def _late_patch(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
     )
 
 
-# What a mark is taken out of. The last two carry weaker marks, which no extraction would leave: a patch that was
-# trained in from the start, and one so loosely tied in that a removal which leaves it has not been tried hard enough.
+# What a mark is taken out of. The last carries a weaker mark, so loosely tied in that a removal which leaves it has
+# not been tried hard enough.
 MODELS: dict[str, Callable[[mea.Data, mea.Scale, int], ImageClassifier]] = {
     "victim": _victim,
     "copy": _copy,
-    "patch": lambda data, scale, seed: patch.embed(data.train, PATCH, scale, seed=seed),
     "late patch": _late_patch,
 }
-WEAKER = ("patch", "late patch")
+WEAKER = ("late patch",)
 # The claims are of copies, so these have all seeds.
-SEEDS_OF = {"victim": SEEDS[:1], "copy": SEEDS, "patch": SEEDS[:1], "late patch": SEEDS[:1]}
+SEEDS_OF = {"victim": SEEDS[:1], "copy": SEEDS, "late patch": SEEDS[:1]}
 
 
 @dataclass(frozen=True)
@@ -250,7 +249,7 @@ class Removal:
         remove: gives the changed model of a case.
         unit: what a strength counts.
         strengths: from weak to strong, of the victim and its copy.
-        weaker: those that the weaker marks meet.
+        weaker: those that the weaker mark meets.
     """
 
     remove: Remove
@@ -267,9 +266,6 @@ REMOVALS: dict[str, Removal] = {
     ),
     "fine-tuning, queries, own labels": Removal(
         partial(_finetune, own="queries", answers="hard"), "epochs", (4,), (4,)
-    ),
-    "fine-tuning, queries, own labels, last layer": Removal(
-        partial(_finetune, own="queries", answers="hard", layers="last"), "epochs", (4,), (4,)
     ),
     "fine-tuning, held-out": Removal(partial(_finetune, own="held-out"), "epochs", (1, 4, 16), (16,)),
     "fine-tuning, held-out, last layer": Removal(
@@ -356,7 +352,7 @@ def mark(model: ImageClassifier, data: mea.Data, kind: str) -> tuple[float, floa
 def jobs() -> list[tuple[str, str, float, int]]:
     """Models, removals, strengths and seeds; seed by seed, so that an early look is at all cases.
 
-    Copies, of which the claims are, have three seeds; victims and the weaker marks, to compare them with, have one.
+    Copies, of which the claims are, have three seeds; victim and weaker mark, to compare them with, have one.
     """
     return [
         (model, name, strength, seed)
