@@ -132,7 +132,8 @@ def verify_runner_up(
             f"{classes} classes have {keys} keys, so that the first place among them proves nothing at alpha {alpha}; "
             "use a larger alpha, or another proof"
         )
-    missing = [name for number, name in enumerate(test.classes) if not (test.labels == number).any()]
+    labels = test.labels.cpu()
+    missing = [name for number, name in enumerate(test.classes) if not (labels == number).any()]
     if missing:
         raise ValueError(f"{test.name} has no image of {', '.join(missing)}; pass images of every class")
     *sources, target = key.indices(test)
@@ -140,15 +141,15 @@ def verify_runner_up(
         suspect, len(test), lambda: (test.images,), "a verdict by second places", "pass fewer images"
     )
     second = second_classes(suspect(test.images).cpu())
-    rates = _rates(second, test, silent=torch.tensor(sources))
-    innocent = torch.zeros(classes, classes, dtype=rates.dtype)
+    rates = _rates(second, labels, classes, silent=sources)
+    innocent = torch.zeros_like(rates)
     for model in clean:
-        innocent = innocent.maximum(_rates(second_classes(model(test.images).cpu()), test))
+        innocent = innocent.maximum(_rates(second_classes(model(test.images).cpu()), labels, classes))
     scores = _scores(rates - innocent)
     own = scores[(*sorted(sources), target)]
     return RunnerUpEvidence(
         key=key,
-        second=tuple(_rate(second[test.labels == source], target) for source in sources),
+        second=tuple(_rate(second[labels == source], target) for source in sources),
         innocent=tuple(innocent[source, target].item() for source in sources),
         rank=sum(score >= own for score in scores.values()),
         keys=keys,
@@ -169,16 +170,15 @@ def second_classes(answers: Tensor) -> Tensor:
     return torch.where(answers.isnan().any(1), NO_ANSWER, found)
 
 
-def _rates(second: Tensor, test: ImageSet, silent: Tensor | None = None) -> Tensor:
+def _rates(second: Tensor, labels: Tensor, classes: int, silent: Sequence[int] = ()) -> Tensor:
     """(K, K) how often images of a class have another one second.
 
     An image without an answer is left out, but in the classes `silent`, where it counts against the key.
     """
-    classes = len(test.classes)
     found = torch.zeros(classes, classes, dtype=torch.float64)
     for label in range(classes):
-        own = second[test.labels == label]
-        kept = own if silent is not None and label in silent else own[own != NO_ANSWER]
+        own = second[labels == label]
+        kept = own if label in silent else own[own != NO_ANSWER]
         if len(kept):
             found[label] = torch.bincount(kept[kept >= 0], minlength=classes).double() / len(kept)
     return found
