@@ -19,6 +19,7 @@ from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.plan import check_budget
 from mea_lib.proof.rates import Rate
 from mea_lib.proof.report import Report, chance_shown, rate_values, suspect_lines
+from mea_lib.training.linear_probe import check_every_class
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,7 @@ def verify_runner_up(
             "use a larger alpha, or another proof"
         )
     labels = test.labels.cpu()
-    missing = [name for number, name in enumerate(test.classes) if not (labels == number).any()]
-    if missing:
-        raise ValueError(f"{test.name} has no image of {', '.join(missing)}; pass images of every class")
+    check_every_class(labels, test.classes)
     *sources, target = key.indices(test)
     check_budget(
         suspect, len(test), lambda: (test.images,), "a verdict by second places", "pass fewer images"
