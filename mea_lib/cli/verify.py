@@ -6,10 +6,13 @@ from typing import Annotated
 import typer
 
 from mea_lib.cli import options
+from mea_lib.cli.completion import complete_model
 from mea_lib.cli.files import check_writable, read_key, read_secret
 from mea_lib.cli.report import NO_PROOF, NO_VERDICT, result, usage
 from mea_lib.cli.server import server_settings
 from mea_lib.cli.suspect import check_which, local, remote
+
+FEWEST_SAMPLES = 1_000
 
 
 def verify(
@@ -48,7 +51,7 @@ def verify(
             metavar="NUMBER",
             help="Fewer are refused, and fewer answers give no verdict; say so where you lower it.",
         ),
-    ] = 1_000,
+    ] = FEWEST_SAMPLES,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -61,6 +64,22 @@ def verify(
             "--alpha", metavar="SHARE", help="Largest chance of a false accusation that is accepted."
         ),
     ] = 0.01,
+    second_places: Annotated[
+        bool,
+        typer.Option(
+            "--second-places",
+            help="Ask no combined image, but whether clean images of both sources have the target second.",
+        ),
+    ] = False,
+    clean: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--clean",
+            metavar="ID|FILE",
+            autocompletion=complete_model,
+            help="A model trained without the owner's, whose second places are mere likeness; may be given again.",
+        ),
+    ] = None,
     scale_name: options.ScaleName = "laptop",
     autoencoder: options.AutoencoderName = None,
     evidence_file: Annotated[
@@ -82,6 +101,7 @@ def verify(
       mea verify --url https://example.org --samples 1100 --key key.json --query-log answers.sqlite
       mea verify --url https://example.org --key key.json --commitment commitment.json \\
                  --salt-file salt.txt --evidence evidence.json
+      mea verify --model copy.safetensors --key key.json --second-places --clean clean.safetensors
 
     \b
     Exit codes:
@@ -99,6 +119,11 @@ def verify(
     fixed = [option for option, value in plan.items() if value is not None]
     if commitment_file is not None and fixed:
         raise typer.BadParameter(f"{', '.join(fixed)}: the commitment fixes that; leave it out")
+    if second_places and (fixed or fewest_samples != FEWEST_SAMPLES):
+        given = ", ".join(fixed) or "--fewest-samples"
+        raise typer.BadParameter(f"{given} cannot be used with --second-places, which asks clean images")
+    if clean and not second_places:
+        raise typer.BadParameter("--clean can only be used with --second-places")
     for option, share in (("--threshold", threshold), ("--alpha", alpha)):
         if share is not None and not 0 < share < 1:
             raise typer.BadParameter(f"must lie between 0 and 1, not {share:g}", param_hint=option)
@@ -111,7 +136,7 @@ def verify(
     check_writable(query_log, "--query-log")
 
     from mea_lib.cli.inputs import autoencoder_for, load_data
-    from mea_lib.proof import PAPER_THRESHOLD, Commitment, verify_ownership
+    from mea_lib.proof import PAPER_THRESHOLD, Commitment, open_commitment, verify_ownership, verify_runner_up
     from mea_lib.scale import preset
 
     key = read_key(key_file)
@@ -134,22 +159,29 @@ def verify(
             on_failure="skip",
             **how,
         )
-    evidence = verify_ownership(
-        suspect,
-        key,
-        data.test,
-        samples=samples or max(1_000, fewest_samples),
-        fewest_samples=fewest_samples,
-        threshold=threshold or PAPER_THRESHOLD,
-        alpha=alpha,
-        commitment=commitment,
-        salt=salt,
-        autoencoder=autoencoder_for(key, data, scale, autoencoder),
-    )
+    blends = autoencoder_for(key, data, scale, autoencoder)
+    if second_places:
+        if commitment is not None:
+            open_commitment(commitment, key, salt, data.test, blends)
+        innocent = [local(reference, data.test) for reference in clean or ()]
+        evidence = verify_runner_up(suspect, key, data.test, innocent, alpha=alpha)
+    else:
+        evidence = verify_ownership(
+            suspect,
+            key,
+            data.test,
+            samples=samples or max(FEWEST_SAMPLES, fewest_samples),
+            fewest_samples=fewest_samples,
+            threshold=threshold or PAPER_THRESHOLD,
+            alpha=alpha,
+            commitment=commitment,
+            salt=salt,
+            autoencoder=blends,
+        )
     if evidence_file is not None:
         evidence.save(evidence_file)
     result(evidence.to_dict(), str(evidence), as_json)
-    if not evidence.is_decided:
+    if not second_places and not evidence.is_decided:
         raise typer.Exit(NO_VERDICT)
     if not evidence.is_stolen:
         raise typer.Exit(NO_PROOF)

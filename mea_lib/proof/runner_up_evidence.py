@@ -163,10 +163,14 @@ NO_ANSWER = NO_CLASS - 1
 
 def second_classes(answers: Tensor) -> Tensor:
     """The class each of (N, K) answers puts second, (N,); NO_CLASS where none stands there alone, NO_ANSWER for NaN."""
-    first, second, third = answers.topk(3, dim=1).values.unbind(1)
-    alone = (first > second) & (second > third)
-    found = torch.where(alone, answers.topk(2, dim=1).indices[:, 1], NO_CLASS)
-    return torch.where(answers.isnan().any(1), NO_ANSWER, found)
+    found = torch.full((len(answers),), NO_ANSWER)
+    answered = ~answers.isnan().any(1)
+    if answered.any():
+        largest = answers[answered].topk(3, dim=1)
+        first, second, third = largest.values.unbind(1)
+        alone = (first > second) & (second > third)
+        found[answered] = torch.where(alone, largest.indices[:, 1], NO_CLASS)
+    return found
 
 
 def _rates(second: Tensor, labels: Tensor, classes: int, silent: Sequence[int] = ()) -> Tensor:

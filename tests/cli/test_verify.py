@@ -111,3 +111,19 @@ def test_damaged_weights_are_a_failure_and_stay_where_they_are(mea, made, tmp_pa
     assert "does not hold the weights" in found.stderr
     assert found.stdout == ""
     assert (tmp_path / "m.safetensors").exists()
+
+
+def test_second_places_are_asked_on_clean_images(verify, made, opened):
+    clean = ["--clean", made.folder / "other.safetensors"]
+    found = verify("victim", "--second-places", *clean, *opened, "--alpha", "0.99", "--json").data
+    assert found["keys"] == 360
+    assert [rate["trials"] > 0 for rate in found["second"]] == [True, True]
+    alone = verify("victim", "--second-places", "--alpha", "0.99", "--json").data
+    assert alone["innocent"] == [0, 0]
+    assert "Place of the key" in verify("other", "--second-places", code=3).stdout
+
+
+def test_what_second_places_do_not_take(verify, made):
+    assert "with --second-places" in verify("copy", "--second-places", "--samples", 2000, code=2).stderr
+    clean = ["--clean", made.folder / "other.safetensors"]
+    assert "only be used with --second-places" in verify("copy", *clean, code=2).stderr

@@ -126,6 +126,7 @@ def test_second_places_that_are_shared_are_none():
         [[0.6, 0.3, 0.1, 0], [0.6, 0.2, 0.2, 0], [0.4, 0.4, 0.2, 0], [1, 0, 0, 0], [torch.nan, 0.5, 0.3, 0.2]]
     )
     assert second_classes(answers).tolist() == [1, -1, -1, -1, -2]
+    assert second_classes(torch.full((2, 1), torch.nan)).tolist() == [-2, -2]
 
 
 def test_the_report_is_for_people_and_for_programs(painted, tmp_path):
