@@ -129,14 +129,8 @@ ATTACKS: dict[str, Callable[..., Loot]] = {
 }
 # The moved border meets those that differ in what they could do to it, and clean models those that could make an
 # innocent one look guilty.
-ON_BORDER = (
-    "distillation, T = 4",
-    "distillation, T = 1",
-    "labels only",
-    "search, runner-up forgotten",
-    "all pairs relabelled",
-)
-ON_CLEAN = ("distillation, T = 4", "search, runner-up forgotten", "all pairs relabelled")
+ON_BORDER = ("distillation, T = 4", "labels only", "search, runner-up forgotten", "all pairs relabelled")
+ON_CLEAN = ("distillation, T = 4", "all pairs relabelled")
 MET_BY = {"plain": tuple(ATTACKS), "moved border": ON_BORDER, "clean model": ON_CLEAN}
 
 
