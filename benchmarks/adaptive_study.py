@@ -74,12 +74,11 @@ def _search_and_relabel(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, se
     return freed, copy.card["seconds"] + freed.card["seconds"], found
 
 
-def _relabel_all(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, labels: str) -> Loot:
-    """An ordinary copy, fine-tuned on honest mixes of all pairs; clean images get the API's labels or the copy's."""
+def _relabel_all(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
+    """An ordinary copy, fine-tuned on honest mixes of all pairs."""
     answers = oracle(data.queries)
     copy = train_student(data.queries, answers, scale, settings=WARM, seed=seed)
-    images = _labelled(data, answers) if labels == "of the API" else data.queries
-    freed = honest_mixes.remove(copy, images, scale, seed=seed)
+    freed = honest_mixes.remove(copy, _labelled(data, answers), scale, seed=seed)
     return freed, copy.card["seconds"] + freed.card["seconds"], None
 
 
@@ -122,15 +121,14 @@ ATTACKS: dict[str, Callable[..., Loot]] = {
     "sharpened": partial(_clean, settings=CleanAnswersSettings(temperature=0.5)),
     "search, runner-up forgotten": partial(_search_and_forget, distillation=COLD),
     "search, pair relabelled": _search_and_relabel,
-    "all pairs relabelled": partial(_relabel_all, labels="of the API"),
-    "all pairs relabelled, own labels": partial(_relabel_all, labels="of the copy"),
+    "all pairs relabelled": _relabel_all,
     "CutMix": partial(_mixed, kind="cutmix"),
     "MixUp": partial(_mixed, kind="mixup"),
 }
 # The moved border meets those that differ in what they could do to it, and clean models those that could make an
 # innocent one look guilty.
-ON_BORDER = ("distillation, T = 4", "labels only", "search, runner-up forgotten", "all pairs relabelled")
-ON_CLEAN = ("distillation, T = 4", "all pairs relabelled")
+ON_BORDER = ("distillation, T = 4", "search, runner-up forgotten", "all pairs relabelled")
+ON_CLEAN = ("distillation, T = 4",)
 MET_BY = {"plain": tuple(ATTACKS), "moved border": ON_BORDER, "clean model": ON_CLEAN}
 
 
