@@ -14,6 +14,7 @@ from benchmarks import (
     detection_study,
     encoder_study,
     recipe_study,
+    removal_study,
 )
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -55,8 +56,17 @@ def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
         (cifar_encoder_study, ("encoder", "thief", "seed")),
         (detection_study, ("model", "detector", "seed")),
         (encoder_study, ("encoder", "thief", "seed")),
+        (removal_study, ("model", "removal", "strength", "seed")),
     ],
-    ids=["answers", "architectures", "budgets", "colour", "detection", "encoders"],
+    ids=[
+        "answers",
+        "architectures",
+        "budgets",
+        "colour",
+        "detection",
+        "encoders",
+        "removal",
+    ],
 )
 def test_the_studies_of_later_chapters_are_whole_and_of_the_present_settings(module, job):
     found = json.loads((RESULTS / f"{module.__name__.rpartition('.')[2]}.json").read_text())
