@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import (
+    adaptive_study,
     answers_study,
     architecture_study,
     attack_study,
@@ -50,6 +51,7 @@ def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
 @pytest.mark.parametrize(
     ("module", "job"),
     [
+        (adaptive_study, ("api", "attack", "seed")),
         (answers_study, ("api", "thief", "seed")),
         (architecture_study, ("victim", "answers", "seed")),
         (budget_study, ("answers", "part", "seed")),
@@ -59,6 +61,7 @@ def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
         (removal_study, ("model", "removal", "strength", "seed")),
     ],
     ids=[
+        "adaptive",
         "answers",
         "architectures",
         "budgets",
