@@ -125,8 +125,7 @@ ATTACKS: dict[str, Callable[..., Loot]] = {
     "CutMix": partial(_mixed, kind="cutmix"),
     "MixUp": partial(_mixed, kind="mixup"),
 }
-# The moved border meets those that differ in what they could do to it, and clean models those that could make an
-# innocent one look guilty.
+# The moved border meets those that differ in what they could do to it; of a clean model there is an ordinary copy.
 ON_BORDER = ("distillation, T = 4", "search, runner-up forgotten", "all pairs relabelled")
 ON_CLEAN = ("distillation, T = 4",)
 MET_BY = {"plain": tuple(ATTACKS), "moved border": ON_BORDER, "clean model": ON_CLEAN}
