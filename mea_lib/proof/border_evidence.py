@@ -16,7 +16,7 @@ from torch import Tensor
 from mea_lib.blackbox import MarkedLabels
 from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey
-from mea_lib.proof.plan import check_budget
+from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import Rate, target_rate
 from mea_lib.proof.report import Report, chance_shown, rate_values, suspect_lines
 from mea_lib.training import features_of
@@ -150,8 +150,7 @@ def verify_border(
         )
     if not clean:
         raise ValueError("pass at least one clean model, or nothing says what an innocent one answers")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, or the verdict is known beforehand; it is {alpha}")
+    check_decides("alpha", alpha)
     beyond, this_side = border_images(owner, key, test, controls)
     queries = len(beyond) + len(this_side)
     check_budget(

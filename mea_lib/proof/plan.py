@@ -46,12 +46,21 @@ def agreed_plan(
             f"{samples} samples are too few for a verdict; ask for {fewest_samples} or more, "
             "or lower fewest_samples and say so beside the result"
         )
-    for name, value in (("threshold", threshold), ("alpha", alpha)):
-        if not 0 < value < 1:
-            raise ValueError(
-                f"{name} must lie between 0 and 1, or the verdict is known beforehand; it is {value}"
-            )
+    check_decides("threshold", threshold)
+    check_decides("alpha", alpha)
     return samples, threshold
+
+
+def check_decides(name: str, value: float) -> None:
+    """Check that a share leaves the verdict open.
+
+    Raises:
+        ValueError: for one that does not lie between 0 and 1.
+    """
+    if not 0 < value < 1:
+        raise ValueError(
+            f"{name} must lie between 0 and 1, or the verdict is known beforehand; it is {value}"
+        )
 
 
 def check_budget(

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from mea_lib.blackbox.named_class import NO_CLASS, Suspect
 from mea_lib.data import ImageSet, WatermarkKey
-from mea_lib.proof.plan import check_budget
+from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import Rate
 from mea_lib.proof.report import Report, chance_shown, rate_values, suspect_lines
 from mea_lib.training.linear_probe import check_every_class
+
+NO_ANSWER = NO_CLASS - 1  # among numbers of classes
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,7 @@ def verify_runner_up(
     """
     classes = len(test.classes)
     keys = classes * (classes - 1) * (classes - 2) // 2
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, or the verdict is known beforehand; it is {alpha}")
+    check_decides("alpha", alpha)
     if not keys or 1 / keys >= alpha:
         raise ValueError(
             f"{classes} classes have {keys} keys, so that the first place among them proves nothing at alpha {alpha}; "
@@ -156,9 +157,6 @@ def verify_runner_up(
         queries=len(test),
         suspect=suspect.describe() if hasattr(suspect, "describe") else None,
     )
-
-
-NO_ANSWER = NO_CLASS - 1
 
 
 def second_classes(answers: Tensor) -> Tensor:
