@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 import mea_lib as mea
-from benchmarks.study import KEY, SEEDS, by_group, run
+from benchmarks.study import KEY, SEEDS, by_group, other_clean_models, run
 from mea_lib import proof
 from mea_lib.blackbox import MarkedLabels
 from mea_lib.detection import key_search, runner_ups
@@ -141,7 +141,7 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
     sold = mea.Oracle(model)
     ranking = runner_ups.detect(sold(data.queries[:RANKED]), data.train.classes)
     asked = mea.Oracle(copy)
-    clean = [mea.Oracle(mea.train_clean(data.train, scale, seed=other)) for other in SEEDS if other != seed]
+    clean = other_clean_models(data, scale, seed)
     owner = moved_border(victim, data.train)
     border = proof.verify_border(asked, owner, KEY, data.test, clean, alpha=ALPHA)
     held = proof.verify_runner_up(asked, KEY, data.test, clean, alpha=ALPHA)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import mea_lib as mea
-from benchmarks.study import KEY, SEEDS, by_group, run
+from benchmarks.study import KEY, SEEDS, by_group, other_clean_models, run
 from mea_lib import proof
 from mea_lib.data import ImageSet
 from mea_lib.detection import neural_cleanse
@@ -313,7 +313,7 @@ def run_one(data: mea.Data, scale: mea.Scale, model: str, removal: str, strength
     case = case_of(data, scale, model, seed)
     changed = REMOVALS[removal].remove(case, strength)
     rate, other_rate = mark(changed, data, model)
-    clean = [mea.Oracle(mea.train_clean(data.train, scale, seed=other)) for other in SEEDS if other != seed]
+    clean = other_clean_models(data, scale, seed)
     held = proof.verify_runner_up(mea.Oracle(changed), KEY, data.test, clean)
     return {
         "model": model,

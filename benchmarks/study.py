@@ -104,6 +104,11 @@ def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]
     return found
 
 
+def other_clean_models(data: mea.Data, scale: mea.Scale, seed: int) -> list[mea.Oracle]:
+    """What innocence looks like to the owner of this seed: the clean models of the others."""
+    return [mea.Oracle(mea.train_clean(data.train, scale, seed=other)) for other in SEEDS if other != seed]
+
+
 def _every(rows: list[dict], name: str) -> str:
     """What the rows have under this name, each once."""
     return " / ".join(dict.fromkeys(row[name] for row in rows))
