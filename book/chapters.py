@@ -50,14 +50,14 @@ def run_one(path: Path, out: Path, scale: str, stopping: threading.Event) -> boo
     """
     executed = out / "notebooks" / path.name
     stamp = executed.with_suffix(".stamp")
-    digest = chapter_digest(path, scale)
+    work = out / "work" / path.stem
+    digest = chapter_digest(path, scale, work)
     claims = out / "claims" / f"{path.stem}.json"
     if all(file.exists() for file in (executed, stamp, claims)) and stamp.read_text() == digest:
         print(f"{path.stem}: unchanged, kept", flush=True)
         return True
     stamp.unlink(missing_ok=True)
     claims.unlink(missing_ok=True)
-    work = out / "work" / path.stem
     work.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {
         "MEA_SCALE": scale,
@@ -151,13 +151,22 @@ def package_digest() -> bytes:
     return digest.digest()
 
 
-def chapter_digest(path: Path, scale: str) -> str:
-    """Hash of everything an executed copy depends on: the notebook, the package, the scale."""
+def chapter_digest(path: Path, scale: str, work: Path) -> str:
+    """Hash of everything an executed copy depends on: the notebook, the package, the scale, the studies shown."""
     notebook = nbformat.read(path, as_version=4)
     digest = hashlib.sha256("\0".join(f"{cell.cell_type}\n{cell.source}" for cell in notebook.cells).encode())
     digest.update(package_digest())
     digest.update(scale.encode())
+    for study in _studies(notebook, work):
+        digest.update(study.read_bytes())
     return digest.hexdigest()
+
+
+def _studies(notebook: nbformat.NotebookNode, work: Path) -> list[Path]:
+    """The results that the code names, in all folders where `find_results` looks when it runs in `work`."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    found = (file for folder in work.resolve().parents for file in sorted(folder.glob("results/*.json")))
+    return [file for file in found if f'"{file.stem}"' in code]
 
 
 def _end_children() -> None:

@@ -82,6 +82,19 @@ def test_a_chapter_is_run_again_when_it_the_scale_or_its_claims_changed(tmp_path
     assert "00_good: done" in drive(tmp_path, scale="smoke").stdout
 
 
+def test_a_chapter_is_run_again_when_a_study_that_it_shows_changed(tmp_path):
+    shows = 'from mea_lib.teaching import find_results\nshown = find_results("shown_study")'
+    chapter(tmp_path / "notebooks", "00_good", shows, PLAIN_CLAIM.format(chapter="00_good", value=0.7))
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "shown_study.json").write_text("{}")
+    assert "00_good: done" in drive(tmp_path).stdout
+    (results / "another_study.json").write_text("{}")
+    assert "00_good: unchanged, kept" in drive(tmp_path).stdout
+    (results / "shown_study.json").write_text('{"seconds": 1}')
+    assert "00_good: done" in drive(tmp_path).stdout
+
+
 def test_a_claim_that_does_not_hold_is_named(tmp_path):
     chapter(tmp_path / "notebooks", "00_bad", PLAIN_CLAIM.format(chapter="00_bad", value=0.2))
     found = drive(tmp_path)
