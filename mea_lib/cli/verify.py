@@ -181,7 +181,7 @@ def verify(
     if evidence_file is not None:
         evidence.save(evidence_file)
     result(evidence.to_dict(), str(evidence), as_json)
-    if not second_places and not evidence.is_decided:
+    if not evidence.is_decided:
         raise typer.Exit(NO_VERDICT)
     if not evidence.is_stolen:
         raise typer.Exit(NO_PROOF)

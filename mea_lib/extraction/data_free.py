@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import hashlib
 import math
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mea_lib.blackbox import Oracle
+from mea_lib.extraction.answers_digest import answers_digest
 from mea_lib.extraction.forward_differences import estimate_gradient
 from mea_lib.extraction.query_generator import QueryGenerator
 from mea_lib.models import ImageClassifier, build
@@ -175,7 +175,7 @@ def extract(
         "data_free": asdict(settings),
         "queries": number,
         "shape": shape,
-        "fingerprint": _digest(first[1]),
+        "fingerprint": answers_digest(first[1]),
         "network": network,
         "width": width,
         "seed": seed,
@@ -393,9 +393,3 @@ def _shorter_products(device: torch.device) -> contextlib.AbstractContextManager
     """bfloat16 where the device has it; float16 would need its losses scaled."""
     dtype = training_dtype(device)
     return autocast(device, torch.float32 if dtype == torch.float16 else dtype)
-
-
-def _digest(answers: Tensor) -> str:
-    """Short name of a table of answers; rounded, so that it does not hang on the last bits."""
-    rounded = answers.detach().cpu().double().mul(1e6).round().to(torch.int64)
-    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()

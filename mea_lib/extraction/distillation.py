@@ -1,6 +1,5 @@
 """Extraction by distillation (Hinton et al. 2015): ask, keep the answers, train a student on them."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from mea_lib.blackbox import Oracle
 from mea_lib.data import ImageSet
+from mea_lib.extraction.answers_digest import answers_digest
 from mea_lib.losses import distillation_loss
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
@@ -132,7 +132,7 @@ def train_student(
             "method": "distillation",
             "module": __name__,
             "distillation": asdict(settings),
-            "answers": _digest(answers),
+            "answers": answers_digest(answers),
         },
         network=network,
         width=width,
@@ -158,9 +158,3 @@ def distillation_objective(answers: Tensor, settings: DistillationSettings) -> O
         return Terms(losses)
 
     return objective
-
-
-def _digest(answers: Tensor) -> str:
-    """Short name of a table of answers; rounded, so that it does not hang on the last bits."""
-    rounded = answers.detach().cpu().double().mul(1e6).round().to(torch.int64)
-    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()

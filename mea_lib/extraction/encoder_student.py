@@ -1,6 +1,5 @@
 """What every theft of an encoder ends with: a student of the victim's features, found in the store or trained."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mea_lib.data import ImageSet
+from mea_lib.extraction.answers_digest import answers_digest
 from mea_lib.models.encoder import Encoder, build_encoder
 from mea_lib.scale import Scale
 from mea_lib.training import Objective, Store, TrainingSettings, encoder_training, fit_encoder
@@ -84,9 +84,3 @@ def own_features(network: str, width: int, channels: int, size: int) -> int:
             network, channels=channels, size=size, width=width, mean=[0.0] * channels, std=[1.0] * channels
         )
     return shape.size
-
-
-def answers_digest(answers: Tensor) -> str:
-    """Short name of a table of answers; rounded, so that it does not hang on the last bits."""
-    rounded = answers.detach().cpu().double().mul(1e6).round().to(torch.int64)
-    return hashlib.sha256(repr(tuple(answers.shape)).encode() + rounded.numpy().tobytes()).hexdigest()

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mea_lib.blackbox import Oracle
 from mea_lib.data import ImageSet
+from mea_lib.extraction.answers_digest import answers_digest
 from mea_lib.extraction.distillation import DistillationSettings
-from mea_lib.extraction.encoder_student import answers_digest
 from mea_lib.losses import distillation_loss
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale

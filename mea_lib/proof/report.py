@@ -12,6 +12,11 @@ from mea_lib.training.store import write_whole
 class Report(ABC):
     """An outcome that a person reads when it is printed, and a program from its file."""
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether there is a verdict; only outcomes that can lack one say otherwise."""
+        return True
+
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -8,8 +8,9 @@ import torch
 
 import mea_lib as mea
 from mea_lib.extraction import cont_steal, feature_distillation, stolen_encoder
+from mea_lib.extraction.answers_digest import answers_digest
 from mea_lib.extraction.cont_steal import ContStealSettings, cont_steal_objective, views_to_ask
-from mea_lib.extraction.encoder_student import answers_digest, own_features, student_training
+from mea_lib.extraction.encoder_student import own_features, student_training
 from mea_lib.extraction.feature_distillation import FeatureDistillationSettings, distillation_objective
 from mea_lib.extraction.stolen_encoder import (
     RELEASED,
