@@ -16,6 +16,7 @@ from benchmarks import (
     encoder_study,
     recipe_study,
     removal_study,
+    understanding_study,
 )
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -59,6 +60,7 @@ def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
         (detection_study, ("model", "detector", "seed")),
         (encoder_study, ("encoder", "thief", "seed")),
         (removal_study, ("model", "removal", "strength", "seed")),
+        (understanding_study, ("answers", "dose", "owner", "thief", "seed")),
     ],
     ids=[
         "adaptive",
@@ -69,6 +71,7 @@ def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
         "detection",
         "encoders",
         "removal",
+        "understanding",
     ],
 )
 def test_the_studies_of_later_chapters_are_whole_and_of_the_present_settings(module, job):
