@@ -127,10 +127,10 @@ def _row(
         studies: the study's own name, then those whose code makes its rows.
         run_one, data, scale, job: as in `run`.
     """
-    code = sources() | {study: (Path(__file__).parent / f"{study}.py").read_text() for study in studies}
-    identity = hashlib.sha256(
-        json.dumps([code, asdict(scale), data.train.digest(), job]).encode()
-    ).hexdigest()
+    ours = (Path(__file__).stem, *studies)
+    code = sources() | {study: (Path(__file__).parent / f"{study}.py").read_text() for study in ours}
+    images = [data.train.digest(), data.test.digest()]
+    identity = hashlib.sha256(json.dumps([code, asdict(scale), images, job]).encode()).hexdigest()
     path = ROOT / "build" / "studies" / studies[0] / f"{identity[:16]}.json"
     if not path.exists():
         _write(path, run_one(data, scale, *job) | _machine())

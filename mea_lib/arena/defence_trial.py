@@ -1,10 +1,11 @@
 """The discipline of defences: put in a mark that survives theft and removal, and keep the accuracy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mea_lib.arena.entry import EntryFailed, call_entry, describe
 from mea_lib.arena.house import ATTACKS
-from mea_lib.arena.outcome import Outcome, Trial
+from mea_lib.arena.outcome import POINT_DECIMALS, Outcome, Trial
 from mea_lib.arena.stage import Arena, anonymous
 from mea_lib.blackbox import Oracle
 from mea_lib.data import ImageSet, WatermarkKey
@@ -46,22 +47,31 @@ def judge_defence(name: str, entry: Defence, arena: Arena) -> Outcome:
 
 
 def _trial(model: ImageClassifier, name: str, key: WatermarkKey, arena: Arena) -> Trial:
-    own = accuracy(Oracle(model), arena.test)
+    with _blamed("its model fails when it is asked"):
+        own = accuracy(Oracle(model), arena.test)
+        weakest, by = _verify(model, key, arena), "none"
     clean = sum(exhibit.accuracy for exhibit in arena.clean) / len(arena.clean)
     lost = 100 * max(0.0, clean - own)
-    weakest, by = _verify(model, key, arena), "none"
-    for attack, run in ATTACKS.items() if lost <= arena.rules.points else ():
-        try:
+    for attack, run in ATTACKS.items() if round(lost, POINT_DECIMALS) <= arena.rules.points else ():
+        with _blamed(f"the attack {attack!r} fails on its model"):
             attacked = run(anonymous(model), arena.images, arena.scale)
-        except ValueError as error:
-            raise EntryFailed(f"the attack {attack!r} fails on its model: {describe(error)}") from error
-        if 100 * (own - accuracy(Oracle(attacked), arena.test)) > arena.rules.points:
+            cost = 100 * (own - accuracy(Oracle(attacked), arena.test))
+            evidence = _verify(attacked, key, arena)
+        if round(cost, POINT_DECIMALS) > arena.rules.points:
             continue
-        evidence = _verify(attacked, key, arena)
         if evidence.wsr.value < weakest.wsr.value:
             weakest, by = evidence, attack
     false = sum(_verify(model, decoy, arena).is_stolen for decoy in arena.decoys)
     return Trial(name, lost, weakest.wsr.value, weakest.is_stolen, by, false)
+
+
+@contextmanager
+def _blamed(what: str) -> Iterator[None]:
+    """Errors within are the entry's: weights that are finite one by one may still answer with NaN or overflow."""
+    try:
+        yield
+    except (ValueError, ArithmeticError, RuntimeError) as error:
+        raise EntryFailed(f"{what}: {describe(error)}") from error
 
 
 def _verify(model: ImageClassifier, key: WatermarkKey, arena: Arena) -> Evidence:

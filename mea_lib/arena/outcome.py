@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 DISCIPLINES = ("removal", "defence")
+POINT_DECIMALS = 3  # of points of accuracy: what lies behind them is the noise of float32
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Outcome:
     @property
     def disqualified(self) -> str | None:
         """Why the entry has no place although it ran, or None."""
-        if self.most_points_lost > self.points_allowed:
+        if round(self.most_points_lost, POINT_DECIMALS) > self.points_allowed:
             return (
                 f"lost {self.most_points_lost:.1f} points on one model, {self.points_allowed:g} are allowed"
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from mea_lib.arena.entry import EntryFailed, call_entry, suspect_of
@@ -31,7 +32,9 @@ def judge_removal(name: str, entry: Removal, arena: Arena) -> Outcome:
     trials = []
     for seed, exhibit in enumerate((*arena.marked, *arena.clean)):
         try:
-            trials.append(_trial(entry, exhibit, arena, seed))
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)  # for answers that are drawn: judged again, they are the same
+                trials.append(_trial(entry, exhibit, arena, seed))
         except EntryFailed as failure:
             return Outcome(name, "removal", (), allowed, f"{exhibit.name}: {failure}")
     return Outcome(name, "removal", tuple(trials), allowed)

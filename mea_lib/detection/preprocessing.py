@@ -118,7 +118,8 @@ class Endurance:
         Raises:
             ValueError: where every strength costs more.
         """
-        costs = {point: 100 * (self.unchanged.accuracy - point.accuracy) for point in self.curve}
+        lost = {point: self.unchanged.accuracy - point.accuracy for point in self.curve}
+        costs = {point: round(100 * share, 3) for point, share in lost.items()}  # float32 ends here
         affordable = [point for point, cost in costs.items() if cost <= points]
         if not affordable:
             tried = ", ".join(f"{point.strength}: {cost:.1f}" for point, cost in costs.items())

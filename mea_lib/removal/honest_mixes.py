@@ -108,7 +108,7 @@ def honest_mixes_objective(data: ImageSet, settings: HonestMixesSettings) -> Obj
     pairs = pairs_to_mix(data, settings.pairs)
 
     def objective(model: ImageClassifier, batch: Batch) -> Terms:
-        number = round(settings.share * len(batch.images))
+        number = max(1, round(settings.share * len(batch.images)))
         mixes, halves = honest_mixes(data, pairs, number, batch.generator, settings.ways)
         targets = torch.cat([one_hot[data.labels[batch.index]], halves])
         return Terms({"utility": utility_loss(model(torch.cat([batch.images, mixes])), targets)})

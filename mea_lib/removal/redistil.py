@@ -12,6 +12,7 @@ from mea_lib.removal.changed_copy import made_from
 from mea_lib.removal.own_images import own_images
 from mea_lib.scale import Scale
 from mea_lib.training import Store, TrainingSettings, thief_settings
+from mea_lib.training.shaping_code import code_digest
 
 
 def remove(
@@ -62,7 +63,9 @@ def remove(
 
     recipe = {
         "method": "distillation again",
-        "module": distillation.__name__,
+        "module": __name__,
+        "student_code": code_digest(distillation.__name__),
+        "asked_code": code_digest(Oracle.__module__),
         "distillation": asdict(settings),
         "settings": training.to_dict(),
     }

@@ -99,7 +99,7 @@ def relabel_mixes_objective(data: ImageSet, settings: RelabelMixesSettings) -> O
     classes = len(data.classes)
 
     def objective(model: ImageClassifier, batch: Batch) -> Terms:
-        number = round(settings.share * len(batch.images))
+        number = max(1, round(settings.share * len(batch.images)))
         mixes, wrong = relabelled_mixes(data, number, batch.generator, settings.ways)
         labels = torch.cat([data.labels[batch.index], wrong])
         logits = model(torch.cat([batch.images, mixes]))

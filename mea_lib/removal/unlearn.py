@@ -116,7 +116,7 @@ def unlearn_objective(targets: Tensor, mask: Tensor, pattern: Tensor, share: flo
     """
 
     def objective(model: ImageClassifier, batch: Batch) -> Terms:
-        number = round(share * len(batch.images))
+        number = max(1, round(share * len(batch.images)))
         marked = stamp(batch.images[:number], mask, pattern)
         logits = model(torch.cat([marked, batch.images[number:]]))
         return Terms({"utility": utility_loss(logits, targets[batch.index])})

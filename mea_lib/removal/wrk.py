@@ -84,9 +84,11 @@ def remove(
     Raises:
         ValueError: for images that do not suit the model, or fewer than are to be moved.
 
-    Source: arXiv 2511.07947, Watermark Removal attacK, as its released code has it, with three differences. There
+    Source: arXiv 2511.07947, Watermark Removal attacK, as its released code has it, with these differences. There
     all images of a batch are moved towards one class, and the wrong labels leave out the first class. There moved
-    images are not clipped; here they are images that anybody could have, with pixels from 0 to 255.
+    images come in whole batches of 32, 128 of them where 100 are asked for, and are not clipped; here they are images
+    that anybody could have, with pixels from 0 to 255. There the clean images are mirrored and cropped once, before
+    the training; here they stay as they are.
     """
     settings = settings or WRKSettings()
     training = training.but(seed=seed)

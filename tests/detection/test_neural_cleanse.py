@@ -15,6 +15,7 @@ from mea_lib.detection.neural_cleanse import (
     NeuralCleanseSettings,
     ReversedTriggers,
 )
+from mea_lib.models.quantised import quantise_layers
 
 QUICK = NeuralCleanseSettings(rounds=100)
 
@@ -87,6 +88,12 @@ def test_the_model_is_left_as_it_was(tiny, digits):
     assert all(parameter.grad is None for parameter in tiny.parameters())
     for name, value in tiny.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_a_quantised_model_is_refused(tiny, digits):
+    quantise_layers(tiny)
+    with pytest.raises(ValueError, match="no gradient passes"):
+        neural_cleanse.detect(tiny, digits.test.images[:10])
 
 
 def test_the_same_seed_gives_the_same_triggers(tiny, digits):

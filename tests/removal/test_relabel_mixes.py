@@ -50,6 +50,16 @@ def test_the_loss_is_one_mean_over_clean_images_and_mixes(tiny, digits):
     torch.testing.assert_close(loss, F.cross_entropy(tiny(images), labels))
 
 
+def test_a_small_share_of_a_small_batch_is_one_mix(tiny, digits):
+    index = torch.arange(8)
+    batch = Batch(digits.train.images[index], index, torch.Generator().manual_seed(4), 0.0)
+    loss = relabel_mixes_objective(digits.train, RelabelMixesSettings(share=0.01))(tiny, batch).losses[
+        "utility"
+    ]
+    plain = F.cross_entropy(tiny(batch.images), digits.train.labels[:8])
+    assert not torch.isclose(loss, plain)
+
+
 def test_a_composite_mark_is_removed(digits, key, shared_store, accuracy):
     training = TrainingSettings(15, 64, 5e-3, augment=False)
     victim = composite.embed(digits.train, key, SMOKE, training=training, store=shared_store)
