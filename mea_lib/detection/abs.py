@@ -122,6 +122,9 @@ def detect(
 
     Returns:
         Candidates, triggers and their success, on the CPU.
+
+    Raises:
+        ValueError: for a quantised model, through which no gradient passes.
     """
     settings = settings or ABSSettings()
     device = next(model.parameters()).device

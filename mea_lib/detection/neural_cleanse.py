@@ -109,6 +109,9 @@ def detect(
 
     Returns:
         Triggers on the CPU, their norms and what follows from them.
+
+    Raises:
+        ValueError: for a quantised model, through which no gradient passes.
     """
     settings = settings or NeuralCleanseSettings()
     device = next(model.parameters()).device
