@@ -56,9 +56,9 @@ def _trial(model: ImageClassifier, name: str, key: WatermarkKey, arena: Arena) -
         with _blamed(f"the attack {attack!r} fails on its model"):
             attacked = run(anonymous(model), arena.images, arena.scale)
             cost = 100 * (own - accuracy(Oracle(attacked), arena.test))
+            if round(cost, POINT_DECIMALS) > arena.rules.points:
+                continue
             evidence = _verify(attacked, key, arena)
-        if round(cost, POINT_DECIMALS) > arena.rules.points:
-            continue
         if evidence.wsr.value < weakest.wsr.value:
             weakest, by = evidence, attack
     with _blamed("its model fails when it is asked"):
