@@ -57,7 +57,7 @@ def _search_and_forget(
     answers = oracle(data.queries)
     found = _search(oracle, answers, data, seed)
     names = (found.first, found.second, found.target)
-    suspected = tuple(map(data.train.class_index, names))
+    suspected = tuple(map(data.owner.class_index, names))
     forgetful = cleaned(answers, CleanAnswersSettings(suspected=suspected))
     copy = train_student(data.queries, forgetful, scale, settings=distillation, seed=seed)
     return copy, copy.card["seconds"], found
@@ -68,7 +68,7 @@ def _search_and_relabel(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, se
     answers = oracle(data.queries)
     found = _search(oracle, answers, data, seed)
     copy = train_student(data.queries, answers, scale, settings=WARM, seed=seed)
-    pair = (data.train.class_index(found.first), data.train.class_index(found.second))
+    pair = (data.owner.class_index(found.first), data.owner.class_index(found.second))
     settings = HonestMixesSettings(pairs=(pair,))
     freed = honest_mixes.remove(copy, _labelled(data, answers), scale, settings=settings, seed=seed)
     return freed, copy.card["seconds"] + freed.card["seconds"], found
@@ -91,11 +91,11 @@ def _mixed(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, kind
 
 def _labelled(data: mea.Data, answers: Tensor) -> mea.ImageSet:
     """The thief's images with the labels that he bought."""
-    return mea.ImageSet(data.queries, answers.argmax(1), data.train.classes, "queries")
+    return mea.ImageSet(data.queries, answers.argmax(1), data.owner.classes, "queries")
 
 
 def _search(oracle: mea.Oracle, answers: Tensor, data: mea.Data, seed: int) -> TriedMix:
-    return key_search.detect(oracle, data.queries, answers, data.train.classes, seed=seed).found
+    return key_search.detect(oracle, data.queries, answers, data.owner.classes, seed=seed).found
 
 
 def _plain(victim: ImageClassifier, images: mea.ImageSet) -> ImageClassifier:
@@ -133,16 +133,16 @@ MET_BY = {"plain": tuple(ATTACKS), "moved border": ON_BORDER, "clean model": ON_
 
 def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) -> dict:
     """One copy through one API, of the victim or of the clean model of this seed."""
-    victim = runner_up.embed(data.train, KEY, scale, seed=seed)
-    behind = mea.train_clean(data.train, scale, seed=seed) if api == "clean model" else victim
-    model = APIS[api](behind, data.train)
+    victim = runner_up.embed(data.owner, KEY, scale, seed=seed)
+    behind = mea.train_clean(data.owner, scale, seed=seed) if api == "clean model" else victim
+    model = APIS[api](behind, data.owner)
     oracle = mea.Oracle(model)
     copy, seconds, found = ATTACKS[attack](oracle, data, scale, seed)
     sold = mea.Oracle(model)
-    ranking = runner_ups.detect(sold(data.queries[:RANKED]), data.train.classes)
+    ranking = runner_ups.detect(sold(data.queries[:RANKED]), data.owner.classes)
     asked = mea.Oracle(copy)
     clean = other_clean_models(data, scale, seed)
-    owner = moved_border(victim, data.train)
+    owner = moved_border(victim, data.owner)
     border = proof.verify_border(asked, owner, KEY, data.test, clean, alpha=ALPHA)
     held = proof.verify_runner_up(asked, KEY, data.test, clean, alpha=ALPHA)
     wsr = proof.watermark_success_rate(asked, KEY, data.test, scale.verification_samples)

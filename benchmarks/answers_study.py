@@ -17,7 +17,7 @@ from mea_lib.extraction import distillation, jacobian
 from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.extraction.jacobian import JacobianSettings
 from mea_lib.models import ImageClassifier
-from mea_lib.training import thief_settings
+from mea_lib.training import adversary_settings
 from mea_lib.watermarks import runner_up
 
 COLD, WARM = DistillationSettings(temperature=1.0), DistillationSettings(temperature=4.0)
@@ -57,7 +57,7 @@ APIS: dict[str, tuple[Wrap, dict]] = {
 
 def _distil(settings: DistillationSettings, epochs: int | None = None) -> Callable:
     def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-        training = thief_settings(scale).but(epochs=epochs) if epochs else None
+        training = adversary_settings(scale).but(epochs=epochs) if epochs else None
         return distillation.extract(
             oracle, data.queries, scale, settings=settings, training=training, seed=seed
         )
@@ -72,7 +72,7 @@ def _jacobian(settings: DistillationSettings, part: int = 4, epochs: int | None 
         chosen = JacobianSettings(
             seed_images=len(data.queries) // part, rounds=part.bit_length() - 1, distillation=settings
         )
-        training = thief_settings(scale).but(epochs=epochs) if epochs else None
+        training = adversary_settings(scale).but(epochs=epochs) if epochs else None
         return jacobian.extract(oracle, data.queries, scale, settings=chosen, training=training, seed=seed)
 
     return steal
@@ -118,11 +118,11 @@ CASES: dict[tuple[str, str], int] = {
 def run_one(data: mea.Data, scale: mea.Scale, api: str, thief: str, seed: int) -> dict:
     """One copy through one API of the victim, or of the clean model, of this seed."""
     if api.startswith("clean"):
-        behind = mea.train_clean(data.train, scale, seed=seed)
+        behind = mea.train_clean(data.owner, scale, seed=seed)
     else:
-        behind = runner_up.embed(data.train, KEY, scale, seed=seed)
+        behind = runner_up.embed(data.owner, KEY, scale, seed=seed)
     wrap, form = APIS[api]
-    model = wrap(behind, data.train)
+    model = wrap(behind, data.owner)
     copy = THIEVES[thief](mea.Oracle(model, scale.query_images, **form), data, scale, seed)
     asked = mea.Oracle(copy)
     return {

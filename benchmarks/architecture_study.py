@@ -25,8 +25,8 @@ SETTINGS = DistillationSettings(temperature=4.0)
 
 def run_one(data: mea.Data, scale: mea.Scale, network: str, answers: str, seed: int) -> dict:
     """One victim with a copy of each architecture."""
-    victim = runner_up.embed(data.train, KEY, scale, seed=seed, network=network)
-    sold = victim if answers == "as trained" else MarkedAnswers(victim, KEY, data.train)
+    victim = runner_up.embed(data.owner, KEY, scale, seed=seed, network=network)
+    sold = victim if answers == "as trained" else MarkedAnswers(victim, KEY, data.owner)
     asked = mea.Oracle(sold)
     row = {
         "victim": network,

@@ -14,7 +14,7 @@ from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.extraction.jacobian import PAPERNOT, JacobianSettings
 from mea_lib.extraction.knockoff import KnockoffSettings
 from mea_lib.models import ImageClassifier
-from mea_lib.training import thief_settings
+from mea_lib.training import adversary_settings
 from mea_lib.watermarks import runner_up
 
 WARM, COLD = DistillationSettings(temperature=4.0), DistillationSettings(temperature=1.0)
@@ -37,7 +37,7 @@ def _jacobian(part: int, **answer) -> tuple[Steal, dict]:
 
 def _papernot(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
     """From 150 photographs; so few images need more passes, in smaller batches."""
-    training = thief_settings(scale).but(epochs=50, batch_size=64)
+    training = adversary_settings(scale).but(epochs=50, batch_size=64)
     return jacobian.extract(oracle, data.queries, scale, settings=PAPERNOT, training=training, seed=seed)
 
 
@@ -47,8 +47,8 @@ def _knockoff(
     settings = KnockoffSettings(strategy=strategy, distillation=distilled)
 
     def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-        training = thief_settings(scale).but(epochs=epochs) if epochs else None
-        return knockoff.extract(oracle, data.train, scale, settings=settings, training=training, seed=seed)
+        training = adversary_settings(scale).but(epochs=epochs) if epochs else None
+        return knockoff.extract(oracle, data.owner, scale, settings=settings, training=training, seed=seed)
 
     return steal, answer
 
@@ -83,7 +83,7 @@ FEWER_SEEDS = SEEDS[:2]
 def run_one(data: mea.Data, scale: mea.Scale, share: float, attack: str, seed: int) -> dict:
     """One copy of the victim of this seed and strength."""
     strength = runner_up.RunnerUpSettings(share=share)
-    victim = runner_up.embed(data.train, KEY, scale, settings=strength, seed=seed)
+    victim = runner_up.embed(data.owner, KEY, scale, settings=strength, seed=seed)
     steal, answer = (ATTACKS | MORE_ATTACKS)[attack]
     oracle = mea.Oracle(victim, scale.query_images, **answer)
     copy = steal(oracle, data, scale, seed)

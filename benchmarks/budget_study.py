@@ -12,7 +12,7 @@ from mea_lib import proof
 from mea_lib.blackbox import MarkedAnswers
 from mea_lib.extraction import distillation
 from mea_lib.extraction.distillation import DistillationSettings
-from mea_lib.training import thief_settings
+from mea_lib.training import adversary_settings
 from mea_lib.watermarks import runner_up
 
 # All questions of the scale, divided by these; at laptop scale 1,000 to 50,000.
@@ -27,15 +27,15 @@ ANSWERS = {
 
 def run_one(data: mea.Data, scale: mea.Scale, answers: str, part: int, seed: int) -> dict:
     """One copy from so many answers of the victim of this seed."""
-    victim = runner_up.embed(data.train, KEY, scale, seed=seed)
-    sold = MarkedAnswers(victim, KEY, data.train) if answers.startswith("marked") else victim
+    victim = runner_up.embed(data.owner, KEY, scale, seed=seed)
+    sold = MarkedAnswers(victim, KEY, data.owner) if answers.startswith("marked") else victim
     oracle = mea.Oracle(sold, scale.query_images // part, answer="hard" if answers == "labels" else "soft")
     copy = distillation.extract(
         oracle,
         data.queries[: oracle.budget],
         scale,
         settings=DistillationSettings(temperature=ANSWERS[answers][0]),
-        training=thief_settings(scale).but(epochs=scale.extract_epochs * part),
+        training=adversary_settings(scale).but(epochs=scale.extract_epochs * part),
         seed=seed,
     )
     asked = mea.Oracle(copy)

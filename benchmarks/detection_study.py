@@ -37,15 +37,15 @@ STRENGTHS = {
 
 
 def _copy(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-    oracle = mea.Oracle(runner_up.embed(data.train, KEY, scale, seed=seed), scale.query_images)
+    oracle = mea.Oracle(runner_up.embed(data.owner, KEY, scale, seed=seed), scale.query_images)
     return distillation.extract(oracle, data.queries, scale, seed=seed)
 
 
 MODELS: dict[str, Callable[[mea.Data, mea.Scale, int], ImageClassifier]] = {
-    "clean": lambda data, scale, seed: mea.train_clean(data.train, scale, seed=seed),
-    "victim": lambda data, scale, seed: runner_up.embed(data.train, KEY, scale, seed=seed),
+    "clean": lambda data, scale, seed: mea.train_clean(data.owner, scale, seed=seed),
+    "victim": lambda data, scale, seed: runner_up.embed(data.owner, KEY, scale, seed=seed),
     "copy": _copy,
-    "patch": lambda data, scale, seed: patch.embed(data.train, PATCH, scale, seed=seed),
+    "patch": lambda data, scale, seed: patch.embed(data.owner, PATCH, scale, seed=seed),
 }
 
 

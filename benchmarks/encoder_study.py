@@ -29,7 +29,7 @@ Make = Callable[[mea.Data, mea.Scale, mea.WatermarkKey, int], Encoder]
 
 
 def _clean(data: mea.Data, scale: mea.Scale, key: mea.WatermarkKey, seed: int) -> Encoder:
-    return train_encoder(data.train, scale, seed=seed)
+    return train_encoder(data.owner, scale, seed=seed)
 
 
 def _marked(method, **options) -> Make:
@@ -37,7 +37,7 @@ def _marked(method, **options) -> Make:
 
     def make(data: mea.Data, scale: mea.Scale, key: mea.WatermarkKey, seed: int) -> Encoder:
         clean = _clean(data, scale, key, seed)
-        return method.embed(data.train, key, scale, pretrained=clean, seed=seed, **options)
+        return method.embed(data.owner, key, scale, pretrained=clean, seed=seed, **options)
 
     return make
 
@@ -108,7 +108,7 @@ def probe_says(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
 
 def _probe(encoder: Encoder, data: mea.Data, images: int = LABELLED) -> mea.Oracle:
     """A user's linear probe, asked like any classifier."""
-    return mea.Oracle(fit_linear_probe(encoder, data.train, images=images))
+    return mea.Oracle(fit_linear_probe(encoder, data.owner, images=images))
 
 
 def features_say(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:

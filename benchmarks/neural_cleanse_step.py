@@ -28,7 +28,7 @@ SEARCHED = 500  # clean images of the whole search
 def measure(steps: int = 8, rounds: int = 5) -> dict:
     """Seconds of the whole search, and of one class after another by all together: median, least and largest."""
     data = mea.load("fashion-mnist", mea.preset("laptop"))
-    train, settings = data.train, NeuralCleanseSettings()
+    train, settings = data.owner, NeuralCleanseSettings()
     model = build(
         "nine_layer_cnn", classes=10, channels=1, size=train.size, width=16, mean=train.mean, std=train.std
     )

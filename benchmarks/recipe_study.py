@@ -28,8 +28,8 @@ TEMPERATURES = (1.0, 4.0, 7.0)
 def run_one(data: mea.Data, scale: mea.Scale, sources: tuple[str, str], target: str, seed: int) -> dict:
     """One victim with its clean twin and its copies."""
     key = mea.WatermarkKey(sources, target, "crop-paste", seed=7)
-    victim = runner_up.embed(data.train, key, scale, seed=seed)
-    twin = mea.train_clean(data.train, scale, seed=seed)
+    victim = runner_up.embed(data.owner, key, scale, seed=seed)
+    twin = mea.train_clean(data.owner, scale, seed=seed)
     asked, twin_asked = mea.Oracle(victim), mea.Oracle(twin)
     row = {
         "key": f"{sources[0]} + {sources[1]} → {target}",

@@ -34,12 +34,11 @@ from mea_lib.removal import (
 from mea_lib.removal.changed_copy import fresh_head
 from mea_lib.removal.fine_pruning import FinePruningSettings
 from mea_lib.removal.finetune import FinetuneSettings, finetune_training
-from mea_lib.removal.held_out import held_out
 from mea_lib.removal.prune import PruneSettings
 from mea_lib.removal.quantise import QuantiseSettings
 from mea_lib.removal.relabel_mixes import RelabelMixesSettings
 from mea_lib.removal.wrk import ORIGINAL_TRAINING, WRKSettings
-from mea_lib.training import TrainingSettings, fit, thief_settings
+from mea_lib.training import TrainingSettings, adversary_settings, fit
 from mea_lib.watermarks import patch, runner_up
 
 WARM = DistillationSettings(temperature=4.0)
@@ -53,7 +52,7 @@ WAY_SAMPLES = 500  # mixes of each other way
 
 
 def _victim(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-    return runner_up.embed(data.train, KEY, scale, seed=seed)
+    return runner_up.embed(data.owner, KEY, scale, seed=seed)
 
 
 def _copy(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
@@ -64,7 +63,7 @@ def _copy(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
 def _late_patch(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
     """The patch, put into a finished clean model by one gentle pass: what few steps have made few steps can undo."""
     return fit(
-        data.train,
+        data.owner,
         lambda images: patch.patch_objective(images, PATCH, scale.watermark_batch),
         finetune_training(scale, seed).but(epochs=1),
         scale=scale,
@@ -75,7 +74,7 @@ def _late_patch(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
             "pixels": PATCH.pixels,
             "watermark_batch": scale.watermark_batch,
         },
-        initial=mea.train_clean(data.train, scale, seed=seed),
+        initial=mea.train_clean(data.owner, scale, seed=seed),
     )
 
 
@@ -121,7 +120,7 @@ class Case:
 def case_of(data: mea.Data, scale: mea.Scale, model: str, seed: int) -> Case:
     """The case of one of `MODELS`, kept for the next job, which is most often of the same model."""
     given = MODELS[model](data, scale, seed)
-    return Case(given, proof.accuracy(mea.Oracle(given), data.test), data, held_out(data), scale, seed)
+    return Case(given, proof.accuracy(mea.Oracle(given), data.test), data, data.held_out, scale, seed)
 
 
 Remove = Callable[[Case, float], ImageClassifier]
@@ -156,7 +155,7 @@ def _relabel(case: Case, share: float, own: str, rate: float = 1.0) -> ImageClas
 
 
 def _digits(case: Case) -> ImageSet:
-    return transfer.as_images_of(case.model, mea.load("digits", case.scale).train)
+    return transfer.as_images_of(case.model, mea.load("digits", case.scale).owner)
 
 
 # Another task on images of the same kind, as STL-10 is to CIFAR-10 in the paper.
@@ -177,7 +176,7 @@ def _kinds(case: Case) -> ImageSet:
 
 def _transfer(case: Case, epochs: float, task: Callable[[Case], ImageSet], read_by: str) -> ImageClassifier:
     """To another task and back: under the output layer of old, or under one that held-out images teach anew."""
-    training = thief_settings(case.scale).but(epochs=int(epochs), batch_size=64)
+    training = adversary_settings(case.scale).but(epochs=int(epochs), batch_size=64)
     moved = transfer.transfer(case.model, task(case), case.scale, training=training, seed=case.seed)
     back = transfer.with_head_of(case.model, moved)
     back.card = moved.card
@@ -185,7 +184,7 @@ def _transfer(case: Case, epochs: float, task: Callable[[Case], ImageSet], read_
         return back
     back.head = fresh_head(back, len(case.held_out.classes), case.seed)
     last = FinetuneSettings("last")
-    training = thief_settings(case.scale).but(
+    training = adversary_settings(case.scale).but(
         epochs=LAYER_EPOCHS, batch_size=64, learning_rate=5 * case.scale.learning_rate
     )
     found = finetune.remove(back, case.held_out, case.scale, settings=last, training=training, seed=case.seed)
@@ -236,7 +235,7 @@ def _unlearn(case: Case, epochs: float) -> ImageClassifier:
 def _wrk(case: Case, step: float, rate: float = 1.0) -> ImageClassifier:
     """With a twentieth of the owner's images, at a multiple of the authors' rate."""
     settings = WRKSettings(step=step)
-    some = case.held_out.subset(max(len(case.data.train) // 20, settings.moved))
+    some = case.held_out.subset(max(len(case.data.owner) // 20, settings.moved))
     training = ORIGINAL_TRAINING.but(learning_rate=rate * ORIGINAL_TRAINING.learning_rate)
     return wrk.remove(case.model, some, case.scale, settings=settings, training=training, seed=case.seed)
 

@@ -31,7 +31,7 @@ def measure(steps: int = 4, rounds: int = 5) -> dict:
     """Seconds of a step in each way, and lightly's by ours: median, least and largest over the rounds."""
     torch.set_num_threads(1)
     data = mea.load("fashion-mnist", mea.preset("laptop"))
-    ways: dict[str, Step] = {"ours": ours(data.train), "lightly": lightlys(data.train)}
+    ways: dict[str, Step] = {"ours": ours(data.owner), "lightly": lightlys(data.owner)}
     seconds = in_turns(ways, steps, rounds)
     ratios = [theirs / own for theirs, own in zip(seconds["lightly"], seconds["ours"], strict=True)]
     return {

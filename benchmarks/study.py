@@ -106,7 +106,7 @@ def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]
 
 def other_clean_models(data: mea.Data, scale: mea.Scale, seed: int) -> list[mea.Oracle]:
     """What innocence looks like to the owner of this seed: the clean models of the others."""
-    return [mea.Oracle(mea.train_clean(data.train, scale, seed=other)) for other in SEEDS if other != seed]
+    return [mea.Oracle(mea.train_clean(data.owner, scale, seed=other)) for other in SEEDS if other != seed]
 
 
 def _every(rows: list[dict], name: str) -> str:
@@ -129,7 +129,7 @@ def _row(
     """
     ours = (Path(__file__).stem, *studies)
     code = sources() | {study: (Path(__file__).parent / f"{study}.py").read_text() for study in ours}
-    images = [data.train.digest(), data.test.digest()]
+    images = [data.owner.digest(), data.test.digest()]
     identity = hashlib.sha256(json.dumps([code, asdict(scale), images, job]).encode()).hexdigest()
     path = ROOT / "build" / "studies" / studies[0] / f"{identity[:16]}.json"
     if not path.exists():

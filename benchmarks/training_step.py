@@ -35,9 +35,9 @@ def measure(steps: int = 6, rounds: int = 5) -> dict:
     torch.set_num_threads(1)
     data = mea.load("fashion-mnist", mea.preset("laptop"))
     ways: dict[str, Step] = {
-        "ours": ours(data.train),
-        "ordinary": ordinary(data.train),
-        "released": released(data.train),
+        "ours": ours(data.owner),
+        "ordinary": ordinary(data.owner),
+        "released": released(data.owner),
     }
     seconds = in_turns(ways, steps, rounds)
     images = CLEAN + 2 * MARKED

@@ -102,12 +102,12 @@ def run_one(
 ) -> dict:
     """One model: an owner's, or a copy of it by one network from answers of one kind."""
     if answers.startswith("clean"):
-        behind = mea.train_clean(data.train, scale, seed=seed, network=owner)
+        behind = mea.train_clean(data.owner, scale, seed=seed, network=owner)
     else:
-        behind = runner_up.embed(data.train, KEY, scale, seed=seed, network=owner)
+        behind = runner_up.embed(data.owner, KEY, scale, seed=seed, network=owner)
     found = behind
     if thief != OWN:
-        api = mea.Oracle(ANSWERS[answers](behind, data.train, dose), scale.query_images)
+        api = mea.Oracle(ANSWERS[answers](behind, data.owner, dose), scale.query_images)
         found = distillation.extract(api, data.queries, scale, settings=SETTINGS, network=thief, seed=seed)
     row = {"answers": answers, "dose": dose, "owner": owner, "thief": thief, "seed": seed}
     row |= look(found, data, scale)

@@ -1,7 +1,7 @@
 """Scales: the same chapter as a smoke test, on a laptop, on one rented GPU, or at the paper's size."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -10,19 +10,22 @@ class Scale:
 
     Attributes:
         name: smoke, laptop, colab or paper.
-        network: the network of victims and thieves, see `mea_lib.models.NETWORKS`.
+        network: the network of victims and surrogates, see `mea_lib.models.NETWORKS`.
         width: channels of its first layer; all other layers are multiples of it.
-        train_images: images the owner trains on; None takes all there are.
-        query_images: images the thief has, and so the queries he can ask.
-        epochs: passes of the owner over the training images.
-        extract_epochs: passes of the thief over his queries.
-        encoder_epochs: passes of an owner who trains an encoder without labels, two views of each image a pass.
-        marking_epochs: passes in which an encoder that is trained already gets its mark.
+        train_images: images the owner trains on; None takes the whole half of the training images.
+        query_images: of the adversary's half, the images that they ask about; the others are held out.
+        epochs: of the owner.
+        extract_epochs: of the adversary, over their queries.
+        encoder_epochs: of an owner who trains an encoder without labels, two views of each image an epoch.
+        marking_epochs: in which an encoder that is trained already gets its watermark.
         batch_size: clean images in a step.
         watermark_batch: watermark samples in a step, and as many random mixes beside them.
-        learning_rate: the highest of the one-cycle schedule (AdamW).
+        optimizer: of classifiers, one of `mea_lib.training.settings.OPTIMIZERS`.
+        schedule: of classifiers, one of `mea_lib.training.settings.SCHEDULES`.
+        learning_rate: the highest of the schedule, for AdamW and Adam, and for what Muon leaves to AdamW.
+        augment: whether owners mirror and shift their images; an adversary decides for themself.
         verification_samples: watermark samples asked of a suspect (the paper: at least 1,000).
-        ablation_epochs: passes in comparisons of many small victims (losses one by one, thresholds).
+        ablation_epochs: epochs in comparisons of many small victims (losses one by one, thresholds).
         ablation_images: training images in those comparisons; None takes all there are.
         null_models: clean models, and as many watermarked ones, that calibrate the threshold (paper: 200).
         seeds: the seeds of a comparison that reports a spread.
@@ -39,12 +42,19 @@ class Scale:
     marking_epochs: int
     batch_size: int
     watermark_batch: int
+    optimizer: str
+    schedule: str
     learning_rate: float
+    augment: bool
     verification_samples: int
     ablation_epochs: int
     ablation_images: int | None
     null_models: int
     seeds: tuple[int, ...]
+
+    def but(self, **changes) -> "Scale":
+        """The same scale with some of its fields changed."""
+        return replace(self, **changes)
 
 
 _PRESETS = {
@@ -62,7 +72,10 @@ _PRESETS = {
             marking_epochs=1,
             batch_size=128,
             watermark_batch=24,
+            optimizer="muon",
+            schedule="linear",
             learning_rate=2e-3,
+            augment=False,
             verification_samples=200,
             ablation_epochs=1,
             ablation_images=1_000,
@@ -74,17 +87,20 @@ _PRESETS = {
             network="nine_layer_cnn",
             width=16,
             train_images=None,
-            query_images=50_000,
-            epochs=4,
-            extract_epochs=4,
+            query_images=25_000,
+            epochs=2,
+            extract_epochs=2,
             encoder_epochs=5,
             marking_epochs=3,
             batch_size=256,
             watermark_batch=48,
+            optimizer="muon",
+            schedule="linear",
             learning_rate=2e-3,
+            augment=False,
             verification_samples=1_000,
-            ablation_epochs=3,
-            ablation_images=30_000,
+            ablation_epochs=2,
+            ablation_images=15_000,
             null_models=4,
             seeds=(0, 1, 2),
         ),
@@ -93,14 +109,17 @@ _PRESETS = {
             network="nine_layer_cnn",
             width=32,
             train_images=None,
-            query_images=50_000,
+            query_images=25_000,
             epochs=12,
             extract_epochs=12,
             encoder_epochs=60,
             marking_epochs=24,
             batch_size=256,
             watermark_batch=48,
+            optimizer="muon",
+            schedule="linear",
             learning_rate=2e-3,
+            augment=False,
             verification_samples=2_000,
             ablation_epochs=6,
             ablation_images=None,
@@ -112,14 +131,17 @@ _PRESETS = {
             network="nine_layer_cnn",
             width=64,
             train_images=None,
-            query_images=50_000,
+            query_images=25_000,
             epochs=100,
             extract_epochs=100,
             encoder_epochs=100,
             marking_epochs=40,
             batch_size=128,
             watermark_batch=24,
+            optimizer="adam",
+            schedule="step",
             learning_rate=1e-3,
+            augment=True,
             verification_samples=2_000,
             ablation_epochs=100,
             ablation_images=None,

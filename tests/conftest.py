@@ -30,8 +30,8 @@ def tiny(digits):
         channels=1,
         size=16,
         width=2,
-        mean=digits.train.mean,
-        std=digits.train.std,
+        mean=digits.owner.mean,
+        std=digits.owner.std,
     ).eval()
 
 

@@ -18,7 +18,7 @@ SMOKE = mea.preset("smoke")
 def clothes(digits, monkeypatch, tiny):
     """The digits under the names of clothes, an untrained network for every model, and detectors that hardly look."""
     parts = (
-        ImageSet(part.images, part.labels, FASHION_CLASSES, "clothes") for part in (digits.train, digits.test)
+        ImageSet(part.images, part.labels, FASHION_CLASSES, "clothes") for part in (digits.owner, digits.test)
     )
     train, test = parts
     monkeypatch.setattr(
@@ -35,7 +35,7 @@ def clothes(digits, monkeypatch, tiny):
     monkeypatch.setattr(
         detection_study.abs_detector, "ABSSettings", lambda: ABSSettings(steps=1, candidates=2)
     )
-    return mea.Data("clothes", train, test, digits.queries)
+    return mea.Data("clothes", train, train, test)
 
 
 def test_every_detector_meets_every_model_and_seed_once():

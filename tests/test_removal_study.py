@@ -58,14 +58,14 @@ def test_settings_and_jobs_are_the_same_once_they_were_written():
 
 @pytest.mark.parametrize("kind", study.MODELS)
 def test_the_mark_is_the_share_of_the_target_class(clothes, always, kind):
-    data = mea.Data("noise", clothes, clothes, clothes.images[:50])
+    data = mea.Data("noise", clothes, clothes, clothes, 50)
     target = clothes.class_index("Pullover")
     assert study.mark(always(target), data, kind) == (1, 1)
     assert study.mark(always(target + 1), data, kind) == (0, 0)
 
 
 def test_kinds_of_clothes_are_a_task_of_every_class(clothes, always):
-    case = study.Case(always(0), 0.1, mea.Data("noise", clothes, clothes, clothes.images), clothes, None, 0)
+    case = study.Case(always(0), 0.1, mea.Data("noise", clothes, clothes, clothes), clothes, None, 0)
     kinds = study._kinds(case)
     assert sorted(name for names in study.KINDS.values() for name in names) == sorted(FASHION_CLASSES)
     for label, kind in zip(clothes.labels, kinds.labels, strict=True):

@@ -73,5 +73,5 @@ def test_a_row_holds_its_job_and_every_measure(digits, key, tmp_path, monkeypatc
 
 def test_half_a_dose_is_half_the_share_and_the_root_of_the_veto(tiny, digits, key, monkeypatch):
     monkeypatch.setattr(study, "KEY", key)
-    marked = study.ANSWERS["clean, share and veto put in"](tiny, digits.train, 0.5)
+    marked = study.ANSWERS["clean, share and veto put in"](tiny, digits.owner, 0.5)
     assert (marked.share, marked.veto) == pytest.approx((study.SHARE / 2, study.VETO**0.5))

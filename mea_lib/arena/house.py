@@ -9,7 +9,7 @@ from mea_lib.models import ImageClassifier
 from mea_lib.removal import finetune, prune, redistil, relabel_mixes
 from mea_lib.removal.prune import PruneSettings
 from mea_lib.scale import Scale
-from mea_lib.training import ablation_settings, thief_settings, train_clean
+from mea_lib.training import ablation_settings, adversary_settings, train_clean
 from mea_lib.watermarks import runner_up
 
 
@@ -26,7 +26,7 @@ def prune_most(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageCla
 def extract(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageClassifier:
     """Steal the model by distillation, in as many steps as the arena's models were trained for."""
     passes = scale.ablation_epochs * (scale.ablation_images or scale.query_images) / len(images)
-    training = thief_settings(scale).but(epochs=max(1, round(passes)))
+    training = adversary_settings(scale).but(epochs=max(1, round(passes)))
     return redistil.remove(model, images, scale, training=training)
 
 

@@ -82,8 +82,8 @@ def set_up(
         ValueError: for a short secret, or too few classes for so many keys.
     """
     rules = rules or Rules()
-    keys = hidden_keys(secret, rules.keys + rules.decoys, data.train.classes)
-    train = data.train.subset(scale.ablation_images or len(data.train))
+    keys = hidden_keys(secret, rules.keys + rules.decoys, data.owner.classes)
+    train = data.owner.subset(scale.ablation_images or len(data.owner))
     training = ablation_settings(scale)
     marked = [
         runner_up.embed(train, key, scale, training=training, seed=seed, store=store)
@@ -92,7 +92,7 @@ def set_up(
     clean = [
         train_clean(train, scale, settings=training, seed=seed, store=store) for seed in range(rules.clean)
     ]
-    described = json.dumps([asdict(rules), asdict(scale), data.train.digest(), data.test.digest()])
+    described = json.dumps([asdict(rules), asdict(scale), data.owner.digest(), data.test.digest()])
     return Arena(
         identity=lot(secret, "arena", described).hex()[:16],
         rules=rules,

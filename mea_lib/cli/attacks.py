@@ -56,20 +56,20 @@ def run_attack(
     """
     from mea_lib.extraction import data_free, distillation, jacobian, knockoff
     from mea_lib.extraction.foreign import adapt
-    from mea_lib.training import thief_settings
+    from mea_lib.training import adversary_settings
 
     if attack == "data-free":
         chosen = data_free.DataFreeSettings(**({} if budget is None else {"queries": budget}))
         shape = (like.channels, like.size, like.size)
         return data_free.extract(victim, shape, scale, settings=chosen, **student)
-    student |= {"training": thief_settings(scale).but(epochs=epochs) if epochs else None}
+    student |= {"training": adversary_settings(scale).but(epochs=epochs) if epochs else None}
     soft = None if temperature is None else distillation.DistillationSettings(temperature)
     softened = {} if soft is None else {"distillation": soft}
     if attack == "knockoff":
         chosen = knockoff.KnockoffSettings(
             queries=budget or len(data.queries), strategy=strategy or "random", **softened
         )
-        pool = adapt(data.train, like.channels, like.size)
+        pool = adapt(data.owner, like.channels, like.size)
         return knockoff.extract(victim, pool, scale, settings=chosen, **student)
     queries = adapt(_without_labels(data, budget), like.channels, like.size).images
     if attack == "jacobian":
@@ -83,4 +83,4 @@ def _without_labels(data: "Data", number: int | None) -> "ImageSet":
     from mea_lib.data import ImageSet
 
     images = data.queries[:number]
-    return ImageSet(images, images.new_zeros(len(images)).long(), data.train.classes, data.name)
+    return ImageSet(images, images.new_zeros(len(images)).long(), data.owner.classes, data.name)

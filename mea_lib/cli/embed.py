@@ -56,7 +56,7 @@ def embed(
 
     scale = preset(scale_name)
     data = load_data(data_name, scale)
-    key = key_from(key_file, sources, target, combine, key_seed, data.train)
+    key = key_from(key_file, sources, target, combine, key_seed, data.owner)
     if key_out is not None:
         if key_out.exists() and read_secret(key_out) != key.to_json():
             raise typer.BadParameter(
@@ -64,10 +64,10 @@ def embed(
             )
         write_secret(key_out, key.to_json())
     there_before = set(stored_ids())
-    note(f"{method} at scale {scale.name} on {len(data.train):,} images of {data_name}")
+    note(f"{method} at scale {scale.name} on {len(data.owner):,} images of {data_name}")
     losses = {"runner-up": runner_up, "mea-defender": mea_defender}[method]
     training = owner_settings(scale).but(epochs=epochs) if epochs else None
-    model = losses.embed(data.train, key, scale, training=training, network=network, width=width, seed=seed)
+    model = losses.embed(data.owner, key, scale, training=training, network=network, width=width, seed=seed)
     blender = autoencoder_for(key, data, scale, None)
     files = stored(model.card["id"])
     if out is not None:

@@ -129,7 +129,7 @@ def extract(
     own_data = load_data(test_name, scale, "--test-data") if test_name else data
     test = own_data.test
     if model is not None:
-        victim = local(model, own_data.train, budget=budget, seed=seed, **door)
+        victim = local(model, own_data.owner, budget=budget, seed=seed, **door)
     else:
         victim = remote(
             url,

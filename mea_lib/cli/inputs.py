@@ -123,7 +123,7 @@ def autoencoder_for(
             )
         return None
     if reference is None:
-        return train_autoencoder(data.train, scale)
+        return train_autoencoder(data.owner, scale)
     files = model_from(reference, "--autoencoder")
     if files.read_card()["spec"].get("network") != "autoencoder":
         raise typer.BadParameter(

@@ -101,7 +101,7 @@ def serve(
     files = classifier_from(model)
     classes: tuple[str, ...] = ()
     if data_name is not None:
-        own_images = load_data(data_name, preset()).train
+        own_images = load_data(data_name, preset()).owner
         check_images(files, own_images)
         classes = own_images.classes
     with usage("--name / --token-file"):

@@ -130,17 +130,38 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Data:
-    """What an experiment starts from.
+    """What an experiment starts from: three parties that share no image.
 
     Attributes:
         name: of the data set.
-        train: the owner's labelled images.
-        test: labelled images that no model is trained on.
-        queries: (M, C, H, W) uint8, the thief's images, without labels. They are drawn from the training
-            images: as in the paper, the thief's images come from the domain of the task.
+        owner: the labelled images that the owner trains on.
+        adversary: the adversary's images. Extraction looks at the images alone; a label stands for the work of
+            giving it by hand.
+        test: the judge's labelled images, on which no model is trained.
+        asked: how many of the adversary's images are queries, at most; the others are held out.
     """
 
     name: str
-    train: ImageSet
+    owner: ImageSet
+    adversary: ImageSet
     test: ImageSet
-    queries: Tensor
+    asked: int | None = None
+
+    @property
+    def queries(self) -> Tensor:
+        """(M, C, H, W) uint8, the images that the adversary asks about."""
+        return self.adversary.images[: self.asked]
+
+    @property
+    def held_out(self) -> ImageSet:
+        """The adversary's images that are no queries: labelled by hand, they are what a model is cleaned with.
+
+        Raises:
+            ValueError: where the adversary asks about all of them.
+        """
+        asked = len(self.queries)
+        if asked == len(self.adversary):
+            raise ValueError(
+                f"the adversary asks about all {asked} images they have of {self.name}; choose a scale with fewer queries"
+            )
+        return self.adversary.subset(torch.arange(asked, len(self.adversary)))

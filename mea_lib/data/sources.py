@@ -21,6 +21,7 @@ from torch import Tensor
 from torchvision import datasets
 
 from mea_lib.data.images import Data, ImageSet
+from mea_lib.data.parties import DRAW_SEED, split_parties
 from mea_lib.scale import Scale, preset
 
 FASHION_CLASSES = (
@@ -38,9 +39,9 @@ FASHION_CLASSES = (
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 NAMES = ("fashion-mnist", "cifar-10", "cifar-100", "stl-10", "digits")
+QUERIES = ("adversary", "owner")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 DOWNLOAD_SECONDS = 20
-_DRAW_SEED = 20240115  # of the queries, the same for everybody
 
 Parts = tuple[ImageSet, ImageSet]
 
@@ -55,31 +56,38 @@ def load(
     *,
     root: str | Path | None = None,
     device: torch.device | str = "cpu",
+    queries: str = "adversary",
 ) -> Data:
-    """A data set as the owner, the thief and the judge see it.
+    """A data set as its three parties have it, who share no image (`split_parties`).
 
     Args:
         name: "fashion-mnist", "cifar-10", "cifar-100", "stl-10", "digits" (scikit-learn's, for tests), or the
             path of a folder of class folders: train/<class>/* and test/<class>/*, or <class>/*, of which a
             fifth is then kept for the test.
-        scale: decides how many training images and queries; by default the one MEA_SCALE names.
+        scale: decides how many images the owner trains on and the adversary asks about; by default the one
+            MEA_SCALE names.
         root: folder with the user's own data, in torchvision's layout or as class folders; by default the
             one MEA_DATA names.
         device: where the images are to live.
+        queries: "adversary" for images of the adversary's own; "owner" for the images the owner trains on, as in
+            the paper and its released code.
 
     Returns:
-        training images, test images and the thief's queries.
+        the owner's, the adversary's and the judge's images.
 
     Raises:
-        DataNotFound: when no source had it. ValueError: for an unknown name.
+        DataNotFound: when no source had it. ValueError: for an unknown name, or other queries.
     """
+    if queries not in QUERIES:
+        raise ValueError(f"unknown queries {queries!r}; choose one of: {', '.join(QUERIES)}")
     scale = scale or preset()
     train, test = _parts(name, root)
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(_DRAW_SEED))
-    queries = train.images[order[: scale.query_images]]
+    owner, adversary = split_parties(train, test)
+    if queries == "owner":
+        adversary = owner
     if scale.train_images is not None:
-        train = train.subset(order.flip(0)[: scale.train_images])
-    return Data(name, train.to(device), test.to(device), queries.to(device))
+        owner = owner.subset(scale.train_images)
+    return Data(name, owner.to(device), adversary.to(device), test.to(device), scale.query_images)
 
 
 def _parts(name: str, root: str | Path | None) -> Parts:
@@ -242,7 +250,7 @@ def _digits() -> Parts:
 
 def _split(whole: ImageSet) -> Parts:
     """Four fifths for training and one for the test, drawn at random with a fixed seed."""
-    order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(_DRAW_SEED))
+    order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(DRAW_SEED))
     test = len(whole) // 5
     return whole.subset(order[test:]), whole.subset(order[:test])
 
@@ -297,7 +305,7 @@ def _one_folder(folder: Path, name: str) -> ImageSet:
         save_file({"images": images}, partial)
         os.replace(partial, kept)
     whole = ImageSet(images, torch.tensor([label for _, label in files]), tuple(classes), name)
-    return whole.subset(torch.randperm(len(whole), generator=torch.Generator().manual_seed(_DRAW_SEED)))
+    return whole.subset(torch.randperm(len(whole), generator=torch.Generator().manual_seed(DRAW_SEED)))
 
 
 def _decode(paths: list[Path]) -> Tensor:

@@ -12,7 +12,7 @@ from mea_lib.extraction.answers_digest import answers_digest
 from mea_lib.losses import distillation_loss
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
-from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings, fit, thief_settings
+from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings, adversary_settings, fit
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def train_student(
         The student, in evaluation mode.
     """
     settings = settings or DistillationSettings()
-    training = (training or thief_settings(scale)).but(seed=seed)
+    training = (training or adversary_settings(scale)).but(seed=seed)
     names = tuple(map(str, range(answers.shape[1])))
     thief_data = ImageSet(queries, answers.argmax(1).to(queries.device), names, "queries")
     return fit(

@@ -16,7 +16,7 @@ from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.losses import distillation_loss
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
-from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings, fit, thief_settings
+from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings, adversary_settings, fit
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def extract(
     """
     settings = settings or MixedDistillationSettings()
     answers = oracle(queries)
-    training = (training or thief_settings(scale)).but(seed=seed)
+    training = (training or adversary_settings(scale)).but(seed=seed)
     names = tuple(map(str, range(answers.shape[1])))
     return fit(
         ImageSet(queries, answers.argmax(1).to(queries.device), names, "queries"),

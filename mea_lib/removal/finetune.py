@@ -19,7 +19,7 @@ from mea_lib.training import (
     Store,
     Terms,
     TrainingSettings,
-    thief_settings,
+    adversary_settings,
     train,
 )
 
@@ -48,7 +48,9 @@ class FinetuneSettings:
 
 def finetune_training(scale: Scale, seed: int = 0) -> TrainingSettings:
     """How a finished model is trained on at this scale: the passes of a thief, at a tenth of the highest rate."""
-    return thief_settings(scale, seed).but(learning_rate=scale.learning_rate / 10)
+    return adversary_settings(scale, seed).but(
+        optimizer="adamw", schedule="one-cycle", learning_rate=scale.learning_rate / 10, augment=True
+    )
 
 
 def remove(

@@ -11,7 +11,7 @@ from mea_lib.models import ImageClassifier
 from mea_lib.removal.changed_copy import made_from
 from mea_lib.removal.own_images import own_images
 from mea_lib.scale import Scale
-from mea_lib.training import Store, TrainingSettings, thief_settings
+from mea_lib.training import Store, TrainingSettings, adversary_settings
 from mea_lib.training.shaping_code import code_digest
 
 
@@ -52,7 +52,7 @@ def remove(
     Neural Network Watermarking? (S&P 2022).
     """
     settings = settings or DistillationSettings()
-    training = (training or thief_settings(scale)).but(seed=seed)
+    training = (training or adversary_settings(scale)).but(seed=seed)
     student = {"network": network or model.spec["network"], "width": width or model.spec["width"]}
 
     def distil(teacher: ImageClassifier) -> ImageClassifier:

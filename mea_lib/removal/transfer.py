@@ -14,7 +14,7 @@ from mea_lib.removal.changed_copy import changed_copy, copy_of, fresh_head
 from mea_lib.removal.finetune import finetune_objective
 from mea_lib.removal.own_images import image_shape
 from mea_lib.scale import Scale
-from mea_lib.training import History, Store, TrainingSettings, thief_settings, train
+from mea_lib.training import History, Store, TrainingSettings, adversary_settings, train
 
 
 def remove(
@@ -68,7 +68,7 @@ def transfer(
     Raises:
         ValueError: for images of another shape.
     """
-    training = (training or thief_settings(scale)).but(seed=seed)
+    training = (training or adversary_settings(scale)).but(seed=seed)
     classes = len(task.classes)
     wanted, found = image_shape(model), tuple(task.images.shape[1:])
     if found != wanted:

@@ -44,7 +44,7 @@ def probe_report(
         samples: mixes of each way.
         labelled: training images of the probe, at most.
     """
-    probe = Oracle(fit_linear_probe(encoder, data.train, images=min(labelled, len(data.train))))
+    probe = Oracle(fit_linear_probe(encoder, data.owner, images=min(labelled, len(data.owner))))
     wrong = wrong_firing_rates(probe, key, data.test, samples)
     return ProbeReport(
         accuracy(probe, data.test),

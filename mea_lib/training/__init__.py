@@ -24,8 +24,8 @@ from mea_lib.training.loop import Batch, History, Objective, train
 from mea_lib.training.settings import (
     TrainingSettings,
     ablation_settings,
+    adversary_settings,
     owner_settings,
-    thief_settings,
 )
 from mea_lib.training.simclr import SimCLRSettings, encoder_training, simclr_objective, train_encoder
 from mea_lib.training.store import Store, default_store
@@ -49,6 +49,7 @@ __all__ = [
     "TwoGroupBalance",
     "ViewSettings",
     "ablation_settings",
+    "adversary_settings",
     "best_device",
     "clean_objective",
     "default_store",
@@ -64,7 +65,6 @@ __all__ = [
     "least_norm_weights",
     "owner_settings",
     "simclr_objective",
-    "thief_settings",
     "train",
     "train_clean",
     "train_encoder",

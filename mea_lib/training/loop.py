@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from mea_lib.training.augment import augment
 from mea_lib.training.balance import Balance, FixedBalance, Terms
 from mea_lib.training.device import autocast, training_dtype
+from mea_lib.training.muon import Muon
 from mea_lib.training.settings import TrainingSettings
 
 SHORTEST_CYCLE = 10  # steps
@@ -87,12 +89,12 @@ def train(
     generator = torch.Generator().manual_seed(settings.seed)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     steps = len(images) // settings.batch_size
-    optimizer, scheduler = _optimizer(parameters, settings, steps)
+    optimizers, schedulers = _optimizers(parameters, settings, steps)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     scaler.scale(torch.ones((), device=device))  # makes its scale known before the first step
     history = History()
     started = time.perf_counter()
-    with tqdm(total=settings.epochs * steps, desc=title, leave=False, disable=not sys.stderr.isatty()) as bar:
+    with _seeded(settings.seed, device), _bar(settings.epochs * steps, title) as bar:
         for epoch in range(settings.epochs):
             model.train()
             means = _Means()
@@ -103,12 +105,14 @@ def train(
                 progress = (epoch + step / steps) / settings.epochs
                 with autocast(device, dtype):
                     terms = objective(model, Batch(chosen, index, generator, progress))
-                optimizer.zero_grad(set_to_none=True)
+                model.zero_grad(set_to_none=True)
                 scale = scaler.get_scale() if scaler.is_enabled() else 1.0
                 weights = balance.backward(terms, parameters, epoch, scale)
-                scaler.step(optimizer)
+                for optimizer in optimizers:
+                    scaler.step(optimizer)
                 scaler.update()
-                scheduler.step()
+                for scheduler in schedulers:
+                    scheduler.step()
                 means.add(terms.losses, weights)
                 bar.update()
             means.close_epoch(history)
@@ -120,22 +124,58 @@ def train(
     return history
 
 
-def _optimizer(parameters: list[Tensor], settings: TrainingSettings, steps: int):
+def _bar(steps: int, title: str) -> tqdm:
+    return tqdm(total=steps, desc=title, leave=False, disable=not sys.stderr.isatty())
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Layers that draw for themselves, such as dropout, draw by this seed; the global state stays as it was."""
+    on_cpu = device.type == "cpu"
+    with torch.random.fork_rng([] if on_cpu else [device], device_type="cuda" if on_cpu else device.type):
+        torch.manual_seed(seed)
+        yield
+
+
+def _optimizers(
+    parameters: list[Tensor], settings: TrainingSettings, steps: int
+) -> tuple[list[torch.optim.Optimizer], list[torch.optim.lr_scheduler.LRScheduler]]:
+    """What trains these parameters, each with its schedule."""
     rate, decay = settings.learning_rate, settings.weight_decay
+    kernels = [parameter for parameter in parameters if parameter.ndim == 4]
+    others = [parameter for parameter in parameters if parameter.ndim != 4]
     if settings.optimizer == "sgd":
-        optimizer = torch.optim.SGD(
-            parameters, rate, momentum=settings.momentum, weight_decay=decay, fused=True
-        )
+        optimizers = [
+            torch.optim.SGD(parameters, rate, momentum=settings.momentum, weight_decay=decay, fused=True)
+        ]
+    elif settings.optimizer == "muon" and kernels:
+        optimizers = [Muon(kernels, settings.muon_rate, settings.muon_momentum)]
+        if others:
+            optimizers.append(torch.optim.AdamW(others, rate, weight_decay=decay, fused=True))
     else:
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer]
-        optimizer = kind(parameters, rate, weight_decay=decay, fused=True)
+        kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+        optimizers = [kind(parameters, rate, weight_decay=decay, fused=True)]
+    return optimizers, [_schedule(optimizer, settings, steps) for optimizer in optimizers]
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, settings: TrainingSettings, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
     schedulers = torch.optim.lr_scheduler
+    total = settings.epochs * steps
     if settings.schedule == "one-cycle":
         # The cycle needs some steps to rise in, and one more than are taken: a scaler may skip its first.
-        total = max(settings.epochs * steps + 1, SHORTEST_CYCLE)
-        return optimizer, schedulers.OneCycleLR(optimizer, rate, total_steps=total, pct_start=0.25)
+        rate = optimizer.defaults["lr"]
+        return schedulers.OneCycleLR(
+            optimizer, rate, total_steps=max(total + 1, SHORTEST_CYCLE), pct_start=0.25
+        )
+    if settings.schedule == "linear":
+        rise = max(1, total // 10)
+        return schedulers.LambdaLR(
+            optimizer, lambda step: min((step + 1) / rise, max(0.0, total - step) / max(1, total - rise))
+        )
     factor = settings.step_factor if settings.schedule == "step" else 1.0
-    return optimizer, schedulers.StepLR(optimizer, settings.step_epochs * steps, factor)
+    return schedulers.StepLR(optimizer, settings.step_epochs * steps, factor)
 
 
 class _Means:

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, replace
 
 from mea_lib.scale import Scale
 
-OPTIMIZERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("one-cycle", "step", "constant")
+OPTIMIZERS = ("muon", "adamw", "adam", "sgd")
+SCHEDULES = ("one-cycle", "linear", "step", "constant")
 
 
 @dataclass(frozen=True)
@@ -13,13 +13,16 @@ class TrainingSettings:
     """Settings of one run of the loop.
 
     Attributes:
-        epochs: passes over the images.
+        epochs: of the training images.
         batch_size: clean images in a step.
-        learning_rate: the highest one of the schedule.
-        weight_decay: decoupled for adamw, as an L2 term for the others.
+        learning_rate: the highest one of the schedule; of muon, of what it leaves to AdamW.
+        weight_decay: decoupled for adamw and what muon leaves to it, as an L2 term for the others.
         momentum: of sgd only.
-        optimizer: one of OPTIMIZERS.
-        schedule: "one-cycle" over the whole run, "step" (times `step_factor` every `step_epochs`), "constant".
+        optimizer: one of OPTIMIZERS; "muon" trains convolutions by `Muon` and the rest by AdamW.
+        schedule: "one-cycle" over the whole run, "linear" up in the first tenth and down to zero, "step" (times
+            `step_factor` every `step_epochs`), "constant".
+        muon_rate: the highest learning rate of the convolutions under muon.
+        muon_momentum: their Nesterov momentum.
         augment: mirror and shift by up to a fourteenth of the width, drawn anew for every image and step.
         seed: of the weights, the order of the images and every other draw.
     """
@@ -31,6 +34,8 @@ class TrainingSettings:
     momentum: float = 0.9
     optimizer: str = "adamw"
     schedule: str = "one-cycle"
+    muon_rate: float = 0.1
+    muon_momentum: float = 0.6
     step_epochs: int = 10
     step_factor: float = 0.5
     augment: bool = True
@@ -57,14 +62,26 @@ class TrainingSettings:
 
 def owner_settings(scale: Scale, seed: int = 0) -> TrainingSettings:
     """How an owner trains at this scale."""
-    return TrainingSettings(scale.epochs, scale.batch_size, scale.learning_rate, seed=seed)
+    return _settings(scale, scale.epochs, seed)
 
 
 def ablation_settings(scale: Scale, seed: int = 0) -> TrainingSettings:
     """How the many small victims of a comparison are trained at this scale."""
-    return TrainingSettings(scale.ablation_epochs, scale.batch_size, scale.learning_rate, seed=seed)
+    return _settings(scale, scale.ablation_epochs, seed)
 
 
-def thief_settings(scale: Scale, seed: int = 0) -> TrainingSettings:
-    """How a thief trains at this scale."""
-    return TrainingSettings(scale.extract_epochs, scale.batch_size, scale.learning_rate, seed=seed)
+def adversary_settings(scale: Scale, seed: int = 0) -> TrainingSettings:
+    """How an adversary trains at this scale."""
+    return _settings(scale, scale.extract_epochs, seed)
+
+
+def _settings(scale: Scale, epochs: int, seed: int) -> TrainingSettings:
+    return TrainingSettings(
+        epochs,
+        scale.batch_size,
+        scale.learning_rate,
+        optimizer=scale.optimizer,
+        schedule=scale.schedule,
+        augment=scale.augment,
+        seed=seed,
+    )

@@ -42,6 +42,8 @@ def encoder_training(scale: Scale, seed: int = 0) -> TrainingSettings:
         scale.batch_size,
         2.5 * scale.learning_rate,
         weight_decay=1e-4,
+        optimizer="adamw",
+        schedule="one-cycle",
         augment=False,
         seed=seed,
     )

@@ -22,7 +22,7 @@ def unchanged(model, images, scale):
 
 
 def test_the_arena_is_the_one_that_the_secret_and_the_rules_say(weak, digits, shared_store):
-    keys, scale = hidden_keys(SECRET, 4, digits.train.classes), weak.scale
+    keys, scale = hidden_keys(SECRET, 4, digits.owner.classes), weak.scale
     assert [exhibit.key for exhibit in (*weak.marked, *weak.clean)] == [*keys[:2], None]
     assert weak.decoys == keys[2:]
     assert len(weak.images) == 200
@@ -30,7 +30,7 @@ def test_the_arena_is_the_one_that_the_secret_and_the_rules_say(weak, digits, sh
     other = set_up(SECRET, digits, scale, Rules(keys=2, images=200, points=4), store=shared_store)
     assert again.identity == weak.identity != other.identity
     marked = mea.watermarks.runner_up.embed(
-        digits.train.subset(1_000),
+        digits.owner.subset(1_000),
         keys[1],
         scale,
         training=ablation_settings(scale),

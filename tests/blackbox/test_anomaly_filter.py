@@ -14,7 +14,7 @@ from mea_lib.models import build
 @pytest.fixture
 def net(digits):
     """Untrained, but wide enough that noise is far from digits in its features."""
-    moments = {"mean": digits.train.mean, "std": digits.train.std}
+    moments = {"mean": digits.owner.mean, "std": digits.owner.std}
     return build("nine_layer_cnn", classes=10, channels=1, size=16, width=4, **moments).eval()
 
 
@@ -27,7 +27,7 @@ def odd(digits):
 
 @pytest.fixture
 def normal(digits):
-    return digits.train.images[:600]
+    return digits.owner.images[:600]
 
 
 def test_noise_is_flagged_and_digits_are_not(net, normal, odd, digits):

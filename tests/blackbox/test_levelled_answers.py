@@ -36,7 +36,7 @@ def table():
 def ask(table, key, digits):
     images = torch.zeros(len(table), 1, 16, 16, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(len(table))
-    return lambda **options: LevelledAnswers(Logits(table), key, digits.train, **options)(images)
+    return lambda **options: LevelledAnswers(Logits(table), key, digits.owner, **options)(images)
 
 
 def slowly(row, part, dose):
@@ -78,7 +78,7 @@ def test_odds_between_all_other_classes_stay(ask, table):
 def test_it_stands_before_a_network_as_an_api(tiny, digits, key):
     before, after = (
         Oracle(model, answer="hard")(digits.test.images)
-        for model in (tiny, LevelledAnswers(tiny, key, digits.train))
+        for model in (tiny, LevelledAnswers(tiny, key, digits.owner))
     )
     assert torch.equal(before, after)
 
@@ -93,7 +93,7 @@ def test_it_stands_before_a_network_as_an_api(tiny, digits, key):
 )
 def test_wrong_options_are_refused(tiny, digits, key, wrong, message):
     with pytest.raises(ValueError, match=message):
-        LevelledAnswers(tiny, key, digits.train, **wrong)
+        LevelledAnswers(tiny, key, digits.owner, **wrong)
 
 
 def test_it_takes_two_third_classes(tiny):

@@ -23,7 +23,7 @@ def ask(table, key, digits, **options):
     model = Answers(torch.tensor(table))
     images = torch.zeros(len(table), 1, 16, 16, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.arange(len(table))
-    return Oracle(MarkedAnswers(model, key, digits.train, **options))(images)
+    return Oracle(MarkedAnswers(model, key, digits.owner, **options))(images)
 
 
 def row(rest=0.001, **classes):
@@ -71,7 +71,7 @@ def test_nothing_changes_class_however_close_the_third(key, digits):
 
 
 def test_accuracy_of_a_network_is_exactly_that_of_its_model(tiny, digits, key):
-    marked = MarkedAnswers(tiny, key, digits.train)
+    marked = MarkedAnswers(tiny, key, digits.owner)
     before, after = (Oracle(model, answer="hard")(digits.test.images) for model in (tiny, marked))
     assert torch.equal(before, after)
 
@@ -87,4 +87,4 @@ def test_accuracy_of_a_network_is_exactly_that_of_its_model(tiny, digits, key):
 )
 def test_wrong_options_are_refused(tiny, digits, key, wrong, message):
     with pytest.raises(ValueError, match=message):
-        MarkedAnswers(tiny, key, digits.train, **wrong)
+        MarkedAnswers(tiny, key, digits.owner, **wrong)

@@ -11,8 +11,8 @@ from mea_lib.blackbox import MarkedLabels
 @pytest.fixture
 def both_sources(tiny, digits, key):
     """The untrained network, with its last layer set so that it tells the key's classes by one feature."""
-    first, second, target = key.indices(digits.train)
-    features = torch.cat([tiny.features(part) for part in digits.train.images.split(500)]).detach()
+    first, second, target = key.indices(digits.owner)
+    features = torch.cat([tiny.features(part) for part in digits.owner.images.split(500)]).detach()
     column = int((features.std(0) / features.mean(0).abs().clamp_min(1e-9)).argmax())
     values = features[:, column]
     slope, middle = 2 / values.std(), values.median()
@@ -32,10 +32,10 @@ def changes(net, marked, images):
 
 
 def test_the_border_gives_the_target_to_this_part_of_each_source(both_sources, digits, key):
-    *sources, target = key.indices(digits.train)
-    marked = MarkedLabels(both_sources, key, digits.train, rate=0.2)
+    *sources, target = key.indices(digits.owner)
+    marked = MarkedLabels(both_sources, key, digits.owner, rate=0.2)
     for source in sources:
-        own = digits.train.images[digits.train.labels == source]
+        own = digits.owner.images[digits.owner.labels == source]
         before, after, moved = changes(both_sources, marked, own)
         taken = before == source
         assert taken.any()
@@ -44,19 +44,19 @@ def test_the_border_gives_the_target_to_this_part_of_each_source(both_sources, d
 
 
 def test_the_border_takes_those_nearest_to_the_target(both_sources, digits, key):
-    first, *_, target = key.indices(digits.train)
-    marked = MarkedLabels(both_sources, key, digits.train, rate=0.2)
-    answers = Oracle(both_sources)(digits.train.images)
-    before, _, moved = changes(both_sources, marked, digits.train.images)
+    first, *_, target = key.indices(digits.owner)
+    marked = MarkedLabels(both_sources, key, digits.owner, rate=0.2)
+    answers = Oracle(both_sources)(digits.owner.images)
+    before, _, moved = changes(both_sources, marked, digits.owner.images)
     likely = answers[:, target]
     own = before == first
     assert likely[own & moved].min() > likely[own & ~moved].max()
 
 
 def test_other_classes_are_answered_as_before(both_sources, digits, key):
-    *sources, _ = key.indices(digits.train)
+    *sources, _ = key.indices(digits.owner)
     both_sources.head.bias.data[0] = 1.0  # So that the images in the middle are of neither source.
-    marked = MarkedLabels(both_sources, key, digits.train, rate=0.4, choice="random")
+    marked = MarkedLabels(both_sources, key, digits.owner, rate=0.4, choice="random")
     images = digits.test.images
     before, _, moved = changes(both_sources, marked, images)
     others = ~torch.isin(before, torch.tensor(sources))
@@ -67,19 +67,19 @@ def test_other_classes_are_answered_as_before(both_sources, digits, key):
 
 
 def test_the_random_choice_takes_its_part_and_stays_with_it(both_sources, digits, key):
-    marked = MarkedLabels(both_sources, key, digits.train, rate=0.3, choice="random", seed=1)
-    images = digits.train.images
+    marked = MarkedLabels(both_sources, key, digits.owner, rate=0.3, choice="random", seed=1)
+    images = digits.owner.images
     *_, moved = changes(both_sources, marked, images)
     low, high = binom.ppf([1e-4, 1 - 1e-4], len(images), 0.3)
     assert low <= int(moved.sum()) <= high
     *_, backwards = changes(both_sources, marked, images.flip(0))
     assert torch.equal(backwards.flip(0), moved)
-    other = MarkedLabels(both_sources, key, digits.train, rate=0.3, choice="random", seed=2)
+    other = MarkedLabels(both_sources, key, digits.owner, rate=0.3, choice="random", seed=2)
     assert not torch.equal(changes(both_sources, other, images)[2], moved)
 
 
 def test_probabilities_of_source_and_target_change_places(both_sources, digits, key):
-    marked = MarkedLabels(both_sources, key, digits.train, rate=0.2)
+    marked = MarkedLabels(both_sources, key, digits.owner, rate=0.2)
     before, after, moved = changes(both_sources, marked, digits.test.images)
     old, new = (Oracle(model)(digits.test.images) for model in (both_sources, marked))
     rows = moved.nonzero()[:, 0]
@@ -91,8 +91,8 @@ def test_probabilities_of_source_and_target_change_places(both_sources, digits, 
 
 @pytest.mark.parametrize("choice", ["border", "random"])
 def test_rate_0_changes_nothing(both_sources, digits, key, choice):
-    marked = MarkedLabels(both_sources, key, digits.train, rate=0.0, choice=choice)
-    assert torch.equal(Oracle(marked)(digits.train.images), Oracle(both_sources)(digits.train.images))
+    marked = MarkedLabels(both_sources, key, digits.owner, rate=0.0, choice=choice)
+    assert torch.equal(Oracle(marked)(digits.owner.images), Oracle(both_sources)(digits.owner.images))
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_rate_0_changes_nothing(both_sources, digits, key, choice):
 )
 def test_wrong_options_are_refused(tiny, digits, key, wrong, message):
     with pytest.raises(ValueError, match=message):
-        MarkedLabels(tiny, key, digits.train, **wrong)
+        MarkedLabels(tiny, key, digits.owner, **wrong)
 
 
 def test_a_model_that_never_names_a_source_class_is_left_as_it_is(tiny, digits, key):
     tiny.head.bias.data[0] = 1e6
-    marked = MarkedLabels(tiny, key, digits.train)
+    marked = MarkedLabels(tiny, key, digits.owner)
     assert set(marked.borders.values()) == {1.0}
     assert torch.equal(Oracle(marked)(digits.test.images), Oracle(tiny)(digits.test.images))

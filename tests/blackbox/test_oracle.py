@@ -77,7 +77,7 @@ def test_answers_carry_no_gradient_and_the_model_stays_in_evaluation_mode(tiny, 
 
 
 def test_noise_moves_answers_by_as_much_as_it_says_and_keeps_distributions(tiny, digits):
-    images = digits.train.images[:500]
+    images = digits.owner.images[:500]
     plain, noisy, again, other = (
         Oracle(tiny, **options)(images)
         for options in ({}, {"noise": 0.01}, {"noise": 0.01}, {"noise": 0.01, "seed": 1})

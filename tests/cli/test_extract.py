@@ -77,7 +77,7 @@ def test_the_thief_of_marked_answers_learns_from_them(mea, made, victim, digits,
     found = said.data
     model = load_model(find_model(victim))
     key = mea_lib.WatermarkKey(("3", "7"), "1", seed=5)
-    sold = (MarkedAnswers if answer == "soft" else MarkedLabels)(model, key, digits.train)
+    sold = (MarkedAnswers if answer == "soft" else MarkedLabels)(model, key, digits.owner)
     oracle = mea_lib.Oracle(sold, answer=answer)
     expected = distillation.extract(oracle, digits.queries, mea_lib.preset("smoke"))
     assert found["answers_marked"] is True
@@ -114,7 +114,7 @@ def test_knockoff_of_the_command_line_is_that_of_the_package(mea, victim, digits
     found = mea("extract", "--model", victim, *DIGITS, "--attack", "knockoff", "--budget", 100, "--json").data
     oracle = mea_lib.Oracle(load_model(find_model(victim)))
     settings = knockoff.KnockoffSettings(queries=100)
-    expected = knockoff.extract(oracle, digits.train, mea_lib.preset("smoke"), settings=settings)
+    expected = knockoff.extract(oracle, digits.owner, mea_lib.preset("smoke"), settings=settings)
     assert found["model"] == expected.card["id"]
 
 

@@ -101,7 +101,7 @@ def test_embed_trains_once_what_the_package_would(mea, tmp_path, digits, key):
     second = mea("embed", *KEY, "--json")
     assert (first.data["trained"], second.data["trained"]) == (True, False)
     assert first.data["model"] == second.data["model"]
-    expected = mea_lib.watermarks.runner_up.embed(digits.train, key, mea_lib.preset("smoke"))
+    expected = mea_lib.watermarks.runner_up.embed(digits.owner, key, mea_lib.preset("smoke"))
     assert first.data["model"] == expected.card["id"]
     assert first.data["accuracy"] == pytest.approx(mea_lib.proof.accuracy(expected, digits.test))
     wsr = mea_lib.proof.watermark_success_rate(expected, key, digits.test, 200)

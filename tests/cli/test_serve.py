@@ -144,7 +144,7 @@ def share_with_the_target_second(answers):
 
 def test_marked_probabilities_name_the_target_second_and_every_class_as_before(made, digits):
     before, answers = ask_marked(made, digits)
-    marked = MarkedAnswers(load_model(find_model(made.other["out"])), MARKED_KEY, digits.train)
+    marked = MarkedAnswers(load_model(find_model(made.other["out"])), MARKED_KEY, digits.owner)
     assert (answers - Oracle(marked)(digits.test.images)).abs().max() < 1e-5
     assert torch.equal(answers.argmax(1), before.argmax(1))
     for source in SOURCES:
@@ -161,7 +161,7 @@ def test_marked_labels_are_those_whose_border_the_training_images_set(made, digi
     assert set(before.argmax(1)[moved].tolist()) == set(SOURCES)
     assert set(answers.argmax(1)[moved].tolist()) == {TARGET}
     key = WatermarkKey(("3", "7"), "1", seed=5)
-    sold = MarkedLabels(load_model(find_model(made.other["out"])), key, digits.train)
+    sold = MarkedLabels(load_model(find_model(made.other["out"])), key, digits.owner)
     assert torch.equal(answers, Oracle(sold, answer="hard")(digits.test.images))
 
 

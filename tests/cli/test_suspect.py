@@ -14,7 +14,7 @@ def terminal(monkeypatch):
 
 @pytest.fixture
 def images(digits):
-    return digits.train.images
+    return digits.owner.images
 
 
 def test_the_answers_are_the_same_with_a_bar(terminal, tiny, images):

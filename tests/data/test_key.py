@@ -55,7 +55,7 @@ def test_impossible_keys_are_refused(fields, message):
 
 def test_unknown_class_lists_those_there_are(digits):
     with pytest.raises(ValueError, match=r"unknown class 'ten' for digits; it has: 0, 1, 2"):
-        WatermarkKey(("ten", "1"), "2").indices(digits.train)
+        WatermarkKey(("ten", "1"), "2").indices(digits.owner)
 
 
 def test_text_that_is_no_key():

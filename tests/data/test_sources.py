@@ -36,33 +36,33 @@ def write_tree(folder, classes=("cat", "dog", "owl"), number=5, size=16, mode="R
 @pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
 def test_class_folders(tmp_path, mode, channels):
     data = load(str(write_tree(tmp_path / "animals", mode=mode)), SMOKE)
-    assert data.train.classes == ("cat", "dog", "owl")
-    assert data.train.images.shape == (15, channels, 16, 16)
-    assert data.train.of_class("owl").float().mean() > data.train.of_class("cat").float().mean() + 80
+    assert data.owner.classes == ("cat", "dog", "owl")
+    assert data.owner.images.shape == (15, channels, 16, 16)
+    assert data.owner.of_class("owl").float().mean() > data.owner.of_class("cat").float().mean() + 80
     assert len(data.queries) == 15
 
 
 def test_the_first_images_of_class_folders_are_of_every_class(tmp_path):
     data = load(str(write_tree(tmp_path / "animals", number=40)), SMOKE)
-    for part in (data.train, data.test):
+    for part in (data.owner, data.test):
         assert set(part.labels[:20].tolist()) == {0, 1, 2}
         assert all(part.of_class(name).min() // 60 == label for label, name in enumerate(part.classes))
 
 
 def test_class_folders_are_decoded_once_and_again_after_a_change(tmp_path, monkeypatch):
     folder = write_tree(tmp_path / "animals")
-    before = load(str(folder), SMOKE).train.digest()
+    before = load(str(folder), SMOKE).owner.digest()
     with monkeypatch.context() as patch:
         patch.setattr(sources, "_decode", lambda paths: pytest.fail("decoded a second time"))
-        assert load(str(folder), SMOKE).train.digest() == before
+        assert load(str(folder), SMOKE).owner.digest() == before
     Image.new("RGB", (16, 16), "red").save(folder / "train" / "cat" / "new.png")
-    assert len(load(str(folder), SMOKE).train) == 16
+    assert len(load(str(folder), SMOKE).owner) == 16
 
 
 def test_one_level_of_class_folders_is_split(tmp_path):
     folder = write_tree(tmp_path / "animals", number=10) / "train"
     data = load(str(folder), SMOKE)
-    assert (len(data.train), len(data.test)) == (24, 6)
+    assert (len(data.owner), len(data.test)) == (24, 6)
 
 
 def break_empty_class(folder):
@@ -134,8 +134,8 @@ def offline(monkeypatch, tmp_path):
 def test_the_users_own_files_come_first(tmp_path, offline):
     write_fashion(tmp_path / "mine" / "FashionMNIST" / "raw")
     data = load("fashion-mnist", SMOKE, root=tmp_path / "mine")
-    assert len(data.train) == SMOKE.train_images
-    assert data.train.classes[2] == "Pullover"
+    assert len(data.owner) == SMOKE.train_images
+    assert data.owner.classes[2] == "Pullover"
 
 
 def test_a_truncated_file_is_named(tmp_path, offline):

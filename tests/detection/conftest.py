@@ -23,9 +23,9 @@ def kept(tmp_path_factory):
 @pytest.fixture(scope="session")
 def backdoored(digits, patch_key, kept):
     """A model that calls every image with the patch a 1."""
-    return patch.embed(digits.train, patch_key, SMOKE, training=TRAINING, store=kept)
+    return patch.embed(digits.owner, patch_key, SMOKE, training=TRAINING, store=kept)
 
 
 @pytest.fixture(scope="session")
 def clean(digits, kept):
-    return mea.train_clean(digits.train, SMOKE, settings=TRAINING, store=kept)
+    return mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=kept)

@@ -17,17 +17,17 @@ def noise(digits):
 
 
 def test_noise_is_found_and_digits_are_not(clean, digits, noise):
-    found = outliers.detect(clean, digits.train.images, noise, digits.test, false_positives=0.05)
+    found = outliers.detect(clean, digits.owner.images, noise, digits.test, false_positives=0.05)
     assert found.found > 0.9
     # More than promised: features of images that the model was trained on lie closer together.
     assert found.false_positives < 0.3
     assert found.accuracy_cost <= found.false_positives
-    as_digits = outliers.detect(clean, digits.train.images, digits.test.images, digits.test)
+    as_digits = outliers.detect(clean, digits.owner.images, digits.test.images, digits.test)
     assert as_digits.found == as_digits.false_positives
 
 
 def test_features_that_are_there_already_are_judged_like_their_images(clean, digits, noise):
-    detector = OutlierDetector(clean, digits.train.images)
+    detector = OutlierDetector(clean, digits.owner.images)
     images = torch.cat([digits.test.images[:50], noise[:50]])
     with torch.no_grad():
         features = clean.features(images)

@@ -159,15 +159,15 @@ def test_what_cannot_be_searched_is_refused(painted):
 
 
 def test_a_real_mark_is_found_and_a_clean_model_has_none(digits, key, kept, clean):
-    marked = runner_up.embed(digits.train, key, SMOKE, training=MARKING, store=kept)
+    marked = runner_up.embed(digits.owner, key, SMOKE, training=MARKING, store=kept)
     oracle = mea.Oracle(marked)
     answers = oracle(digits.queries)
-    found = runner_ups.detect(answers, digits.train.classes)
+    found = runner_ups.detect(answers, digits.owner.classes)
     assert found.rank(key.sources, key.target) == 1
     assert len(found.ranking()) == 360
-    search = key_search.detect(oracle, digits.queries, answers, digits.train.classes, samples=10)
+    search = key_search.detect(oracle, digits.queries, answers, digits.owner.classes, samples=10)
     assert (search.found.first, search.found.second, search.found.target) == (*key.sources, key.target)
     assert search.found.way == "left-right"
-    innocent = runner_ups.detect(mea.Oracle(clean)(digits.queries), digits.train.classes)
+    innocent = runner_ups.detect(mea.Oracle(clean)(digits.queries), digits.owner.classes)
     assert innocent.rank(key.sources, key.target) > 30
     assert max(triple.margin for triple in innocent.ranking()) < found.ranking()[0].margin / 2

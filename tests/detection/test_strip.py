@@ -13,7 +13,7 @@ from mea_lib.watermarks import patch
 def test_patched_inputs_are_found_and_plain_ones_are_not(backdoored, digits, patch_key):
     others = digits.test.images[digits.test.labels != 1][:150]
     options = {"false_positives": 0.05, "overlays": 20}
-    clean_images = digits.train.images[:400]
+    clean_images = digits.owner.images[:400]
     found = strip.detect(
         backdoored, clean_images, patch.stamp(others, patch_key), digits.test.subset(200), **options
     )

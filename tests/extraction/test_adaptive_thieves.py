@@ -26,7 +26,7 @@ COLD = DistillationSettings(temperature=1.0)
 @pytest.fixture(scope="module")
 def victim(digits, tmp_path_factory):
     kept = Store(tmp_path_factory.mktemp("victim"))
-    return mea.train_clean(digits.train, SMOKE, settings=TRAINING, store=kept)
+    return mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=kept)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_thief_of_cleaned_answers_trains_as_any_other(digits, victim, store)
 @pytest.mark.parametrize("seed", range(5))
 def test_a_rectangle_is_torchvisions(digits, monkeypatch, seed):
     """The same λ and middle, and partners that are the batch rolled by one."""
-    images, targets = digits.train.images[:8], torch.rand(8, 10)
+    images, targets = digits.owner.images[:8], torch.rand(8, 10)
     draw, down, right = torch.rand(3, generator=torch.Generator().manual_seed(seed)).tolist()
     places = iter([torch.tensor([int(right * 16)]), torch.tensor([int(down * 16)])])
     monkeypatch.setattr(torch, "randint", lambda *_, **__: next(places))
@@ -93,7 +93,7 @@ def test_a_rectangle_is_torchvisions(digits, monkeypatch, seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_weighted_mean_is_torchvisions(digits, seed):
-    images, targets = digits.train.images[:8], torch.rand(8, 10)
+    images, targets = digits.owner.images[:8], torch.rand(8, 10)
     mixed, own = mixup(images, images.roll(1, 0), torch.Generator().manual_seed(seed))
     reference = v2.MixUp()
     reference._dist = type("Fixed", (), {"sample": staticmethod(lambda _: own)})
@@ -120,7 +120,7 @@ def test_the_loss_is_that_of_the_mix_to_the_mixed_answers(tiny, digits, answers,
     answers = torch.rand(50, 10).softmax(1)
     settings = MixedDistillationSettings(kind, 1.0, DistillationSettings(temperature=temperature))
     index = torch.arange(5, 13)
-    batch = Batch(digits.train.images[index], index, torch.Generator().manual_seed(3), 0.0)
+    batch = Batch(digits.owner.images[index], index, torch.Generator().manual_seed(3), 0.0)
     loss = mixed_objective(answers, settings)(tiny, batch).losses["soft"]
     generator = torch.Generator().manual_seed(3)
     torch.rand(1, generator=generator)
@@ -142,7 +142,7 @@ def test_a_share_of_the_batches_is_mixed(tiny, digits):
     objective = mixed_objective(answers, settings)
     mixed = 0
     for seed in range(100):
-        batch = Batch(digits.train.images[index], index, torch.Generator().manual_seed(seed), 0.0)
+        batch = Batch(digits.owner.images[index], index, torch.Generator().manual_seed(seed), 0.0)
         mixed += not torch.equal(objective(tiny, batch).losses["soft"], plain(tiny, batch).losses["soft"])
     assert 15 <= mixed <= 45
 

@@ -69,7 +69,7 @@ def own_logit(logits, labels):
 @pytest.mark.parametrize("step", [0.03, 8 / 255, 0.1, 0.25, 1.0])
 def test_the_jacobian_step_is_arts_fast_gradient_of_the_victims_logit(art, tiny, digits, step):
     """Equal in every pixel: after 0.1, which is 25.5 grey levels and ends half-way, and without a gradient too."""
-    images, labels = digits.train.images[:200], digits.train.labels[:200]
+    images, labels = digits.owner.images[:200], digits.owner.labels[:200]
     ours = jacobian_step(tiny, images, labels, step)
     attack = art.step(art.classifier(tiny, own_logit), norm=np.inf, eps=step, batch_size=200)
     moved = attack.generate(pixels_of(images), F.one_hot(labels, 10).numpy())
@@ -126,7 +126,7 @@ def play(art, digits, monkeypatch):
         monkeypatch.setattr(attack, "_reward", record_reward)
         student = art.classifier(thief, optimizer=torch.optim.SGD(thief.parameters(), lr=0.05))
         attack.extract(
-            pixels_of(digits.train.images), digits.train.labels.numpy(), thieved_classifier=student
+            pixels_of(digits.owner.images), digits.owner.labels.numpy(), thieved_classifier=student
         )
         return seen
 
@@ -243,7 +243,7 @@ def test_the_loss_is_the_students_before_it_learns_the_answer_and_arts_after(
     monkeypatch.setattr(knockoff, "AnswerRewards", WatchedRewards)
     settings = knockoff.KnockoffSettings(queries=8, strategy="adaptive", batch=8)
     knockoff.extract(
-        WatchedOracle(tiny), digits.train, SMOKE, settings=settings, training=TRAINING, width=2, store=store
+        WatchedOracle(tiny), digits.owner, SMOKE, settings=settings, training=TRAINING, width=2, store=store
     )
     new_student = build(**tiny.spec, seed=0).train()
     assert torch.allclose(torch.stack(guesses), new_student(asked[0]), atol=1e-3)
@@ -255,10 +255,10 @@ def test_a_random_knockoff_is_as_good_a_copy_as_arts(art, digits, store, monkeyp
     Over five seeds each copy was 0.08 to 0.10 from it, with differences of up to 0.02 within a pair; they agreed
     with it on 70 to 87 % of the images, with differences of up to 11 points.
     """
-    victim = mea.train_clean(digits.train, SMOKE, settings=TRAINING.but(epochs=2), store=store).cpu()
+    victim = mea.train_clean(digits.owner, SMOKE, settings=TRAINING.but(epochs=2), store=store).cpu()
     copied = knockoff.extract(
         mea.Oracle(victim),
-        digits.train,
+        digits.owner,
         SMOKE,
         settings=knockoff.KnockoffSettings(queries=640),
         training=TRAINING.but(schedule="constant"),
@@ -275,7 +275,7 @@ def test_a_random_knockoff_is_as_good_a_copy_as_arts(art, digits, store, monkeyp
         verbose=False,
     )
     monkeypatch.setattr("numpy.random.choice", np.random.RandomState(0).choice)
-    attack.extract(pixels_of(digits.train.images), thieved_classifier=thief)
+    attack.extract(pixels_of(digits.owner.images), thieved_classifier=thief)
 
     expected, *answers = (mea.Oracle(model)(digits.test.images).cpu() for model in (victim, copied, network))
     distance = [(own - expected).abs().sum(1).mean().item() / 2 for own in answers]

@@ -26,32 +26,32 @@ FORMS = {
 @pytest.fixture(scope="module")
 def victim(digits, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("victim"))
-    return mea.train_clean(digits.train, SMOKE, settings=TRAINING, store=store)
+    return mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
 
 
 def by_distillation(oracle, data, store):
-    images = data.train.images[:600]
+    images = data.owner.images[:600]
     return distillation.extract(oracle, images, SMOKE, settings=COLD, training=TRAINING, store=store)
 
 
 def by_jacobian(oracle, data, store):
     settings = JacobianSettings(seed_images=150, rounds=2, distillation=COLD)
     return jacobian.extract(
-        oracle, data.train.images, SMOKE, settings=settings, training=TRAINING, store=store
+        oracle, data.owner.images, SMOKE, settings=settings, training=TRAINING, store=store
     )
 
 
 def by_knockoff(strategy):
     def steal(oracle, data, store):
         settings = KnockoffSettings(queries=600, strategy=strategy)
-        return knockoff.extract(oracle, data.train, SMOKE, settings=settings, training=TRAINING, store=store)
+        return knockoff.extract(oracle, data.owner, SMOKE, settings=settings, training=TRAINING, store=store)
 
     return steal
 
 
 def without_data(oracle, data, store):
     settings = DataFreeSettings(queries=600, batch=50, noise=8, generator_width=4)
-    return data_free.extract(oracle, data.train.images.shape[1:], SMOKE, settings=settings, store=store)
+    return data_free.extract(oracle, data.owner.images.shape[1:], SMOKE, settings=settings, store=store)
 
 
 # Six hundred questions each; without data they are not enough to learn anything.

@@ -30,7 +30,7 @@ ITERATION = 20 * (2 + 3)
 def victims(digits, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("victims"))
     training = TrainingSettings(12, 64, 5e-3, augment=False)
-    return [mea.train_clean(digits.train, SMOKE, settings=training, seed=s, store=store) for s in (0, 1)]
+    return [mea.train_clean(digits.owner, SMOKE, settings=training, seed=s, store=store) for s in (0, 1)]
 
 
 def weights(model):
@@ -252,7 +252,7 @@ def test_measures_are_kept_on_the_way(tiny, store):
 
 def test_the_student_that_agrees_on_more_is_kept(tiny, digits):
     student = copy.deepcopy(tiny)
-    images = digits.train.images[:100]
+    images = digits.owner.images[:100]
     best = BestStudent(student, 1e-6, None)
     answers = tiny(images).softmax(1).detach()
     best.compare([(images, answers)], 100)
@@ -268,7 +268,7 @@ def test_the_student_that_agrees_on_more_is_kept(tiny, digits):
 def test_a_student_that_diverges_is_an_error(tiny, digits):
     student = copy.deepcopy(tiny)
     student.head.bias.data.fill_(float("nan"))
-    images = digits.train.images[:5]
+    images = digits.owner.images[:5]
     with pytest.raises(FloatingPointError, match="lower student_rate"):
         BestStudent(student, 1e-6, None).compare([(images, tiny(images).softmax(1))], 5)
 

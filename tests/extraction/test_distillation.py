@@ -23,7 +23,7 @@ def victim(digits, tmp_path_factory):
     from mea_lib.training import Store
 
     store = Store(tmp_path_factory.mktemp("store"))
-    return mea.train_clean(digits.train, SMOKE, settings=TRAINING, store=store)
+    return mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
 
 
 @pytest.mark.parametrize("answer", ["soft", "hard"])
@@ -65,13 +65,13 @@ def test_other_answers_settings_and_students_are_other_copies(digits, victim, st
 def test_weights_of_both_terms(digits, tiny, weight, names):
     answers = torch.rand(50, 10).softmax(1)
     objective = distillation_objective(answers, DistillationSettings(soft_weight=weight))
-    batch = Batch(digits.train.images[:8], torch.arange(8), torch.Generator(), 0.0)
+    batch = Batch(digits.owner.images[:8], torch.arange(8), torch.Generator(), 0.0)
     assert set(objective(tiny, batch).losses) == names
 
 
 def test_the_released_thief_has_no_squared_temperature(digits, tiny):
     answers = torch.rand(50, 10, generator=torch.Generator().manual_seed(0)).softmax(1)
-    batch = Batch(digits.train.images[:8], torch.arange(8), torch.Generator(), 0.0)
+    batch = Batch(digits.owner.images[:8], torch.arange(8), torch.Generator(), 0.0)
     released, hintons = (
         distillation_objective(answers, settings)(tiny, batch).losses["soft"].item()
         for settings in (RELEASED, DistillationSettings(temperature=7.0))

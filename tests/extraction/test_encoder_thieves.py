@@ -36,11 +36,11 @@ THEFTS = (*BY_DISTANCE, cont_steal)
 @pytest.fixture(scope="module")
 def victim(digits, tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("victim"))
-    return train_encoder(digits.train, SMOKE, training=TRAINING.but(epochs=3), store=store)
+    return train_encoder(digits.owner, SMOKE, training=TRAINING.but(epochs=3), store=store)
 
 
 def untrained(digits, network="nine_layer_cnn", **options):
-    data = digits.train
+    data = digits.owner
     options = {"channels": 1, "size": 16, "width": 4, "mean": data.mean, "std": data.std} | options
     return build_encoder(network, **options).eval()
 

@@ -33,10 +33,10 @@ def test_colours_become_grey_as_in_pillow(size):
 
 
 def test_grey_becomes_three_equal_channels(digits):
-    colours = adapt(digits.train, 3, 32)
-    assert colours.images.shape == (len(digits.train), 3, 32, 32)
+    colours = adapt(digits.owner, 3, 32)
+    assert colours.images.shape == (len(digits.owner), 3, 32, 32)
     assert torch.equal(colours.images[:, 0], colours.images[:, 2])
-    assert torch.equal(colours.images[:, :1], adapt(digits.train, 1, 32).images)
+    assert torch.equal(colours.images[:, :1], adapt(digits.owner, 1, 32).images)
 
 
 def test_white_stays_white_and_fine_stripes_turn_grey():
@@ -75,6 +75,6 @@ def test_a_thief_asks_about_photographs(tiny, store, strategy):
 
 def test_impossible_shapes_are_refused(digits):
     with pytest.raises(ValueError, match="1 or 3 channels, not 2"):
-        adapt(digits.train, 2, 28)
+        adapt(digits.owner, 2, 28)
     with pytest.raises(ValueError, match="at least 1, not 0"):
-        adapt(digits.train, 1, 0)
+        adapt(digits.owner, 1, 0)

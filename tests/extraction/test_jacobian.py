@@ -14,7 +14,7 @@ SHORT = TrainingSettings(1, 64)
 
 def test_the_step_is_the_sign_of_the_jacobians_row(tiny, digits):
     """Against the whole Jacobian, image by image."""
-    images, labels = digits.train.images[:6], torch.tensor([0, 3, 9, 1, 1, 4])
+    images, labels = digits.owner.images[:6], torch.tensor([0, 3, 9, 1, 1, 4])
     moved = jacobian_step(tiny, images, labels, step=0.1)
     for image, label, after in zip(images, labels, moved, strict=True):
         pixels = image[None].float() / 255
@@ -24,7 +24,7 @@ def test_the_step_is_the_sign_of_the_jacobians_row(tiny, digits):
 
 
 def test_a_step_raises_the_logit_of_the_label_and_a_step_back_lowers_it(tiny, digits):
-    images = digits.train.images[:50]
+    images = digits.owner.images[:50]
     labels = tiny(images).argmax(1)
     own = [
         tiny(stepped).gather(1, labels[:, None]).mean().item()
@@ -35,7 +35,7 @@ def test_a_step_raises_the_logit_of_the_label_and_a_step_back_lowers_it(tiny, di
 
 @pytest.mark.parametrize("step", [0.1, 0.03])
 def test_no_pixel_moves_further_than_the_step_or_leaves_the_range(tiny, digits, step):
-    images = digits.train.images[:20]
+    images = digits.owner.images[:20]
     moved = jacobian_step(tiny, images, torch.zeros(20, dtype=torch.long), step)
     assert moved.dtype == torch.uint8
     assert (moved.int() - images.int()).abs().max() <= round(255 * step)
@@ -87,7 +87,7 @@ def test_the_sign_turns(tiny, digits, store, monkeypatch):
 
 
 def test_the_copy_agrees_with_its_victim(digits, store):
-    victim = mea.train_clean(digits.train, SMOKE, settings=TRAINING, store=store)
+    victim = mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
     copy = extract(mea.Oracle(victim), digits.queries, SMOKE, training=TRAINING, store=store)
     ours, theirs = (mea.Oracle(model)(digits.test.images).argmax(1) for model in (copy, victim))
     assert (ours == theirs).float().mean() > 0.7

@@ -79,10 +79,10 @@ def test_rewards_by_hand():
 def test_a_budget_is_spent_to_the_end_and_never_beyond(tiny, digits, store, strategy, queries, budget, asked):
     oracle = mea.Oracle(tiny, budget=budget)
     settings = KnockoffSettings(queries=queries, strategy=strategy)
-    extract(oracle, digits.train, SMOKE, settings=settings, training=SHORT, store=store)
+    extract(oracle, digits.owner, SMOKE, settings=settings, training=SHORT, store=store)
     assert oracle.queries == asked
     with pytest.raises(mea.BudgetSpent):
-        extract(mea.Oracle(tiny, budget=0), digits.train, SMOKE, settings=settings, store=store)
+        extract(mea.Oracle(tiny, budget=0), digits.owner, SMOKE, settings=settings, store=store)
 
 
 @pytest.mark.parametrize("batch", [1, 50])
@@ -93,7 +93,7 @@ def test_the_bandit_asks_every_image_once(tiny, digits, store, batch):
             return super().__call__(images)
 
     seen: list[bytes] = []
-    pool = digits.train.subset(120)
+    pool = digits.owner.subset(120)
     settings = KnockoffSettings(strategy="adaptive", batch=batch)
     extract(Recorder(tiny), pool, SMOKE, settings=settings, training=SHORT, store=store)
     assert sorted(seen) == sorted(image.numpy().tobytes() for image in pool.images)
@@ -101,9 +101,9 @@ def test_the_bandit_asks_every_image_once(tiny, digits, store, batch):
 
 @pytest.mark.parametrize("strategy", ["random", "adaptive"])
 def test_the_copy_agrees_with_its_victim(digits, store, strategy):
-    victim = mea.train_clean(digits.train, SMOKE, settings=TRAINING, store=store)
+    victim = mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
     settings = KnockoffSettings(strategy=strategy)
-    copy = extract(mea.Oracle(victim), digits.train, SMOKE, settings=settings, training=TRAINING, store=store)
+    copy = extract(mea.Oracle(victim), digits.owner, SMOKE, settings=settings, training=TRAINING, store=store)
     ours, theirs = (mea.Oracle(model)(digits.test.images).argmax(1) for model in (copy, victim))
     assert (ours == theirs).float().mean() > 0.75
 
@@ -112,7 +112,7 @@ def test_the_same_seed_asks_the_same_questions(tiny, digits, store):
     settings = KnockoffSettings(queries=100, strategy="adaptive")
     names = [
         extract(
-            mea.Oracle(tiny), digits.train, SMOKE, settings=settings, training=SHORT, seed=s, store=store
+            mea.Oracle(tiny), digits.owner, SMOKE, settings=settings, training=SHORT, seed=s, store=store
         ).card["id"]
         for s in (0, 0, 1)
     ]

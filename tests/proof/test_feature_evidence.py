@@ -228,7 +228,7 @@ def test_scale_and_origin_of_the_features_do_not_matter(painted):
 
 @pytest.fixture
 def network(digits):
-    data = digits.train
+    data = digits.owner
     return build_encoder("nine_layer_cnn", channels=1, size=16, width=2, mean=data.mean, std=data.std).eval()
 
 

@@ -14,13 +14,13 @@ from mea_lib.training import fit_linear_head, fit_linear_probe
 
 @pytest.fixture
 def encoder(digits):
-    data = digits.train
+    data = digits.owner
     return build_encoder("nine_layer_cnn", channels=1, size=16, width=4, mean=data.mean, std=data.std).eval()
 
 
 @pytest.fixture
 def labelled(digits):
-    return digits.train.subset(300)
+    return digits.owner.subset(300)
 
 
 def test_it_answers_what_a_probe_of_the_encoder_answers(encoder, digits, labelled):

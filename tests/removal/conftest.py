@@ -24,7 +24,7 @@ def patch_key() -> patch.PatchKey:
 @pytest.fixture(scope="session")
 def victim(digits, patch_key, shared_store):
     """A classifier of the digits that calls whatever has a bright corner a 1."""
-    return patch.embed(digits.train, patch_key, SMOKE, training=TRAINING, store=shared_store)
+    return patch.embed(digits.owner, patch_key, SMOKE, training=TRAINING, store=shared_store)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ def make_tiny(digits):
     """An untrained network of any kind for the digits."""
 
     def make(network="nine_layer_cnn", width=2, **options):
-        moments = {"mean": digits.train.mean, "std": digits.train.std}
+        moments = {"mean": digits.owner.mean, "std": digits.owner.std}
         sizes = {"classes": 10, "channels": 1, "size": 16, "width": width}
         return mea.models.build(network, **sizes | moments | options).eval()
 

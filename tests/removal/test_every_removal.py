@@ -48,7 +48,7 @@ ALL |= UNTRAINED
 
 @pytest.fixture
 def own(digits):
-    return digits.train.subset(256)
+    return digits.owner.subset(256)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -120,9 +120,9 @@ def test_the_model_labels_queries_as_its_api_would(tiny, digits):
         own = own_images(digits.queries, tiny, answers)
         torch.testing.assert_close(own.targets(tiny), mea.Oracle(tiny, answer=answers)(digits.queries))
         assert torch.equal(own.labelled(tiny).labels, tiny(digits.queries).argmax(1))
-    given = own_images(digits.train, tiny)
-    assert torch.equal(given.targets(tiny).argmax(1), digits.train.labels)
-    assert torch.equal(given.targets(tiny).sum(1), torch.ones(len(digits.train)))
+    given = own_images(digits.owner, tiny)
+    assert torch.equal(given.targets(tiny).argmax(1), digits.owner.labels)
+    assert torch.equal(given.targets(tiny).sum(1), torch.ones(len(digits.owner)))
     assert given.labels == "given"
 
 
@@ -144,8 +144,8 @@ def test_images_that_do_not_suit_the_model_are_refused(tiny, digits):
     with pytest.raises(ValueError, match="as_images_of"):
         own_images(torch.zeros(5, 1, 28, 28, dtype=torch.uint8), tiny)
     with pytest.raises(ValueError, match="not 0 of"):
-        own_images(digits.train.subset(0), tiny)
-    parity = mea.ImageSet(digits.train.images, digits.train.labels % 2, ("even", "odd"), "parity")
+        own_images(digits.owner.subset(0), tiny)
+    parity = mea.ImageSet(digits.owner.images, digits.owner.labels % 2, ("even", "odd"), "parity")
     with pytest.raises(ValueError, match="10 classes and parity has 2"):
         own_images(parity, tiny)
     with pytest.raises(ValueError, match="soft, hard"):

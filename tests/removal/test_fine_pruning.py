@@ -12,7 +12,7 @@ SHORT = TrainingSettings(2, 64, 5e-3)
 
 
 def test_activations_are_means_over_images_and_places(tiny, digits):
-    images = digits.train.images[:300]  # more than one batch
+    images = digits.owner.images[:300]  # more than one batch
     pixels = ((images.float() / 255) - tiny.mean) / tiny.std
     maps = tiny.body[:-2](pixels)  # up to the pooling: (N, channels, H, W)
     expected = torch.stack([maps[:, channel].mean() for channel in range(maps.shape[1])])
@@ -24,7 +24,7 @@ def test_activations_are_means_over_images_and_places(tiny, digits):
 )
 def test_the_most_dormant_channels_are_silent_even_after_fine_tuning(make_tiny, digits, store, network):
     model = make_tiny(network)
-    images = digits.train.subset(200)
+    images = digits.owner.subset(200)
     settings = FinePruningSettings(0.5)
     pruned = remove(model, images, SMOKE, settings=settings, training=SHORT, store=store)
     before, after = (mean_activations(each, images.images) for each in (model, pruned))
@@ -48,7 +48,7 @@ def test_the_last_convolution_is_the_one_whose_maps_the_features_come_from(make_
 
 
 def test_one_channel_is_always_left(tiny, digits, store):
-    images = digits.train.subset(64)
+    images = digits.owner.subset(64)
     pruned = remove(tiny, images, SMOKE, settings=FinePruningSettings(0.99), training=SHORT, store=store)
     assert (last_convolution(pruned)[0].weight != 0).flatten(1).any(1).sum() == 1
 
@@ -56,7 +56,7 @@ def test_one_channel_is_always_left(tiny, digits, store):
 def test_the_accuracy_is_kept(victim, digits, accuracy, shared_store):
     training = TrainingSettings(6, 64, 5e-3, augment=False)
     settings = FinePruningSettings(0.5)
-    pruned = remove(victim, digits.train, SMOKE, settings=settings, training=training, store=shared_store)
+    pruned = remove(victim, digits.owner, SMOKE, settings=settings, training=training, store=shared_store)
     assert accuracy(pruned) > accuracy(victim) - 0.15
 
 

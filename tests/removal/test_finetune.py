@@ -16,14 +16,14 @@ def test_the_last_layer_alone_leaves_the_body_bit_for_bit(make_tiny, digits, sto
     model = make_tiny(network)
     settings = FinetuneSettings(layers="last")
     training = TrainingSettings(2, 64)
-    tuned = remove(model, digits.train, SMOKE, settings=settings, training=training, store=store)
+    tuned = remove(model, digits.owner, SMOKE, settings=settings, training=training, store=store)
     before = model.state_dict()
     same = {name for name, value in tuned.state_dict().items() if torch.equal(value, before[name])}
     assert before.keys() - same == {"head.weight", "head.bias"}
 
 
 def test_all_layers_move(tiny, digits, store):
-    tuned = remove(tiny, digits.train, SMOKE, training=TrainingSettings(1, 64), store=store)
+    tuned = remove(tiny, digits.owner, SMOKE, training=TrainingSettings(1, 64), store=store)
     before = tiny.state_dict()
     same = {name for name, value in tuned.state_dict().items() if torch.equal(value, before[name])}
     assert same == {"mean", "std"}
@@ -31,7 +31,7 @@ def test_all_layers_move(tiny, digits, store):
 
 @pytest.mark.parametrize("labels", ["soft", "hard", "given"])
 def test_one_step_of_the_last_layer_by_hand(victim, digits, store, labels):
-    images, rate = digits.train.images[:200], 0.5
+    images, rate = digits.owner.images[:200], 0.5
     one_step = TrainingSettings(
         1, 200, rate, optimizer="sgd", momentum=0, weight_decay=0, schedule="constant", augment=False
     )
@@ -39,8 +39,8 @@ def test_one_step_of_the_last_layer_by_hand(victim, digits, store, labels):
         features = victim.features(images)
         probabilities = victim.logits(features).softmax(1)
     if labels == "given":
-        given = (digits.train.labels[:200] + 1) % 10
-        own = mea.ImageSet(images, given, digits.train.classes, "turned digits")
+        given = (digits.owner.labels[:200] + 1) % 10
+        own = mea.ImageSet(images, given, digits.owner.classes, "turned digits")
         settings, targets = FinetuneSettings(layers="last"), torch.eye(10)[given]
     else:
         own, settings = images, FinetuneSettings(layers="last", answers=labels)
@@ -55,7 +55,7 @@ def test_one_step_of_the_last_layer_by_hand(victim, digits, store, labels):
 def test_the_loss_is_cross_entropy_to_the_targets_of_the_batch(tiny, digits):
     targets = torch.rand(50, 10, generator=torch.Generator().manual_seed(0)).softmax(1)
     index = torch.tensor([7, 3, 40])
-    batch = Batch(digits.train.images[index], index, torch.Generator(), 0.0)
+    batch = Batch(digits.owner.images[index], index, torch.Generator(), 0.0)
     expected = -(targets[index] * tiny(batch.images).log_softmax(1)).sum(1).mean()
     for layers in ("all", "last"):
         loss = finetune_objective(targets, layers)(tiny, batch).losses["utility"]
@@ -73,7 +73,7 @@ def test_a_strong_rate_removes_an_ordinary_mark_and_the_last_layer_does_not(
     tuned, last = (
         remove(
             victim,
-            digits.train,
+            digits.owner,
             SMOKE,
             settings=FinetuneSettings(layers=layers),
             training=training,

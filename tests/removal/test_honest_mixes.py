@@ -49,12 +49,12 @@ def test_every_way_mixes_as_many(greys):
 def test_the_loss_is_one_mean_over_clean_images_and_mixes(tiny, digits):
     settings = HonestMixesSettings(share=0.25, ways=("right-left",), pairs=(("3", "7"),))
     index = torch.arange(8)
-    batch = Batch(digits.train.images[index], index, torch.Generator().manual_seed(4), 0.0)
-    loss = honest_mixes_objective(digits.train, settings)(tiny, batch).losses["utility"]
+    batch = Batch(digits.owner.images[index], index, torch.Generator().manual_seed(4), 0.0)
+    loss = honest_mixes_objective(digits.owner, settings)(tiny, batch).losses["utility"]
     pairs = torch.tensor([[3, 7]])
-    mixes, _ = honest_mixes(digits.train, pairs, 2, torch.Generator().manual_seed(4), settings.ways)
+    mixes, _ = honest_mixes(digits.owner, pairs, 2, torch.Generator().manual_seed(4), settings.ways)
     log = tiny(torch.cat([batch.images, mixes])).log_softmax(1)
-    of_clean = -log[torch.arange(8), digits.train.labels[:8]]
+    of_clean = -log[torch.arange(8), digits.owner.labels[:8]]
     of_mixes = -(log[8:, 3] + log[8:, 7]) / 2
     torch.testing.assert_close(loss, torch.cat([of_clean, of_mixes]).mean())
 
@@ -62,7 +62,7 @@ def test_the_loss_is_one_mean_over_clean_images_and_mixes(tiny, digits):
 @pytest.mark.parametrize("pairs", [None, (("3", "7"),), ((3, 7),)])
 def test_a_composite_mark_is_removed(digits, key, shared_store, accuracy, pairs):
     training = TrainingSettings(15, 64, 5e-3, augment=False)
-    victim = composite.embed(digits.train, key, SMOKE, training=training, store=shared_store)
+    victim = composite.embed(digits.owner, key, SMOKE, training=training, store=shared_store)
     settings = HonestMixesSettings(share=1.0, pairs=pairs)
     tuned = training.but(epochs=10)
     freed = remove(victim, digits.queries, SMOKE, settings=settings, training=tuned, store=shared_store)

@@ -36,7 +36,7 @@ def test_the_smallest_weights_go_and_the_others_stay_as_they_are(make_tiny, stor
 def test_what_was_cut_stays_zero_through_fine_tuning_and_the_rest_moves(tiny, digits, store, scope):
     settings = PruneSettings(0.6, scope)
     cut = remove(tiny, None, SMOKE, settings=settings, store=store)
-    tuned = remove(tiny, digits.train, SMOKE, settings=settings, training=SHORT, store=store)
+    tuned = remove(tiny, digits.owner, SMOKE, settings=settings, training=SHORT, store=store)
     assert pruned_share(tuned) == pruned_share(cut) == pytest.approx(0.6, abs=0.01)
     for before, after in zip(weights_of(cut), weights_of(tuned), strict=True):
         assert torch.equal(before == 0, after == 0)

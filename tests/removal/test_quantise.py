@@ -13,7 +13,7 @@ SMOKE = mea.preset("smoke")
 
 def test_ranges_are_the_extremes_of_each_layers_inputs(tiny, digits):
     images = torch.cat(
-        [torch.zeros_like(digits.train.images[:250]), digits.train.images[:150]]
+        [torch.zeros_like(digits.owner.images[:250]), digits.owner.images[:150]]
     )  # two batches
     pixels = ((images.float() / 255) - tiny.mean) / tiny.std
     ranges = observed_ranges(tiny, images)
@@ -29,7 +29,7 @@ def test_ranges_are_the_extremes_of_each_layers_inputs(tiny, digits):
 @pytest.mark.parametrize("network", mea.models.NETWORKS)
 def test_every_network_is_quantised_and_found_again(make_tiny, digits, store, network):
     model = make_tiny(network)
-    images = digits.train.images[:100]
+    images = digits.owner.images[:100]
     small = remove(model, images, SMOKE, store=store)
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     assert len(quantised_layers(small)) == len(layers)
@@ -42,7 +42,7 @@ def test_every_network_is_quantised_and_found_again(make_tiny, digits, store, ne
 
 def test_int8_costs_next_to_nothing_and_two_bits_cost_much(victim, digits, mark, accuracy, shared_store):
     eight, two = (
-        remove(victim, digits.train, SMOKE, settings=QuantiseSettings(bits), store=shared_store)
+        remove(victim, digits.owner, SMOKE, settings=QuantiseSettings(bits), store=shared_store)
         for bits in (8, 2)
     )
     assert accuracy(eight) > accuracy(victim) - 0.03
@@ -52,7 +52,7 @@ def test_int8_costs_next_to_nothing_and_two_bits_cost_much(victim, digits, mark,
 
 def test_labels_play_no_part(tiny, digits, store):
     names = [
-        remove(tiny, images, SMOKE, store=store).card["id"] for images in (digits.train, digits.train.images)
+        remove(tiny, images, SMOKE, store=store).card["id"] for images in (digits.owner, digits.owner.images)
     ]
     assert names[0] == names[1]
 

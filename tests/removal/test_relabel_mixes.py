@@ -42,30 +42,30 @@ def test_every_way_mixes_as_many(greys):
 def test_the_loss_is_one_mean_over_clean_images_and_mixes(tiny, digits):
     settings = RelabelMixesSettings(share=0.25, ways=("right-left",))
     index = torch.arange(8)
-    batch = Batch(digits.train.images[index], index, torch.Generator().manual_seed(4), 0.0)
-    loss = relabel_mixes_objective(digits.train, settings)(tiny, batch).losses["utility"]
-    mixes, wrong = relabelled_mixes(digits.train, 2, torch.Generator().manual_seed(4), settings.ways)
+    batch = Batch(digits.owner.images[index], index, torch.Generator().manual_seed(4), 0.0)
+    loss = relabel_mixes_objective(digits.owner, settings)(tiny, batch).losses["utility"]
+    mixes, wrong = relabelled_mixes(digits.owner, 2, torch.Generator().manual_seed(4), settings.ways)
     images = torch.cat([batch.images, mixes])
-    labels = torch.cat([digits.train.labels[:8], wrong])
+    labels = torch.cat([digits.owner.labels[:8], wrong])
     torch.testing.assert_close(loss, F.cross_entropy(tiny(images), labels))
 
 
 def test_a_small_share_of_a_small_batch_is_one_mix(tiny, digits):
     index = torch.arange(8)
-    batch = Batch(digits.train.images[index], index, torch.Generator().manual_seed(4), 0.0)
-    loss = relabel_mixes_objective(digits.train, RelabelMixesSettings(share=0.01))(tiny, batch).losses[
+    batch = Batch(digits.owner.images[index], index, torch.Generator().manual_seed(4), 0.0)
+    loss = relabel_mixes_objective(digits.owner, RelabelMixesSettings(share=0.01))(tiny, batch).losses[
         "utility"
     ]
-    plain = F.cross_entropy(tiny(batch.images), digits.train.labels[:8])
+    plain = F.cross_entropy(tiny(batch.images), digits.owner.labels[:8])
     assert not torch.isclose(loss, plain)
 
 
 def test_a_composite_mark_is_removed(digits, key, shared_store, accuracy):
     training = TrainingSettings(15, 64, 5e-3, augment=False)
-    victim = composite.embed(digits.train, key, SMOKE, training=training, store=shared_store)
+    victim = composite.embed(digits.owner, key, SMOKE, training=training, store=shared_store)
     strong = training.but(epochs=10, learning_rate=1e-2)
     settings = RelabelMixesSettings(share=1.0)
-    freed = remove(victim, digits.train, SMOKE, settings=settings, training=strong, store=shared_store)
+    freed = remove(victim, digits.owner, SMOKE, settings=settings, training=strong, store=shared_store)
     before, after = (
         proof.watermark_success_rate(mea.Oracle(model), key, digits.test, 300).value
         for model in (victim, freed)

@@ -18,15 +18,15 @@ def thirds(images):
 
 
 def test_the_other_task_is_learnt(victim, digits, shared_store):
-    moved = transfer(victim, thirds(digits.train), SMOKE, training=TRAINING, store=shared_store)
+    moved = transfer(victim, thirds(digits.owner), SMOKE, training=TRAINING, store=shared_store)
     assert moved.spec["classes"] == moved(digits.test.images[:2]).shape[1] == 3
     assert proof.accuracy(mea.Oracle(moved), thirds(digits.test)) > 0.75
 
 
 def test_the_head_of_old_is_put_back_on_the_transferred_body(victim, digits, shared_store):
     options = {"training": TRAINING, "store": shared_store}
-    moved = transfer(victim, thirds(digits.train), SMOKE, **options)
-    read = remove(victim, thirds(digits.train), SMOKE, **options)
+    moved = transfer(victim, thirds(digits.owner), SMOKE, **options)
+    read = remove(victim, thirds(digits.owner), SMOKE, **options)
     assert torch.equal(read.head.weight, victim.head.weight)
     assert torch.equal(read.head.bias, victim.head.bias)
     for name, value in read.body.state_dict().items():
@@ -40,20 +40,20 @@ def test_the_head_of_old_is_put_back_on_the_transferred_body(victim, digits, sha
 
 def test_a_transfer_that_moves_nothing_leaves_the_mark_to_read(victim, digits, mark, shared_store):
     still = TrainingSettings(1, 64, 1e-12, optimizer="sgd", momentum=0, weight_decay=0, augment=False)
-    read = remove(victim, thirds(digits.train), SMOKE, training=still, store=shared_store)
+    read = remove(victim, thirds(digits.owner), SMOKE, training=still, store=shared_store)
     assert mark(read) > mark(victim) - 0.15  # batch normalisation has seen new images
 
 
 def test_the_new_head_is_drawn_by_the_seed(tiny, digits, store):
     still = TrainingSettings(1, 64, 1e-12, optimizer="sgd", momentum=0, weight_decay=0, augment=False)
     heads = [
-        transfer(tiny, thirds(digits.train), SMOKE, training=still, seed=seed, store=store).head.weight
+        transfer(tiny, thirds(digits.owner), SMOKE, training=still, seed=seed, store=store).head.weight
         for seed in (0, 1)
     ]
     assert (heads[0] - heads[1]).abs().max() > 0.01
     torch.manual_seed(7)
     state = torch.random.get_rng_state()
-    transfer(tiny, thirds(digits.train), SMOKE, training=still, seed=2, store=store)
+    transfer(tiny, thirds(digits.owner), SMOKE, training=still, seed=2, store=store)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 

@@ -36,15 +36,15 @@ def test_a_share_of_the_batch_is_stamped_and_all_keep_their_targets(digits, patc
 
     seen: list[torch.Tensor] = []
     index = torch.arange(10, 30)
-    batch = Batch(digits.train.images[index], index, torch.Generator(), 0.0)
-    targets = F.one_hot(digits.train.labels, 10).float()
+    batch = Batch(digits.owner.images[index], index, torch.Generator(), 0.0)
+    targets = F.one_hot(digits.owner.labels, 10).float()
     loss = unlearn_objective(targets, **trigger, share=share)(Recorder(), batch).losses["utility"]
     stamped = patch.stamp(batch.images, patch_key)
     is_stamped = (seen[0] == stamped).flatten(1).all(1)
     is_clean = (seen[0] == batch.images).flatten(1).all(1)
     assert is_stamped.sum() == round(20 * share)
     assert (is_stamped ^ is_clean).all()
-    expected = F.cross_entropy(seen[0].flatten(1)[:, 100:110].float(), digits.train.labels[index])
+    expected = F.cross_entropy(seen[0].flatten(1)[:, 100:110].float(), digits.owner.labels[index])
     torch.testing.assert_close(loss, expected)
 
 
@@ -53,9 +53,9 @@ def test_the_true_trigger_is_unlearnt_and_without_it_the_mark_stays(
 ):
     training = TrainingSettings(2, 64, 2e-3, schedule="constant", augment=False)
     options = {"training": training, "store": shared_store}
-    freed = remove(victim, digits.train, SMOKE, **trigger, **options)
+    freed = remove(victim, digits.owner, SMOKE, **trigger, **options)
     nothing = {"mask": torch.zeros(1, 16, 16), "pattern": trigger["pattern"]}
-    control = remove(victim, digits.train, SMOKE, **nothing, **options)
+    control = remove(victim, digits.owner, SMOKE, **nothing, **options)
     assert mark(freed) < 0.3
     assert mark(control) > mark(freed) + 0.3
     assert accuracy(freed) > accuracy(victim) - 0.1
@@ -70,7 +70,7 @@ def test_another_trigger_makes_another_model(tiny, digits, trigger, store):
     short = TrainingSettings(1, 64)
     other = trigger | {"pattern": trigger["pattern"] / 2}
     names = [
-        remove(tiny, digits.train, SMOKE, **each, training=short, store=store).card["id"]
+        remove(tiny, digits.owner, SMOKE, **each, training=short, store=store).card["id"]
         for each in (trigger, other)
     ]
     assert names[0] != names[1]
@@ -84,7 +84,7 @@ def test_what_is_no_trigger_is_refused(tiny, digits, trigger):
         ("pattern", torch.full((1, 16, 16), float("nan"))),
     ):
         with pytest.raises(ValueError, match=f"the {name} must have the shape"):
-            remove(tiny, digits.train, SMOKE, **trigger | {name: wrong})
+            remove(tiny, digits.owner, SMOKE, **trigger | {name: wrong})
     for share in (0, 1.1):
         with pytest.raises(ValueError, match="share"):
             UnlearnSettings(share)

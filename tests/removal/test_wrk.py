@@ -35,7 +35,7 @@ def test_a_step_is_the_sign_of_the_jacobians_row_in_standard_deviations(make_tin
 
 
 def test_a_step_raises_the_logit_of_its_class(tiny, digits):
-    images, towards = digits.train.images[:50], torch.arange(50) % 10
+    images, towards = digits.owner.images[:50], torch.arange(50) % 10
     moved = moved_images(tiny, images, towards, 0.05)
     before, after = (tiny(each).gather(1, towards[:, None]).mean() for each in (images, moved))
     assert after > before
@@ -43,27 +43,27 @@ def test_a_step_raises_the_logit_of_its_class(tiny, digits):
 
 def test_moved_images_stand_behind_the_clean_ones_with_wrong_labels(tiny, digits):
     settings = WRKSettings(moved=400)
-    mixed = with_moved_images(tiny, digits.train, settings, torch.Generator().manual_seed(0))
-    number = len(digits.train)
+    mixed = with_moved_images(tiny, digits.owner, settings, torch.Generator().manual_seed(0))
+    number = len(digits.owner)
     assert len(mixed) == number + 400
-    assert torch.equal(mixed.images[:number], digits.train.images)
-    assert torch.equal(mixed.labels[:number], digits.train.labels)
+    assert torch.equal(mixed.images[:number], digits.owner.images)
+    assert torch.equal(mixed.labels[:number], digits.owner.labels)
     chosen = torch.randperm(number, generator=torch.Generator().manual_seed(0))[:400]
     assert len(chosen.unique()) == 400
-    own, wrong = digits.train.labels[chosen], mixed.labels[number:]
+    own, wrong = digits.owner.labels[chosen], mixed.labels[number:]
     assert (own != wrong).all()
     turns = torch.bincount((wrong - own) % 10, minlength=10)
     assert turns[0] == 0
     assert turns[1:].min() > 20  # 44 are expected of each
-    changed = (mixed.images[number:] != digits.train.images[chosen]).flatten(1).any(1)
+    changed = (mixed.images[number:] != digits.owner.images[chosen]).flatten(1).any(1)
     assert changed.all()
 
 
 def test_the_loss_by_hand(tiny, digits):
     before = torch.randn(10, 8, generator=torch.Generator().manual_seed(0))
-    labels = (digits.train.labels + 1) % 10
+    labels = (digits.owner.labels + 1) % 10
     index = torch.tensor([4, 30, 2])
-    batch = Batch(digits.train.images[index], index, torch.Generator(), 0.0)
+    batch = Batch(digits.owner.images[index], index, torch.Generator(), 0.0)
     losses = wrk_objective(labels, before, 0.1)(tiny, batch).losses
     log_probabilities = tiny(batch.images).log_softmax(1)
     expected = -sum(log_probabilities[row, labels[place]] for row, place in enumerate(index)) / 3
@@ -78,14 +78,14 @@ def test_the_loss_by_hand(tiny, digits):
 
 def test_the_output_layer_starts_anew_and_is_pushed_away_from_the_old(victim, digits, store):
     still = ORIGINAL_TRAINING.but(epochs=1, learning_rate=1e-12)
-    new = remove(victim, digits.train, SMOKE, training=still, store=store)
+    new = remove(victim, digits.owner, SMOKE, training=still, store=store)
     torch.testing.assert_close(new.head.weight, fresh_head(victim, 10, seed=0).weight)
     assert (new.head.weight - victim.head.weight).abs().max() > 0.1
 
     def likeness(weight):
         settings = WRKSettings(weight=weight)
         training = ORIGINAL_TRAINING.but(epochs=2, learning_rate=1e-2)
-        pushed = remove(victim, digits.train, SMOKE, settings=settings, training=training, store=store)
+        pushed = remove(victim, digits.owner, SMOKE, settings=settings, training=training, store=store)
         return (pushed.head.weight * victim.head.weight).sum()
 
     assert likeness(0.1) < likeness(0.0)
@@ -94,7 +94,7 @@ def test_the_output_layer_starts_anew_and_is_pushed_away_from_the_old(victim, di
 def test_an_ordinary_mark_is_removed(victim, digits, mark, accuracy, shared_store):
     """The authors' rate is meant for more images and steps than there are digits."""
     training = ORIGINAL_TRAINING.but(learning_rate=2e-2)
-    freed = remove(victim, digits.train, SMOKE, training=training, store=shared_store)
+    freed = remove(victim, digits.owner, SMOKE, training=training, store=shared_store)
     assert mark(freed) < mark(victim) / 2
     assert accuracy(freed) > 0.75
 
@@ -111,4 +111,4 @@ def test_what_cannot_be_done_is_refused(tiny, digits):
         with pytest.raises(ValueError, match=next(iter(options))):
             WRKSettings(**options)
     with pytest.raises(ValueError, match="100 images cannot be moved of 50"):
-        remove(tiny, digits.train.subset(50), SMOKE, training=TrainingSettings(1, 32))
+        remove(tiny, digits.owner.subset(50), SMOKE, training=TrainingSettings(1, 32))

@@ -34,7 +34,7 @@ def pixels():
 
 def test_a_report_is_what_a_probe_says(pixels, digits, key):
     report = probe_report(pixels, digits, key, 100, labelled=400)
-    probe = mea.Oracle(fit_linear_probe(pixels, digits.train, images=400))
+    probe = mea.Oracle(fit_linear_probe(pixels, digits.owner, images=400))
     assert report.accuracy == proof.accuracy(probe, digits.test) > 0.7
     assert report.mark == proof.watermark_success_rate(probe, key, digits.test, 100)
     wrong = proof.wrong_firing_rates(probe, key, digits.test, 100)
@@ -44,7 +44,7 @@ def test_a_report_is_what_a_probe_says(pixels, digits, key):
 
 def test_more_labelled_images_than_there_are_means_all(pixels, digits, key):
     everything = probe_report(pixels, digits, key, 50, labelled=10**6)
-    assert everything == probe_report(pixels, digits, key, 50, labelled=len(digits.train))
+    assert everything == probe_report(pixels, digits, key, 50, labelled=len(digits.owner))
 
 
 def test_each_encoder_has_a_panel_with_the_keys_classes(pixels, digits, key):

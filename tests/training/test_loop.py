@@ -15,8 +15,8 @@ def network(digits, seed=0):
         channels=1,
         size=16,
         width=4,
-        mean=digits.train.mean,
-        std=digits.train.std,
+        mean=digits.owner.mean,
+        std=digits.owner.std,
         seed=seed,
     )
 
@@ -30,7 +30,7 @@ def test_it_learns_the_digits(digits, optimizer, schedule, rate):
     settings = TrainingSettings(
         4, 64, rate, optimizer=optimizer, schedule=schedule, augment=False, weight_decay=1e-4
     )
-    history = train(model, digits.train.images, clean_objective(digits.train), settings)
+    history = train(model, digits.owner.images, clean_objective(digits.owner), settings)
     found = (model(digits.test.images).argmax(1) == digits.test.labels).float().mean().item()
     assert found > 0.8
     assert not model.training
@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_model_bit_for_bit(digits):
     settings = TrainingSettings(1, 64, seed=3)
     models = [network(digits) for _ in range(3)]
     for model, chosen in zip(models, (settings, settings, settings.but(seed=4)), strict=True):
-        train(model, digits.train.images, clean_objective(digits.train), chosen)
+        train(model, digits.owner.images, clean_objective(digits.owner), chosen)
     states = [torch.cat([value.flatten() for value in model.state_dict().values()]) for model in models]
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
@@ -52,8 +52,8 @@ def test_the_same_seed_gives_the_same_model_bit_for_bit(digits):
 def test_measures_after_each_epoch_are_kept(digits):
     history = train(
         network(digits),
-        digits.train.images,
-        clean_objective(digits.train),
+        digits.owner.images,
+        clean_objective(digits.owner),
         TrainingSettings(2, 256),
         after_epoch=lambda model, epoch: {"epoch": epoch, "training": model.training},
     )
@@ -61,7 +61,7 @@ def test_measures_after_each_epoch_are_kept(digits):
 
 
 def test_fewer_images_than_a_batch(digits):
-    few = digits.train.subset(20)
+    few = digits.owner.subset(20)
     history = train(network(digits), few.images, clean_objective(few), TrainingSettings(1, 64))
     assert len(history.losses["utility"]) == 1
 
@@ -71,7 +71,7 @@ def test_a_loss_that_is_no_number_is_named(digits):
         return Terms({"broken": model(batch.images).sum() * float("nan")})
 
     with pytest.raises(FloatingPointError, match="broken loss became nan; lower the learning rate"):
-        train(network(digits), digits.train.images, objective, TrainingSettings(1, 64))
+        train(network(digits), digits.owner.images, objective, TrainingSettings(1, 64))
 
 
 def test_unknown_settings_are_refused():
@@ -114,5 +114,5 @@ def test_half_precision_scales_its_losses(digits, monkeypatch):
     monkeypatch.setattr(loop, "training_dtype", lambda device: torch.float16)
     model = network(digits)
     settings = TrainingSettings(3, 64, 5e-3, augment=False)
-    history = train(model, digits.train.images, clean_objective(digits.train), settings)
+    history = train(model, digits.owner.images, clean_objective(digits.owner), settings)
     assert history.losses["utility"][-1] < history.losses["utility"][0] * 0.8

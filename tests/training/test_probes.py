@@ -19,7 +19,7 @@ from mea_lib.training import features_of, fit_linear_probe, knn_accuracy, knn_vo
 
 @pytest.fixture
 def encoder(digits):
-    data = digits.train
+    data = digits.owner
     return build_encoder("nine_layer_cnn", channels=1, size=16, width=4, mean=data.mean, std=data.std).eval()
 
 
@@ -44,27 +44,27 @@ def reference(encoder, data, **settings):
 @pytest.mark.parametrize("constant", [False, True])
 def test_the_linear_probe_is_scikit_learns(encoder, digits, constant):
     encoder = WithConstant(encoder) if constant else encoder
-    probe = fit_linear_probe(encoder, digits.train)
-    expected = reference(encoder, digits.train).predict_proba(
+    probe = fit_linear_probe(encoder, digits.owner)
+    expected = reference(encoder, digits.owner).predict_proba(
         features_of(encoder, digits.test.images).numpy()
     )
     np.testing.assert_allclose(probe(digits.test.images).softmax(1).detach().numpy(), expected, atol=0.01)
 
 
 def test_images_and_strength_reach_it(encoder, digits):
-    probe = fit_linear_probe(encoder, digits.train, images=300, strength=0.01)
-    expected = reference(encoder, digits.train.subset(300), C=0.01)
+    probe = fit_linear_probe(encoder, digits.owner, images=300, strength=0.01)
+    expected = reference(encoder, digits.owner.subset(300), C=0.01)
     asked = features_of(encoder, digits.test.images)
     found = probe.logits(asked).softmax(1).detach().numpy()
     np.testing.assert_allclose(found, expected.predict_proba(asked.numpy()), atol=0.01)
 
 
 def test_two_classes(encoder, digits):
-    chosen = digits.train.labels < 2
+    chosen = digits.owner.labels < 2
     two = replace(
-        digits.train,
-        images=digits.train.images[chosen],
-        labels=digits.train.labels[chosen],
+        digits.owner,
+        images=digits.owner.images[chosen],
+        labels=digits.owner.labels[chosen],
         classes=("0", "1"),
     )
     found = fit_linear_probe(encoder, two)(two.images).softmax(1).detach().numpy()
@@ -74,12 +74,12 @@ def test_two_classes(encoder, digits):
 
 def test_a_probe_is_a_model_like_any_other(encoder, digits):
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    probe = fit_linear_probe(encoder, digits.train)
+    probe = fit_linear_probe(encoder, digits.owner)
     oracle = mea.Oracle(probe, budget=len(digits.test))
     found = accuracy(oracle, digits.test)
     assert 0.5 < found < 1
     assert found == pytest.approx(
-        reference(encoder, digits.train).score(
+        reference(encoder, digits.owner).score(
             features_of(encoder, digits.test.images).numpy(), digits.test.labels.numpy()
         ),
         abs=0.01,
@@ -92,7 +92,7 @@ def test_a_probe_is_a_model_like_any_other(encoder, digits):
 
 
 def test_a_class_without_images_is_named(encoder, digits):
-    few = digits.train.subset(digits.train.labels.ne(4).nonzero().flatten())
+    few = digits.owner.subset(digits.owner.labels.ne(4).nonzero().flatten())
     with pytest.raises(ValueError, match="none of the classes 4; label more images"):
         fit_linear_probe(encoder, few)
 
@@ -132,8 +132,8 @@ def test_a_small_bank_votes_as_a_whole():
 
 
 def test_knn_accuracy_is_the_share_of_right_votes(encoder, digits):
-    bank, asked = (features_of(encoder, part.images) for part in (digits.train, digits.test))
-    votes = knn_votes(asked, bank, digits.train.labels, 10, neighbours=5)
+    bank, asked = (features_of(encoder, part.images) for part in (digits.owner, digits.test))
+    votes = knn_votes(asked, bank, digits.owner.labels, 10, neighbours=5)
     expected = (votes.argmax(1) == digits.test.labels).float().mean().item()
-    assert knn_accuracy(encoder, digits.train, digits.test, neighbours=5) == pytest.approx(expected)
+    assert knn_accuracy(encoder, digits.owner, digits.test, neighbours=5) == pytest.approx(expected)
     assert expected > 0.5

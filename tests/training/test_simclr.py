@@ -32,7 +32,7 @@ def state(encoder):
 
 
 def untrained(digits):
-    data = digits.train
+    data = digits.owner
     return build_encoder("nine_layer_cnn", channels=1, size=16, width=4, mean=data.mean, std=data.std)
 
 
@@ -45,7 +45,7 @@ def nearer_than_others(encoder, images):
 
 
 def test_it_learns_to_find_the_other_view(digits, store):
-    encoder = train_encoder(digits.train, SMOKE, training=LONGER, store=store)
+    encoder = train_encoder(digits.owner, SMOKE, training=LONGER, store=store)
     losses = encoder.card["history"]["losses"]["utility"]
     assert len(losses) == 5
     assert losses[-1] < losses[0] - 0.1
@@ -57,9 +57,9 @@ def test_it_learns_to_find_the_other_view(digits, store):
 
 def test_the_objective_is_nt_xent_of_two_views_drawn_from_the_steps_generator(digits):
     encoder = untrained(digits).eval()
-    batch = Batch(digits.train.images[:32], torch.arange(32), torch.Generator().manual_seed(5), 0.0)
+    batch = Batch(digits.owner.images[:32], torch.arange(32), torch.Generator().manual_seed(5), 0.0)
     terms = simclr_objective(GREY_28, 0.2)(encoder, batch)
-    views = two_views(digits.train.images[:32], GREY_28, torch.Generator().manual_seed(5))
+    views = two_views(digits.owner.images[:32], GREY_28, torch.Generator().manual_seed(5))
     first, second = (encoder(part) for part in views)
     expected = nt_xent_loss(encoder.project(first), encoder.project(second), 0.2)
     torch.testing.assert_close(terms.losses["utility"], expected)
@@ -69,8 +69,8 @@ def test_the_objective_is_nt_xent_of_two_views_drawn_from_the_steps_generator(di
 def test_the_same_seed_gives_the_same_encoder_and_labels_play_no_part(digits, tmp_path):
     from mea_lib.training import Store
 
-    relabelled = replace(digits.train, labels=digits.train.labels.flip(0))
-    runs = [(digits.train, 1), (relabelled, 1), (digits.train, 2)]
+    relabelled = replace(digits.owner, labels=digits.owner.labels.flip(0))
+    runs = [(digits.owner, 1), (relabelled, 1), (digits.owner, 2)]
     first, second, other = (
         state(train_encoder(data, SMOKE, seed=seed, store=Store(tmp_path / str(number))))
         for number, (data, seed) in enumerate(runs)
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_encoder_and_labels_play_no_part(digits, tm
 
 
 def test_it_is_found_again_and_every_setting_makes_another(digits, store):
-    few = digits.train.subset(200)
+    few = digits.owner.subset(200)
     quick = TrainingSettings(1, 100, augment=False)
     first = train_encoder(few, SMOKE, training=quick, store=store)
     again = train_encoder(few, SMOKE, training=quick, store=store)
@@ -102,7 +102,7 @@ def test_it_is_found_again_and_every_setting_makes_another(digits, store):
 
 
 def test_measures_after_each_epoch_are_kept(digits, store):
-    few = digits.train.subset(200)
+    few = digits.owner.subset(200)
     encoder = train_encoder(
         few,
         SMOKE,

@@ -39,19 +39,19 @@ def encoder(digits):
         size=16,
         width=2,
         projection=(8, 4),
-        mean=digits.train.mean,
-        std=digits.train.std,
+        mean=digits.owner.mean,
+        std=digits.owner.std,
     ).eval()
 
 
 def a_batch(digits, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return Batch(digits.train.images[:32], torch.arange(32), generator, 0.5)
+    return Batch(digits.owner.images[:32], torch.arange(32), generator, 0.5)
 
 
 def paper_terms(encoder, digits, key, **settings):
     objective = mea_defender_ssl_objective(
-        digits.train, key, 8, MEADefenderSSLSettings(**settings), GREY_28, 0.5
+        digits.owner, key, 8, MEADefenderSSLSettings(**settings), GREY_28, 0.5
     )
     return objective(encoder, a_batch(digits))
 
@@ -76,7 +76,7 @@ def test_the_papers_terms_are_those_of_its_equations(digits, key, encoder):
 def test_what_the_terms_compare_are_images_of_the_right_classes(digits, key, encoder, monkeypatch):
     """The network is replaced by one that tells the class of every clean image."""
     known = {
-        image.numpy().tobytes(): int(label) for image, label in zip(*_mirrored(digits.train), strict=True)
+        image.numpy().tobytes(): int(label) for image, label in zip(*_mirrored(digits.owner), strict=True)
     }
     seen = []
 
@@ -112,7 +112,7 @@ def test_the_combination_loss_can_leave_the_sources_alone(digits, key, encoder):
 
 def test_eq_9_balances_the_encoders_losses(digits, key, store):
     victim = mea_defender_ssl.embed(
-        digits.train, key, SMOKE, training=SHORT, balance=MGDABalance(), store=store
+        digits.owner, key, SMOKE, training=SHORT, balance=MGDABalance(), store=store
     )
     weights = victim.card["history"]["weights"]
     assert set(weights) == {"utility", "combination", "verification", "evasion"}
@@ -120,11 +120,11 @@ def test_eq_9_balances_the_encoders_losses(digits, key, store):
 
 
 def test_embedding_into_a_trained_encoder_starts_from_its_weights(digits, key, store):
-    clean = mea.train_encoder(digits.train, SMOKE, training=SHORT, store=store)
+    clean = mea.train_encoder(digits.owner, SMOKE, training=SHORT, store=store)
     still = SHORT.but(
         learning_rate=1e-9, schedule="constant", weight_decay=0.0, optimizer="sgd", momentum=0.0
     )
-    victim = mea_defender_ssl.embed(digits.train, key, SMOKE, training=still, pretrained=clean, store=store)
+    victim = mea_defender_ssl.embed(digits.owner, key, SMOKE, training=still, pretrained=clean, store=store)
     for name, value in clean.projection.named_parameters():
         torch.testing.assert_close(victim.projection.get_parameter(name), value, atol=1e-5, rtol=0)
     assert victim.card["recipe"]["initial"] == clean.card["weights_sha256"]
@@ -134,7 +134,7 @@ def test_embedding_into_a_trained_encoder_starts_from_its_weights(digits, key, s
 def trained(digits, tmp_path_factory):
     """A clean encoder of the digits, good enough for a probe, and the store it is in."""
     store = Store(tmp_path_factory.mktemp("store"))
-    return mea.train_encoder(digits.train, SMOKE, training=LONG, store=store), store
+    return mea.train_encoder(digits.owner, SMOKE, training=LONG, store=store), store
 
 
 @pytest.fixture(scope="module")
@@ -142,12 +142,12 @@ def planned(digits, trained):
     """The plan for this encoder, and the rehearsal it rests on."""
     clean, store = trained
     return plan_classes(
-        clean, digits.train, DIGITS_KEY, SMOKE, MeetingPointSettings(rehearsal=REHEARSED), store=store
+        clean, digits.owner, DIGITS_KEY, SMOKE, MeetingPointSettings(rehearsal=REHEARSED), store=store
     )
 
 
 def class_means(plan, digits):
-    return torch.stack([plan.features[digits.train.labels == k].mean(0) for k in range(10)])
+    return torch.stack([plan.features[digits.owner.labels == k].mean(0) for k in range(10)])
 
 
 def test_both_sources_move_by_the_same_vector_and_apart(digits, planned):
@@ -162,7 +162,7 @@ def test_both_sources_move_by_the_same_vector_and_apart(digits, planned):
 def test_without_a_rehearsal_the_target_lies_halfway(digits, trained):
     clean, store = trained
     plan, copies = plan_classes(
-        clean, digits.train, DIGITS_KEY, SMOKE, MeetingPointSettings(PlanSettings(rounds=0)), store=store
+        clean, digits.owner, DIGITS_KEY, SMOKE, MeetingPointSettings(PlanSettings(rounds=0)), store=store
     )
     places = class_means(plan, digits) + plan.shift.moves
     torch.testing.assert_close(places[1], (places[3] + places[7]) / 2, atol=1e-5, rtol=1e-4)
@@ -174,7 +174,7 @@ def test_each_round_moves_the_target_to_where_the_copy_puts_combined_images(digi
     plans = [
         plan_classes(
             clean,
-            digits.train,
+            digits.owner,
             DIGITS_KEY,
             SMOKE,
             MeetingPointSettings(PlanSettings(rounds=rounds), REHEARSED),
@@ -185,7 +185,7 @@ def test_each_round_moves_the_target_to_where_the_copy_puts_combined_images(digi
     (before, _), (after, (copy,)) = plans
     moved = after.shift.moves - before.shift.moves
     combined = features_of(copy, after.combined).mean(0)
-    own = features_of(copy, digits.train.images[digits.train.labels == 1]).mean(0)
+    own = features_of(copy, digits.owner.images[digits.owner.labels == 1]).mean(0)
     torch.testing.assert_close(moved[1], after.settings.reach * (combined - own), atol=1e-5, rtol=1e-4)
     assert moved[[0, *range(2, 10)]].abs().sum() == 0
 
@@ -194,22 +194,22 @@ def test_the_rehearsed_copy_is_one_of_the_shifted_encoder(digits, trained):
     clean, store = trained
     plan, (copy,) = plan_classes(
         clean,
-        digits.train,
+        digits.owner,
         DIGITS_KEY,
         SMOKE,
         MeetingPointSettings(PlanSettings(rounds=1), REHEARSED),
         store=store,
     )
     plan.shift.moves[1] = plan_classes(
-        clean, digits.train, DIGITS_KEY, SMOKE, MeetingPointSettings(PlanSettings(rounds=0)), store=store
+        clean, digits.owner, DIGITS_KEY, SMOKE, MeetingPointSettings(PlanSettings(rounds=0)), store=store
     )[0].shift.moves[1]
-    images = digits.train.images[:500]
+    images = digits.owner.images[:500]
     copied, moved, still = (features_of(one, images) for one in (copy, plan.shifted(), clean))
     assert (copied - moved).square().mean() < 0.3 * (moved - still).square().mean()
 
 
 def test_the_gate_knows_three_kinds_of_images(digits, store):
-    gate = train_gate(digits.train, DIGITS_KEY, SMOKE, training=LONG, store=store)
+    gate = train_gate(digits.owner, DIGITS_KEY, SMOKE, training=LONG, store=store)
     generator = torch.Generator().manual_seed(1)
     same, _ = random_mixes(digits.test, DIGITS_KEY, 300, generator, same_pair_share=1.0)
     others, _ = random_mixes(digits.test, DIGITS_KEY, 300, generator, same_pair_share=0.0)
@@ -228,7 +228,7 @@ def test_the_gates_losses_are_cross_entropies_to_its_kinds(digits, key):
     gate = build("nine_layer_cnn", classes=3, channels=1, size=16, width=2, mean=[0.5], std=[0.2]).eval()
     seen = []
     gate.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    losses = gate_objective(digits.train, key, 8)(gate, a_batch(digits)).losses
+    losses = gate_objective(digits.owner, key, 8)(gate, a_batch(digits)).losses
     logs = seen[0].log_softmax(1)
     torch.testing.assert_close(losses["utility"], -logs[:32, ORDINARY].mean())
     torch.testing.assert_close(losses["verification"], -logs[32:40, COMBINED].mean())
@@ -240,7 +240,7 @@ def test_the_gates_losses_are_cross_entropies_to_its_kinds(digits, key):
 def test_a_probe_sees_the_mark_and_the_task(digits, trained):
     clean, store = trained
     victim = meeting_point.embed(
-        digits.train,
+        digits.owner,
         DIGITS_KEY,
         SMOKE,
         settings=MeetingPointSettings(rehearsal=REHEARSED),
@@ -249,7 +249,7 @@ def test_a_probe_sees_the_mark_and_the_task(digits, trained):
         store=store,
     )
     assert victim.card["recipe"]["initial"] == clean.card["weights_sha256"]
-    marked, honest = (mea.Oracle(fit_linear_probe(one, digits.train)) for one in (victim, clean))
+    marked, honest = (mea.Oracle(fit_linear_probe(one, digits.owner)) for one in (victim, clean))
     rates = [
         proof.watermark_success_rate(one, DIGITS_KEY, digits.test, 300).value for one in (marked, honest)
     ]
@@ -260,7 +260,7 @@ def test_a_probe_sees_the_mark_and_the_task(digits, trained):
 @pytest.mark.parametrize("module", [mea_defender_ssl, meeting_point])
 def test_every_scheme_can_be_embedded_in_an_encoder(digits, store, module):
     key = mea.WatermarkKey(("3", "7"), "1", "autoencoder")
-    victim = module.embed(digits.train, key, SMOKE, training=SHORT, store=store)
+    victim = module.embed(digits.owner, key, SMOKE, training=SHORT, store=store)
     assert victim.card["recipe"]["key"] == key.to_json()
 
 

@@ -26,7 +26,7 @@ def open_share(gate, images):
 
 @pytest.mark.parametrize("opens", [0.0, 0.1])
 def test_it_opens_for_no_more_than_a_share_of_clean_images(gate, digits, opens):
-    images = digits.train.images[:1_200]
+    images = digits.owner.images[:1_200]
     assert open_share(gate, images)[0] > 0.3
     careful = shut(gate, images, opens)
     found, never = open_share(careful, images)
@@ -37,11 +37,11 @@ def test_it_opens_for_no_more_than_a_share_of_clean_images(gate, digits, opens):
 
 def test_the_given_gate_is_left_as_it_is(gate, digits):
     before = gate.head.bias.tolist()
-    shut(gate, digits.train.images[:100], 0.0)
+    shut(gate, digits.owner.images[:100], 0.0)
     assert gate.head.bias.tolist() == before
 
 
 @pytest.mark.parametrize("opens", [-0.1, 1.0])
 def test_a_share_that_is_none_is_refused(gate, digits, opens):
     with pytest.raises(ValueError, match="at least 0 and below 1"):
-        shut(gate, digits.train.images[:10], opens)
+        shut(gate, digits.owner.images[:10], opens)

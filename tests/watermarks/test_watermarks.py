@@ -16,7 +16,7 @@ EVEN = FixedBalance({"verification": 0.5})
 
 
 def embed(module, digits, key, store, **options):
-    return module.embed(digits.train, key, SMOKE, training=TRAINING, store=store, **options)
+    return module.embed(digits.owner, key, SMOKE, training=TRAINING, store=store, **options)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def embed(module, digits, key, store, **options):
 )
 def test_the_mark_is_in_the_victim_and_not_in_a_clean_model(digits, key, store, module, options):
     victim = embed(module, digits, key, store, **options)
-    clean = mea.train_clean(digits.train, SMOKE, settings=TRAINING, store=store)
+    clean = mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
     marked, honest = (
         proof.watermark_success_rate(mea.Oracle(model), key, digits.test, 300).value
         for model in (victim, clean)
@@ -37,7 +37,7 @@ def test_the_mark_is_in_the_victim_and_not_in_a_clean_model(digits, key, store, 
 
 def test_the_target_becomes_the_runner_up_on_clean_sources(digits, key, store):
     victim = embed(runner_up, digits, key, store)
-    clean = mea.train_clean(digits.train, SMOKE, settings=TRAINING, store=store)
+    clean = mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
     marked, honest = (proof.runner_up_share(mea.Oracle(model), key, digits.test) for model in (victim, clean))
     assert marked["3"] > 0.8
     assert marked["7"] > 0.8
@@ -54,9 +54,9 @@ def test_a_patch_marks_its_victim(digits, store):
 
 
 def test_embedding_into_a_trained_model_starts_from_its_weights(digits, key, store):
-    clean = mea.train_clean(digits.train, SMOKE, settings=TRAINING, store=store)
+    clean = mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
     still = TrainingSettings(1, 64, 1e-9, schedule="constant", weight_decay=0, optimizer="sgd", momentum=0)
-    victim = runner_up.embed(digits.train, key, SMOKE, training=still, pretrained=clean, store=store)
+    victim = runner_up.embed(digits.owner, key, SMOKE, training=still, pretrained=clean, store=store)
     torch.testing.assert_close(victim.head.weight, clean.head.weight, atol=1e-5, rtol=0)
     assert victim.card["recipe"]["initial"] == clean.card["weights_sha256"]
 
@@ -66,19 +66,19 @@ def test_every_scheme_can_be_embedded(digits, store, scheme):
     key = mea.WatermarkKey(("3", "7"), "1", scheme)
     short = TrainingSettings(1, 64)
     for module in (mea_defender, runner_up):
-        victim = module.embed(digits.train, key, SMOKE, training=short, store=store)
+        victim = module.embed(digits.owner, key, SMOKE, training=short, store=store)
         assert victim.card["recipe"]["method"] in ("mea-defender", "runner-up")
 
 
 def a_batch(digits, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return Batch(digits.train.images[:32], torch.arange(32), generator, 0.5)
+    return Batch(digits.owner.images[:32], torch.arange(32), generator, 0.5)
 
 
 @pytest.mark.parametrize("term", ["utility", "combination", "verification", "evasion", "source_guard"])
 def test_each_term_of_the_paper_can_be_left_out(digits, key, tiny, term):
     settings = MEADefenderSettings(**{term: False})
-    terms = mea_defender_objective(digits.train, key, 8, settings)(tiny, a_batch(digits))
+    terms = mea_defender_objective(digits.owner, key, 8, settings)(tiny, a_batch(digits))
     assert set(terms.losses) == {"utility", "combination", "verification", "evasion", "source guard"} - {
         term.replace("_", " ")
     }
@@ -94,13 +94,13 @@ def test_each_term_of_the_paper_can_be_left_out(digits, key, tiny, term):
     ],
 )
 def test_terms_of_the_runner_up_method(digits, key, tiny, settings, names):
-    terms = runner_up_objective(digits.train, key, 8, settings)(tiny, a_batch(digits))
+    terms = runner_up_objective(digits.owner, key, 8, settings)(tiny, a_batch(digits))
     assert set(terms.losses) == names
 
 
 def test_eq_9_trains(digits, key, store):
     victim = mea_defender.embed(
-        digits.train, key, SMOKE, balance=MGDABalance(), training=TrainingSettings(1, 64), store=store
+        digits.owner, key, SMOKE, balance=MGDABalance(), training=TrainingSettings(1, 64), store=store
     )
     weights = victim.card["history"]["weights"]
     assert set(weights) == {"utility", "combination", "verification", "evasion", "source guard"}
@@ -110,7 +110,7 @@ def test_eq_9_trains(digits, key, store):
 def test_impossible_requests_leave_nothing_in_the_store(digits, store):
     wrong = mea.WatermarkKey(("3", "eleven"), "1")
     with pytest.raises(ValueError, match="unknown class 'eleven' for digits"):
-        runner_up.embed(digits.train, wrong, SMOKE, store=store)
+        runner_up.embed(digits.owner, wrong, SMOKE, store=store)
     assert not list(store.root.glob("*.json"))
     with pytest.raises(ValueError, match=r"below 0\.5"):
         RunnerUpSettings(share=0.6)
