@@ -1,0 +1,136 @@
+"""How should an owner train, and whose images does the adversary ask about? Two keys, three seeds.
+
+Each row is one surrogate: of an owner who augments or not, by an adversary who does or not, at a temperature, for as
+long as the owner's own training or five times as long, with images of their own or the owner's.
+`make study STUDY=training_study` writes results/training_study.json; see `benchmarks.study` for two cores and
+interruptions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+import mea_lib as mea
+from benchmarks.study import SEEDS, run
+from mea_lib import proof
+from mea_lib.extraction import distillation
+from mea_lib.extraction.distillation import DistillationSettings
+from mea_lib.training import adversary_settings, owner_settings
+from mea_lib.watermarks import runner_up
+
+# Chosen before the study, the paper's first. The second one's target does not resemble a source.
+KEYS = (
+    (("T-shirt/top", "Trouser"), "Pullover"),
+    (("Sandal", "Sneaker"), "Coat"),
+)
+# Owner, whose images, temperature, epochs in units of the scale's, whether the adversary augments.
+CASES = (
+    ("plain", "adversary", 1.0, 1, False),
+    ("plain", "adversary", 4.0, 1, False),
+    ("plain", "adversary", 1.0, 1, True),
+    ("plain", "adversary", 4.0, 1, True),
+    ("plain", "owner", 1.0, 1, False),
+    ("plain", "owner", 4.0, 1, False),
+    ("augmented", "adversary", 1.0, 1, False),
+    ("augmented", "adversary", 1.0, 1, True),
+)
+LONG = (
+    ("plain", "adversary", 1.0, 5, False),
+    ("plain", "adversary", 1.0, 5, True),
+)
+
+
+def run_one(
+    data: mea.Data,
+    scale: mea.Scale,
+    sources: Sequence[str],
+    target: str,
+    seed: int,
+    owner: str,
+    queries: str,
+    temperature: float,
+    times: int,
+    augment: bool,
+) -> dict:
+    """One surrogate, with its victim and the victim's clean twin."""
+    key = mea.WatermarkKey(tuple(sources), target, "crop-paste", seed=7)
+    training = owner_settings(scale).but(augment=owner == "augmented")
+    victim = runner_up.embed(data.owner, key, scale, training=training, seed=seed)
+    twin = mea.train_clean(data.owner, scale, settings=training, seed=seed)
+    images = data.queries if queries == "adversary" else data.owner.images[: len(data.queries)]
+    surrogate = distillation.extract(
+        mea.Oracle(victim, len(images)),
+        images,
+        scale,
+        settings=DistillationSettings(temperature=temperature),
+        training=adversary_settings(scale).but(epochs=times * scale.extract_epochs, augment=augment),
+        seed=seed,
+    )
+    asked, twin_asked, suspect = (mea.Oracle(model) for model in (victim, twin, surrogate))
+    return {
+        "key": f"{sources[0]} + {sources[1]} → {target}",
+        "seed": seed,
+        "owner": owner,
+        "queries": queries,
+        "temperature": temperature,
+        "times": times,
+        "augment": augment,
+        "clean_accuracy": proof.accuracy(twin_asked, data.test),
+        "clean_wsr": proof.watermark_success_rate(twin_asked, key, data.test).value,
+        "victim_accuracy": proof.accuracy(asked, data.test),
+        "victim_wsr": proof.watermark_success_rate(asked, key, data.test).value,
+        "victim_wfpr": _wfpr(asked, key, data.test),
+        "runner_up": proof.runner_up_share(asked, key, data.test),
+        "accuracy": proof.accuracy(suspect, data.test),
+        "wsr": proof.watermark_success_rate(suspect, key, data.test).value,
+        "wfpr": _wfpr(suspect, key, data.test),
+        "seconds": surrogate.card["seconds"],
+        "victim_seconds": victim.card["seconds"],
+        "clean_seconds": twin.card["seconds"],
+    }
+
+
+def jobs() -> list[tuple]:
+    """Seed by seed, so that an early look is at all cases; the long trainings on the first seed only."""
+    found = [(*key, seed, *case) for seed in SEEDS for key in KEYS for case in CASES]
+    return found + [(*key, SEEDS[0], *case) for key in KEYS for case in LONG]
+
+
+def settings() -> dict:
+    """What was studied: the settings and weights of the watermark, as the package has them now."""
+    return {"terms": asdict(runner_up.RunnerUpSettings()), "weights": dict(runner_up.WEIGHTS.weights)}
+
+
+def summary(rows: list[dict]) -> list[dict]:
+    """One line for each case: mean and least WSR over keys and seeds, and what it costs."""
+    names = ("owner", "queries", "temperature", "times", "augment")
+    lines = []
+    for case in (*CASES, *LONG):
+        own = [row for row in rows if tuple(row[name] for name in names) == case]
+        line = dict(zip(names, case, strict=True)) | {"surrogates": len(own)}
+        for name in (
+            "clean_accuracy",
+            "victim_accuracy",
+            "victim_wsr",
+            "victim_wfpr",
+            "accuracy",
+            "wsr",
+            "wfpr",
+        ):
+            line[f"mean_{name}"] = float(np.mean([_mean(row[name]) for row in own]))
+        line["least_wsr"] = min(row["wsr"] for row in own)
+        lines.append(line)
+    return lines
+
+
+def _wfpr(suspect: mea.Oracle, key: mea.WatermarkKey, test: mea.ImageSet) -> dict[str, float]:
+    return {way: rate.value for way, rate in proof.wrong_firing_rates(suspect, key, test).items()}
+
+
+def _mean(value: float | dict[str, float]) -> float:
+    return float(np.mean(list(value.values()))) if isinstance(value, dict) else value
+
+
+if __name__ == "__main__":
+    run("training_study", jobs(), run_one, summary, settings())
