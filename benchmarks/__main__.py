@@ -8,7 +8,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import neural_cleanse_step, parallel_training, service_load, simclr_step, training_step
+from benchmarks import (
+    neural_cleanse_step,
+    parallel_training,
+    service_load,
+    simclr_step,
+    training_step,
+    whole_training,
+)
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks.json"
 
@@ -22,6 +29,7 @@ if __name__ == "__main__":
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "day": datetime.now(UTC).date().isoformat(),
         "training_step": training_step.measure(),
+        "whole_training": whole_training.measure(),
         "parallel_training": parallel_training.measure(),
         "simclr_step": simclr_step.measure(),
         "neural_cleanse_step": neural_cleanse_step.measure(),

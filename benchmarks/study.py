@@ -1,8 +1,8 @@
 """What every study shares: jobs that can be split over processes and taken up again, and how results are written.
 
 A job is one row of the results. Rows that are finished are kept under build/, and their models in the store, so a
-study that was interrupted goes on where it stopped, unless the package was edited in between. To use two cores run
-it with `--part 0/2` and `--part 1/2` at once, and then once without, which writes the results.
+study that was interrupted goes on where it stopped, unless code that takes part in it was edited in between. To use
+two cores run it with `--part 0/2` and `--part 1/2` at once, and then once without, which writes the results.
 """
 
 import argparse
@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 import mea_lib as mea
+from mea_lib.shaping_code import study_code_digest
 from mea_lib.training import best_device, training_dtype
-from mea_lib.training.shaping_code import sources
 from mea_lib.training.store import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,8 +127,8 @@ def _row(
         studies: the study's own name, then those whose code makes its rows.
         run_one, data, scale, job: as in `run`.
     """
-    ours = (Path(__file__).stem, *studies)
-    code = sources() | {study: (Path(__file__).parent / f"{study}.py").read_text() for study in ours}
+    folder = Path(__file__).parent
+    code = study_code_digest(folder / f"{study}.py" for study in (Path(__file__).stem, *studies))
     images = [data.owner.digest(), data.test.digest()]
     identity = hashlib.sha256(json.dumps([code, asdict(scale), images, job]).encode()).hexdigest()
     path = ROOT / "build" / "studies" / studies[0] / f"{identity[:16]}.json"

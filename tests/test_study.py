@@ -57,9 +57,9 @@ def test_what_was_finished_before_an_interruption_is_not_done_again(make, result
     assert make() == JOBS[2:]
 
 
-def test_an_edit_of_the_package_makes_every_row_anew(make, monkeypatch):
+def test_an_edit_to_the_code_makes_every_row_anew(make, monkeypatch):
     assert make() == JOBS
-    monkeypatch.setattr(study, "sources", lambda: {"data/mixes.py": "edited"})
+    monkeypatch.setattr(study, "study_code_digest", lambda files: f"of {len(list(files))} edited files")
     assert make() == JOBS
 
 

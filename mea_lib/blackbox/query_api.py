@@ -1,11 +1,13 @@
 """What every API of a model does, whatever it answers: check the question, charge the budget, keep a log."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from mea_lib.training.answering import answering
 from mea_lib.training.features import BATCH_ELSEWHERE, BATCH_ON_CPU
 
 
@@ -99,8 +101,10 @@ class QueryAPI(ABC):
             )
         weights = next(self._model.parameters(), images)
         default = BATCH_ON_CPU if weights.device.type == "cpu" else BATCH_ELSEWHERE
+        model = answering(self._model, len(images))
         parts = [
-            self._answer_checked(part.to(weights.device)) for part in images.split(self.batch_size or default)
+            self._answer_checked(model, part.to(weights.device))
+            for part in images.split(self.batch_size or default)
         ]
         answers = torch.cat(parts).to(images.device)
         self.log.append(Query(self.queries, len(images)))
@@ -111,8 +115,8 @@ class QueryAPI(ABC):
     def _answer(self, outputs: Tensor) -> Tensor:
         """What is said when the model's outputs are these (N, K); neither holds NaN."""
 
-    def _answer_checked(self, images: Tensor) -> Tensor:
-        outputs = self._model(images)
+    def _answer_checked(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        outputs = model(images)
         if outputs.isnan().any():
             raise ValueError(
                 "the model answered NaN; its training diverged, train it with a lower learning rate"

@@ -19,6 +19,7 @@ from mea_lib.models import ImageClassifier, build
 from mea_lib.scale import Scale
 from mea_lib.training import Store, best_device, default_store, training_dtype
 from mea_lib.training.device import autocast
+from mea_lib.training.seeded import seeded
 
 CHECKS = 20  # in a whole attack, evenly over the queries
 AfterCheck = Callable[[ImageClassifier, int], dict]
@@ -195,7 +196,8 @@ def extract(
             std=(0.5,) * shape[0],
             seed=seed,
         )
-        return _play(student.to(questions.device), questions, first, number, settings, after_check)
+        with seeded(seed, questions.device):
+            return _play(student.to(questions.device), questions, first, number, settings, after_check)
 
     return (store or default_store()).fetch(recipe, make).to(questions.device)
 

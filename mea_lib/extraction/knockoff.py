@@ -13,6 +13,7 @@ from mea_lib.extraction.distillation import DistillationSettings, train_student
 from mea_lib.models import ImageClassifier, build
 from mea_lib.scale import Scale
 from mea_lib.training import Store, TrainingSettings, best_device
+from mea_lib.training.seeded import seeded
 
 STRATEGIES = ("random", "adaptive")
 
@@ -109,9 +110,10 @@ def extract(
         answers = oracle(queries)
     else:
         network_of_student = {"network": network or scale.network, "width": width or scale.width}
-        queries, answers = _ask_adaptively(
-            oracle, pool, number, settings, network_of_student, generator, seed
-        )
+        with seeded(seed, best_device()):
+            queries, answers = _ask_adaptively(
+                oracle, pool, number, settings, network_of_student, generator, seed
+            )
     return train_student(
         queries,
         answers,

@@ -11,8 +11,8 @@ from mea_lib.models import ImageClassifier
 from mea_lib.removal.changed_copy import made_from
 from mea_lib.removal.own_images import own_images
 from mea_lib.scale import Scale
+from mea_lib.shaping_code import code_digest
 from mea_lib.training import Store, TrainingSettings, adversary_settings
-from mea_lib.training.shaping_code import code_digest
 
 
 def remove(

@@ -1,13 +1,12 @@
 """The autoencoder of the "autoencoder" combining scheme, trained on the owner's images."""
 
-import torch
 from torch.nn import functional as F
 
 from mea_lib.data import ImageSet
 from mea_lib.models.autoencoder import Autoencoder
 from mea_lib.scale import Scale
 from mea_lib.training.balance import Terms
-from mea_lib.training.device import best_device
+from mea_lib.training.device import best_device, training_dtype
 from mea_lib.training.loop import Batch, train
 from mea_lib.training.settings import ablation_settings
 from mea_lib.training.store import Store, default_store
@@ -22,6 +21,7 @@ def train_autoencoder(
 
     Source: MEA-Defender (S&P 2024), Sec. IV-B and App. B.
     """
+    device = best_device()
     settings = ablation_settings(scale, seed).but(augment=False)
     recipe = {
         "method": "autoencoder",
@@ -29,13 +29,13 @@ def train_autoencoder(
         "data": train_set.digest(),
         "settings": settings.to_dict(),
         "width": scale.width,
+        "precision": str(training_dtype(device)),
+        "device": device.type,
         "scale": scale.name,
     }
-    device = best_device()
 
     def make() -> Autoencoder:
-        torch.manual_seed(seed)
-        model = Autoencoder(train_set.channels, train_set.size, scale.width).to(device)
+        model = Autoencoder(train_set.channels, train_set.size, scale.width, seed).to(device)
         history = train(model, train_set.to(device).images, reconstruction, settings, title="autoencoder")
         model.history = history.to_dict()
         return model

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mea_lib.training.answering import answering
+
 BATCH_ON_CPU, BATCH_ELSEWHERE = 250, 4_000
 
 
@@ -22,6 +24,7 @@ def features_of(encoder: nn.Module, images: Tensor, batch_size: int | None = Non
     encoder.eval()
     device = next(encoder.parameters()).device
     size = batch_size or (BATCH_ON_CPU if device.type == "cpu" else BATCH_ELSEWHERE)
-    found = torch.cat([encoder(part.to(device)).float() for part in images.split(size)])
+    answer = answering(encoder, len(images))
+    found = torch.cat([answer(part.to(device)).float() for part in images.split(size)])
     encoder.train(was_training)
     return found

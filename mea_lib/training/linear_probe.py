@@ -107,7 +107,7 @@ def fit_linear_head(
     if len(weight) == 1:  # of two classes scikit-learn gives the second one's odds only
         weight, bias = (torch.cat([torch.zeros_like(found), found]) for found in (weight, bias))
     weight = weight / deviation
-    head = nn.Linear(*weight.shape[::-1])
+    head = nn.utils.skip_init(nn.Linear, *weight.shape[::-1])  # without drawing weights
     head.load_state_dict({"weight": weight, "bias": bias - weight @ mean})
     return head.to(features.device)
 

@@ -2,8 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from mea_lib.training.augment import augment
 from mea_lib.training.balance import Balance, FixedBalance, Terms
 from mea_lib.training.device import autocast, training_dtype
 from mea_lib.training.muon import Muon
+from mea_lib.training.seeded import seeded
 from mea_lib.training.settings import TrainingSettings
 
 SHORTEST_CYCLE = 10  # steps
@@ -94,7 +94,7 @@ def train(
     scaler.scale(torch.ones((), device=device))  # makes its scale known before the first step
     history = History()
     started = time.perf_counter()
-    with _seeded(settings.seed, device), _bar(settings.epochs * steps, title) as bar:
+    with seeded(settings.seed, device), _bar(settings.epochs * steps, title) as bar:
         for epoch in range(settings.epochs):
             model.train()
             means = _Means()
@@ -126,15 +126,6 @@ def train(
 
 def _bar(steps: int, title: str) -> tqdm:
     return tqdm(total=steps, desc=title, leave=False, disable=not sys.stderr.isatty())
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Layers that draw for themselves, such as dropout, draw by this seed; the global state stays as it was."""
-    on_cpu = device.type == "cpu"
-    with torch.random.fork_rng([] if on_cpu else [device], device_type="cuda" if on_cpu else device.type):
-        torch.manual_seed(seed)
-        yield
 
 
 def _optimizers(

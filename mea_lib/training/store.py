@@ -23,7 +23,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from mea_lib.models import build_from_spec
-from mea_lib.training.shaping_code import code_digest
+from mea_lib.shaping_code import code_digest
 
 
 class Store:

@@ -8,8 +8,9 @@ import time
 import pytest
 import torch
 
+from mea_lib import shaping_code
 from mea_lib.models import build
-from mea_lib.training import Store, shaping_code
+from mea_lib.training import Store
 
 RECIPE = {"method": "test", "seed": 1}
 SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}

@@ -1,0 +1,106 @@
+"""The same seed gives the same weights, for every network and whatever was drawn or trained before."""
+
+import pytest
+import torch
+
+import mea_lib as mea
+from mea_lib.extraction import data_free, knockoff
+from mea_lib.extraction.data_free import DataFreeSettings
+from mea_lib.extraction.knockoff import KnockoffSettings
+from mea_lib.models import NETWORKS, Autoencoder, build
+from mea_lib.removal.changed_copy import weights_digest
+from mea_lib.training import Store, TrainingSettings, fit_linear_head
+from mea_lib.training.autoencoder import train_autoencoder
+
+SHORT = TrainingSettings(1, 64, optimizer="muon", schedule="linear", augment=False)
+TINY = mea.preset("smoke").but(width=2, network="vgg_like", batch_size=64)
+WITH_DROPOUT = ("vgg_like", "alexnet", "vggface")
+
+
+@pytest.fixture(scope="module")
+def few(digits):
+    return digits.owner.subset(160)
+
+
+@pytest.fixture(scope="module")
+def victim(few):
+    moments = {"mean": few.mean, "std": few.std}
+    return build("nine_layer_cnn", classes=10, channels=1, size=16, width=1, **moments)
+
+
+def clean(network):
+    return lambda few, victim, store, seed: mea.train_clean(
+        few, TINY, seed=seed, settings=SHORT, network=network, store=store
+    )
+
+
+def autoencoder(few, victim, store, seed):
+    return train_autoencoder(few, TINY, seed=seed, store=store)
+
+
+def by_knockoff(few, victim, store, seed):
+    choice = KnockoffSettings(strategy="adaptive", batch=40)
+    return knockoff.extract(
+        mea.Oracle(victim), few, TINY, settings=choice, training=SHORT, seed=seed, store=store
+    )
+
+
+def without_data(few, victim, store, seed):
+    settings = DataFreeSettings(queries=500, batch=20, directions=1, student_steps=1, generator_width=2)
+    return data_free.extract(mea.Oracle(victim), (1, 16, 16), TINY, settings=settings, seed=seed, store=store)
+
+
+TRAININGS = {f"clean {network}": clean(network) for network in NETWORKS} | {
+    "autoencoder": autoencoder,
+    "knockoff": by_knockoff,
+    "data-free": without_data,
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_equal_seeds_give_equal_weights_and_other_seeds_others(name, few, victim, tmp_path):
+    def weights(place, seed):
+        return weights_digest(TRAININGS[name](few, victim, Store(tmp_path / place), seed))
+
+    torch.manual_seed(1)
+    first = weights("first", seed=3)
+    torch.rand(17)
+    clean("vgg_like")(few, victim, Store(tmp_path / "between"), 5)
+    torch.manual_seed(2)
+    assert weights("second", seed=3) == first
+    assert weights("third", seed=4) != first
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_leaves_the_global_random_state_as_it_was(name, few, victim, store):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    TRAININGS[name](few, victim, store, 3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("network", WITH_DROPOUT)
+def test_dropout_draws_by_the_seed_too(network, few):
+    """From equal weights and the same order of images, only what dropout draws can differ."""
+    drawn = []
+    for seed in (0, 0, 1):
+        model = build(network, classes=10, channels=1, size=16, width=2, mean=(0.5,), std=(0.5,)).train()
+        with mea.training.seeded.seeded(seed, torch.device("cpu")):
+            drawn.append(model(few.images[:32]))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_an_autoencoder_and_a_probe_draw_nothing_of_the_global_state():
+    before = torch.get_rng_state()
+    equal, other = (Autoencoder(1, 16, 2, seed) for seed in (3, 4))
+    assert torch.equal(equal.decoder[-2].weight, Autoencoder(1, 16, 2, 3).decoder[-2].weight)
+    assert not torch.equal(equal.decoder[-2].weight, other.decoder[-2].weight)
+    fit_linear_head(torch.eye(4), torch.tensor([0, 1, 0, 1]), ("a", "b"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_autoencoders_recipe_names_device_and_precision(few, store):
+    recipe = train_autoencoder(few, TINY, store=store).card["recipe"]
+    assert recipe["device"] in ("cpu", "cuda", "mps")
+    assert recipe["precision"].startswith("torch.")
