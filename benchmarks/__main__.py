@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import neural_cleanse_step, parallel_training, service_load, simclr_step, training_step
+from mea_lib.files import write_whole
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks.json"
 
@@ -29,5 +30,5 @@ if __name__ == "__main__":
     }
     text = json.dumps(found, indent=2)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(text + "\n")
+    write_whole(RESULTS, text + "\n")
     print(text)

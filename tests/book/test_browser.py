@@ -79,7 +79,7 @@ def browser():
 
 
 @pytest.fixture
-def look(site, browser):
+def look(browser, site):
     """Opens a page in a window of a width; afterwards no page may have failed or asked for anything outside."""
     complaints, windows = [], []
 
