@@ -16,6 +16,7 @@ from benchmarks import (
     training_step,
     whole_training,
 )
+from mea_lib.files import write_whole
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks.json"
 
@@ -37,5 +38,5 @@ if __name__ == "__main__":
     }
     text = json.dumps(found, indent=2)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(text + "\n")
+    write_whole(RESULTS, text + "\n")
     print(text)

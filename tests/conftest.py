@@ -1,5 +1,9 @@
 """Small data and models that several tests share."""
 
+import multiprocessing
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
@@ -19,6 +23,37 @@ def digits() -> mea.Data:
     labels = torch.cat([party.labels for party in both])
     whole = mea.ImageSet(images, labels, parties.owner.classes, "digits")
     return mea.Data("digits", whole, whole, parties.test, 1_000)
+
+
+@pytest.fixture
+def at_once() -> Callable[..., list[Any]]:
+    """Runs `function(number, together)` in several processes at once, and lists what they returned.
+
+    `together.wait()` holds a process until all have come to it. What one raises, the test raises.
+    """
+    context = multiprocessing.get_context("fork")
+
+    def run(function: Callable[[int, Any], Any], processes: int) -> list[Any]:
+        together, answers = context.Barrier(processes, timeout=60), context.SimpleQueue()
+
+        def child(number: int) -> None:
+            try:
+                answers.put((number, function(number, together), None))
+            except BaseException as error:
+                answers.put((number, None, error))
+
+        children = [context.Process(target=child, args=(number,)) for number in range(processes)]
+        for one in children:
+            one.start()
+        found = sorted((answers.get() for _ in children), key=lambda answer: answer[0])
+        for one in children:
+            one.join(60)
+        for _, _, error in found:
+            if error is not None:
+                raise error
+        return [returned for _, returned, _ in found]
+
+    return run
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A table that grows: results of one arena in a JSON file, which several processes may add to."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from filelock import FileLock
 
 from mea_lib.arena.outcome import Outcome
 from mea_lib.arena.standings import Standing, standings
-from mea_lib.training.store import write_whole
+from mea_lib.files import write_whole
 
 FORMAT = "mea arena, version 1"
 
@@ -20,7 +21,7 @@ class ResultsTable:
     Neither keys nor secret are in it, so it can be shown to everybody.
 
     Args:
-        path: of the file; it is made when the first result is added.
+        path: of the file; it is made when it is claimed for an arena or the first result is added.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -47,10 +48,36 @@ class ResultsTable:
                     outcome = replace(outcome, attempts=other.attempts + 1)
                 else:
                     kept.append(other)
-            entries = [one.to_dict() for one in (*kept, outcome)]
-            content = {"format": FORMAT, "arena": arena, "entries": entries}
-            write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+            self._write(arena, [*kept, outcome])
         return outcome
+
+    def add_missing(
+        self, discipline: str, judges: Mapping[str, Callable[[], Outcome]], arena: str
+    ) -> list[Outcome]:
+        """Judge those entries that are not on the table yet; of several processes that want them, one does.
+
+        Args:
+            discipline: of the entries.
+            judges: by the entry's name, what judges it.
+            arena: identity of the arena they are judged in.
+
+        Returns:
+            The outcomes that were added.
+
+        Raises:
+            ValueError: as for `add`.
+        """
+        # Not the table's own lock: others may add to it while these are judged.
+        with FileLock(f"{self.path}.house.lock"):
+            there = {outcome.name for outcome in self.outcomes(discipline)}
+            return [self.add(judge(), arena) for name, judge in judges.items() if name not in there]
+
+    def claim(self, arena: str) -> None:
+        """Make the file one of this arena, before hours of work; ValueError where it is another arena's."""
+        with FileLock(f"{self.path}.lock"):
+            self.check(arena)
+            if self.arena is None:
+                self._write(arena, [])
 
     def check(self, arena: str) -> None:
         """ValueError where the file's results are those of another arena than this one."""
@@ -62,7 +89,7 @@ class ResultsTable:
 
     @property
     def arena(self) -> str | None:
-        """Identity of the arena, or None while there is no result."""
+        """Identity of the arena, or None while there is no file."""
         return self._read()["arena"]
 
     def outcomes(self, discipline: str) -> list[Outcome]:
@@ -73,14 +100,18 @@ class ResultsTable:
         """The same in the order of their places."""
         return standings(self.outcomes(discipline))
 
+    def _write(self, arena: str, outcomes: list[Outcome]) -> None:
+        content = {"format": FORMAT, "arena": arena, "entries": [one.to_dict() for one in outcomes]}
+        write_whole(self.path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
     def _read(self) -> dict[str, Any]:
-        if not self.path.exists():
-            return {"arena": None, "entries": []}
         try:
             found = json.loads(self.path.read_text())
             if found["format"] != FORMAT:
                 raise KeyError("format")
             entries = [Outcome.from_dict(values) for values in found["entries"]]
+        except FileNotFoundError:
+            return {"arena": None, "entries": []}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{self.path} is not a table of an arena; name another file") from error
         return {"arena": found["arena"], "entries": entries}

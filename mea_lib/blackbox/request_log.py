@@ -7,6 +7,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ class RequestLog:
     """A log that grows, safe with several threads of one process.
 
     A line is with the operating system before `add` returns, so that it outlives this process, though not a power
-    cut. Numbers go on where an older log ends.
+    cut. Numbers go on where an older log ends. Two services on one log would number their answers alike, so the
+    log belongs to one of them, from when it is made until `close`; a lock beside the file, which ends with its
+    process, keeps the others away.
 
     Args:
         path: the file, made if need be; None only counts.
@@ -45,31 +50,66 @@ class RequestLog:
         answered: images that an older log says were answered, by client.
 
     Raises:
-        ValueError: for a file that is no such log.
+        ValueError: for a file that is no such log, or the log of a service that is running.
         OSError: for a file that cannot be written.
     """
 
     def __init__(self, path: str | Path | None) -> None:
         self.path = None if path is None else Path(path)
         self.answered: Counter[str] = Counter()
+        self._next = 0
         self._lock = threading.Lock()
-        if self.path is not None:
-            content = self.path.read_bytes() if self.path.exists() else b""
-            entries, torn = _parse(content, self.path)
-            for entry in entries:
-                if entry.first is not None:
-                    self.answered[entry.client] += entry.images
-            with self.path.open("ab") as file:
-                file.truncate(len(content) - len(torn))
+        # Released by whichever thread ends the service.
+        self._ours = None if path is None else FileLock(f"{path}.lock", thread_local=False)
+        self.open()
+
+    def open(self) -> None:
+        """Take the log again after `close`, with what others have added to it; an open one stays as it is.
+
+        Raises:
+            ValueError, OSError: as when it is made.
+        """
+        if self._ours is None or self._ours.is_locked:
+            return
+        with self.path.open("a+b") as file:
+            try:
+                self._ours.acquire(timeout=0)
+            except Timeout:
+                raise ValueError(
+                    f"{self.path} is the log of a service that is running; end that one, or name another file"
+                ) from None
+            try:
+                self._read(file)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Leave the log to others."""
+        if self._ours is not None:
+            self._ours.release()
+
+    def _read(self, file: BinaryIO) -> None:
+        """Count what was answered, and cut off the end of a line that a killed service left."""
+        file.seek(0)
+        content = file.read()
+        entries, torn = _parse(content, self.path)
+        file.truncate(len(content) - len(torn))
+        self.answered = Counter()
+        for entry in entries:
+            if entry.first is not None:
+                self.answered[entry.client] += entry.images
         self._next = self.answered.total()
 
     def add(self, client: str, id: str | None, images: int, sha256: str, status: int) -> None:
         """Write one line, whole or not at all.
 
         Raises:
-            OSError: when the disk does not take it.
+            OSError: when the disk does not take it, or the log was closed.
         """
         with self._lock:
+            if self._ours is not None and not self._ours.is_locked:
+                raise OSError(f"{self.path} was closed; open() takes it again")
             first = self._next if status == 200 else None
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             entry = Request(now, client, id, images, first, sha256, status)

@@ -6,6 +6,7 @@ It speaks the Open Inference Protocol, version 2, over REST, as Triton, KServe a
 
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -116,7 +117,8 @@ def create_app(
         fails. What is not answered is not charged.
 
     Raises:
-        ValueError: for a shape that is none, more or fewer names than classes, or a log that is none.
+        ValueError: for a shape that is none, more or fewer names than classes, or a log that is none or belongs to
+            a service that is running.
         OSError: for a log that cannot be written.
 
     Source: KServe, Open Inference Protocol, version 2 (REST), and its list of models; Triton, binary tensor data
@@ -209,7 +211,15 @@ def create_app(
         content, headers = await run_in_threadpool(inference.answer, client, body, header_length)
         return Response(content, headers=headers)
 
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    @asynccontextmanager
+    async def running(_app: FastAPI) -> AsyncIterator[None]:
+        log.open()
+        try:
+            yield
+        finally:
+            log.close()
+
+    app = FastAPI(openapi_url=None, redirect_slashes=False, lifespan=running)
     app.include_router(server)
     app.include_router(models)
     for kind in _ERRORS:

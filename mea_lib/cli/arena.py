@@ -2,6 +2,7 @@
 
 import math
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -124,10 +125,9 @@ def run(
     with usage("--secret / --keys"):
         contest = set_up(secret or read_secret(secret_file), data, scale, rules)
     with usage("--table"):
-        results.check(contest.identity)
+        results.claim(contest.identity)
     if not no_house:
         _add_house(results, contest, discipline)
-    note(f"judging {name}")
     with EntryProcess(file, function or FUNCTIONS[discipline], discipline, seconds) as entry:
         outcome = results.add(_judge(name, entry, contest, discipline), contest.identity)
     places = results.standings(discipline)
@@ -170,19 +170,18 @@ def show(
 
 
 def _add_house(results: "ResultsTable", contest: "Arena", discipline: str) -> None:
-    """The house's entries that are not on the table."""
+    """The house's entries that are not on the table, put there."""
     from mea_lib.arena import DEFENCES, REMOVALS
 
-    there = {outcome.name for outcome in results.outcomes(discipline)}
-    for name, entry in (REMOVALS if discipline == "removal" else DEFENCES).items():
-        if name not in there:
-            note(f"judging {name}")
-            results.add(_judge(name, entry, contest, discipline), contest.identity)
+    entries = REMOVALS if discipline == "removal" else DEFENCES
+    judges = {name: partial(_judge, name, entry, contest, discipline) for name, entry in entries.items()}
+    results.add_missing(discipline, judges, contest.identity)
 
 
 def _judge(name: str, entry: Any, contest: "Arena", discipline: str) -> "Outcome":
     from mea_lib.arena import judge_defence, judge_removal
 
+    note(f"judging {name}")
     return (judge_removal if discipline == "removal" else judge_defence)(name, entry, contest)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import check_writable, write_secret
+from mea_lib.cli.files import SECRET, check_writable
 from mea_lib.cli.report import result, table
 
 
@@ -60,11 +60,14 @@ def commit(
             raise typer.BadParameter(
                 f"{path} is there already; name another file, or replace it with --force", param_hint=option
             )
+    if len({path.resolve() for path in written.values()}) < len(written):
+        raise typer.BadParameter("must be different files", param_hint=" / ".join(written))
     if not 0 < threshold < 1:
         raise typer.BadParameter(f"must lie between 0 and 1, not {threshold:g}", param_hint="--threshold")
 
     from mea_lib.cli.inputs import autoencoder_for, key_from, load_data
     from mea_lib.data import new_salt
+    from mea_lib.files import NewFile, write_together
     from mea_lib.proof import commit as commit_to
     from mea_lib.scale import preset
 
@@ -82,10 +85,15 @@ def commit(
         autoencoder=blender,
         date=date or datetime.now(UTC).date().isoformat(),
     )
-    if key_file is None:
-        write_secret(key_out, key.to_json())
-    write_secret(salt_out, salt)
-    made.save(commitment_out)
+    secrets = [NewFile(key_out, key.to_json(), SECRET)] if key_file is None else []
+    secrets.append(NewFile(salt_out, salt, SECRET))
+    try:  # another process may have committed since the names were looked at
+        write_together([*secrets, NewFile(commitment_out, made.to_json())], replace=force)
+    except FileExistsError as error:
+        raise typer.BadParameter(
+            f"{error}; nothing was written. Name another file, or replace it with --force",
+            param_hint=" / ".join(written),
+        ) from error
     files = {"key": key_file or key_out, "salt": salt_out, "commitment": commitment_out}
     values = {
         **{name: str(path) for name, path in files.items()},

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import check_copy, check_writable, read_secret, write_secret
+from mea_lib.cli.files import SECRET, check_copy, check_writable
 from mea_lib.cli.models import copy_model, stored, stored_ids
-from mea_lib.cli.report import model_rows, model_values, note, rate_values, result, table
+from mea_lib.cli.report import model_rows, model_values, note, rate_values, result, table, usage
 
 
 def embed(
@@ -49,6 +49,7 @@ def embed(
     check_writable(key_out, "--key-out")
 
     from mea_lib.cli.inputs import autoencoder_for, key_from, load_data
+    from mea_lib.files import NewFile, write_together
     from mea_lib.proof import accuracy, watermark_success_rate
     from mea_lib.scale import preset
     from mea_lib.training import owner_settings
@@ -58,11 +59,8 @@ def embed(
     data = load_data(data_name, scale)
     key = key_from(key_file, sources, target, combine, key_seed, data.owner)
     if key_out is not None:
-        if key_out.exists() and read_secret(key_out) != key.to_json():
-            raise typer.BadParameter(
-                f"{key_out} holds something else than this key; name another file", param_hint="--key-out"
-            )
-        write_secret(key_out, key.to_json())
+        with usage("--key-out"):
+            write_together([NewFile(key_out, key.to_json(), SECRET)])
     there_before = set(stored_ids())
     note(f"{method} at scale {scale.name} on {len(data.owner):,} images of {data_name}")
     losses = {"runner-up": runner_up, "mea-defender": mea_defender}[method]

@@ -12,21 +12,11 @@ if TYPE_CHECKING:
     from mea_lib.data import WatermarkKey
 
 
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner can read (mode 0600), whole or not at all; an older one is replaced."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+SECRET = 0o600  # the mode of a file that its owner alone can read
 
 
 def read_secret(path: Path) -> str:
-    """Read what `write_secret` wrote, and say so where others can read it too."""
+    """Read a file that was written as SECRET, and say so where others can read it too."""
     if path.stat().st_mode & 0o077:
         note(f"{path} can be read by other users; chmod 600 {path}")
     return path.read_text().strip()

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,27 +36,61 @@ class ModelFiles:
     @property
     def bytes(self) -> int:
         """Size of both files that are there."""
-        return sum(path.stat().st_size for path in (self.weights, self.card) if path.exists())
+        size = 0
+        for path in (self.weights, self.card):
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
+        return size
 
     def read_card(self) -> dict[str, Any]:
         """The card; ValueError where it is none that a store has written."""
+        return self._card(self.card.read_bytes())
+
+    def _card(self, content: bytes) -> dict[str, Any]:
         try:
-            card = json.loads(self.card.read_text())
+            card = json.loads(content)
         except ValueError as error:
             raise ValueError(f"{self.card} is not JSON ({error}); copy the model again") from error
         if not isinstance(card, dict) or not {"id", "made", "spec", "weights_sha256"} <= card.keys():
             raise ValueError(f"{self.card} is not the card of a model as the store writes it")
         return card
 
-    def read_weights(self) -> bytes:
-        """The weights' bytes, checked against the card; ValueError where they are not those it describes."""
+    def read(self) -> tuple[bytes, bytes]:
+        """Both files as they belong together: the card's bytes, and the weights' bytes checked against it.
+
+        A card is written last and removed first, so files that do not fit together are damaged only if their card
+        is still the same file; else another process has replaced the model between the two reads, and they are
+        read again.
+
+        Raises:
+            ValueError: for damaged files.
+            FileNotFoundError: where there is no card, or no weights beside it.
+        """
+        while True:
+            before = _same_file(self.card)
+            card = self.card.read_bytes()
+            try:
+                return card, self._weights(self._card(card)["weights_sha256"])
+            except (ValueError, FileNotFoundError):
+                if _same_file(self.card) == before:
+                    raise
+
+    def _weights(self, sha256: str) -> bytes:
         weights = self.weights.read_bytes()
-        if hashlib.sha256(weights).hexdigest() != self.read_card()["weights_sha256"]:
+        if hashlib.sha256(weights).hexdigest() != sha256:
             raise ValueError(
                 f"{self.weights} does not hold the weights that {self.card.name} describes; "
                 "copy the model again, or remove it and let it be trained again"
             )
         return weights
+
+
+def _same_file(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is replaced, even by one like it; None where there is none."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns, found.st_size
+    return None
 
 
 def store_folder() -> Path:
@@ -121,8 +155,9 @@ def load_model(files: ModelFiles) -> "nn.Module":
     from mea_lib.models import build_from_spec
     from mea_lib.training import best_device
 
-    card, weights = files.read_card(), files.read_weights()
+    content, weights = files.read()
     try:
+        card = json.loads(content)
         model = build_from_spec(card["spec"])
         model.load_state_dict(load(weights))
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -132,11 +167,12 @@ def load_model(files: ModelFiles) -> "nn.Module":
 
 
 def copy_model(files: ModelFiles, out: Path) -> None:
-    """Copy both files; `out` names the .safetensors one. The card comes last, and no copy is ever half there."""
-    for source, target in ((files.weights, out), (files.card, out.with_suffix(".json"))):
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        try:
-            shutil.copyfile(source, partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+    """Copy both files; `out` names the .safetensors one. No copy is ever half there, or half of another one.
+
+    Raises:
+        ValueError: for damaged files.
+    """
+    from mea_lib.files import NewFile, write_together
+
+    card, weights = files.read()
+    write_together([NewFile(out, weights), NewFile(out.with_suffix(".json"), card)], replace=True)

@@ -50,6 +50,8 @@ def list_models(as_json: options.AsJson = False, debug: options.Debug = False) -
         files = stored(identity)
         try:
             models.append(_summary(files, files.read_card()))
+        except FileNotFoundError:  # removed since the folder was looked at
+            continue
         except ValueError as error:
             damaged.append(identity)
             note(str(error))
@@ -143,6 +145,8 @@ def verify(
 ) -> None:
     """Check that the weights on disk are those that the cards describe; ends with 1 where some are not.
 
+    Models that another process removes or makes again meanwhile are not damaged.
+
     \b
     Example:
       mea store verify
@@ -152,17 +156,19 @@ def verify(
         if models
         else [stored(identity) for identity in stored_ids()]
     )
-    damaged = {}
+    sound, damaged = [], {}
     for files in chosen:
         try:
-            files.read_weights()
+            files.read()
+            sound.append(files.name)
         except (ValueError, OSError) as error:
+            if isinstance(error, FileNotFoundError) and not files.card.exists():
+                continue  # removed since it was chosen: a model without a card is not there
             damaged[files.name] = str(error)
             note(f"{files.name}: {error}")
-    sound = [files.name for files in chosen if files.name not in damaged]
     result(
         {"folder": str(store_folder()), "sound": sound, "damaged": damaged},
-        f"{len(sound)} of {len(chosen)} models are as their cards describe them.",
+        f"{len(sound)} of {len(sound) + len(damaged)} models are as their cards describe them.",
         as_json,
     )
     if damaged:

@@ -49,7 +49,11 @@ class Commitment:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
-        write_whole(Path(path), json.dumps(asdict(self), indent=2).encode())
+        write_whole(Path(path), self.to_json().encode())
+
+    def to_json(self) -> str:
+        """What `save` writes."""
+        return json.dumps(asdict(self), indent=2)
 
     @classmethod
     def read(cls, path: str | Path) -> "Commitment":

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
+from mea_lib.files import write_whole
 from mea_lib.models import build_from_spec
 from mea_lib.shaping_code import code_digest
 
@@ -66,10 +67,13 @@ class Store:
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
     def cards(self) -> list[dict[str, Any]]:
-        """Cards of all models, the oldest first; a damaged one is passed over, `fetch` will deal with it."""
+        """Cards of all models, the oldest first.
+
+        Passed over are a damaged one, `fetch` will deal with it, and one that another process removes just now.
+        """
         cards = []
         for path in self.root.glob("*.json"):
-            with suppress(ValueError):
+            with suppress(ValueError, FileNotFoundError):
                 cards.append(_read_card(path))
         return sorted(cards, key=lambda card: card["made"])
 
@@ -95,7 +99,7 @@ class Store:
         card_text = json.dumps(card, indent=1).encode()
         # Under the lock of this model nobody else writes it: these are of a process that was killed.
         for litter in self.root.glob(f"{identity}.*.partial"):
-            litter.unlink()
+            litter.unlink(missing_ok=True)
         # The card comes last: a model without a card is not there.
         write_whole(self.root / f"{identity}.safetensors", weights)
         write_whole(self.root / f"{identity}.json", card_text)
@@ -114,7 +118,7 @@ class Store:
             model.load_state_dict(load(weights))
         except (ValueError, KeyError, TypeError, OSError, SafetensorError, RuntimeError) as error:
             for path in (card_path, weights_path):
-                if path.exists():
+                with suppress(FileNotFoundError):
                     os.replace(path, path.with_name(path.name + ".damaged"))
             warnings.warn(
                 f"the stored model {identity} is damaged ({error}); it was set aside and is made again",
@@ -144,16 +148,3 @@ def default_store() -> Store:
 def packed_weights(model: nn.Module) -> bytes:
     """A model's weights as a safetensors file holds them; their SHA-256 is a card's `weights_sha256`."""
     return save({name: value.contiguous().cpu() for name, value in model.state_dict().items()})
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: it is on the disk when this returns, and an older one is replaced."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 
 import pytest
@@ -43,6 +44,7 @@ def test_a_torn_last_line_is_passed_over_and_then_removed(path, left):
     whole = path.read_bytes()
     log.add("a", None, 4, "ee", 200)
     path.write_bytes(path.read_bytes()[: len(whole) + left])
+    log.close()
     assert [entry.images for entry in read_log(path)] == [3]
     RequestLog(path).add("b", None, 5, "dd", 200)
     assert [(entry.images, entry.first) for entry in read_log(path)] == [(3, 0), (5, 3)]
@@ -66,6 +68,55 @@ def test_a_damaged_line_is_named(path):
     path.write_bytes(lines[0] + lines[1][:20] + b"\n" + lines[2])
     with pytest.raises(ValueError, match="line 2 of"):
         read_log(path)
+
+
+def test_of_several_services_one_has_the_log(path, at_once):
+    RequestLog(path).add("a", None, 3, "ff", 200)
+    torn = b'{"time": "'
+    path.write_bytes(path.read_bytes() + torn)
+
+    def serve(number, together):
+        log = RequestLog(path)
+        together.wait()  # nobody ends before all have tried
+        log.add(f"client {number}", None, 2, "00", 200)
+
+    def try_to_serve(number, together):
+        try:
+            serve(number, together)
+        except ValueError as error:
+            together.wait()
+            return str(error)
+
+    said = at_once(try_to_serve, 4)
+    assert len([words for words in said if words is None]) == 1
+    for words in filter(None, said):
+        assert words == (
+            f"{path} is the log of a service that is running; end that one, or name another file"
+        )
+    assert [entry.first for entry in read_log(path)] == [0, 3]
+
+
+def test_a_second_service_does_not_touch_the_line_that_is_being_written(path):
+    with closing(RequestLog(path)):
+        path.write_bytes(b'{"time": "20')
+        with pytest.raises(ValueError, match="a service that is running"):
+            RequestLog(path)
+        assert path.read_bytes() == b'{"time": "20'
+    RequestLog(path)
+    assert path.read_bytes() == b""
+
+
+def test_a_log_that_was_closed_is_taken_again_with_what_others_added(path):
+    log = RequestLog(path)
+    log.add("a", None, 3, "ff", 200)
+    log.close()
+    with pytest.raises(OSError, match=r"was closed; open\(\) takes it again"):
+        log.add("a", None, 3, "ff", 200)
+    with closing(RequestLog(path)) as other:
+        other.add("b", None, 4, "ee", 200)
+    log.open()
+    log.add("a", None, 1, "dd", 200)
+    assert [entry.first for entry in read_log(path)] == [0, 3, 7]
 
 
 def test_a_folder_that_is_not_there_is_said_at_once(tmp_path):

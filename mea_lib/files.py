@@ -1,0 +1,114 @@
+"""Files that several processes may want: written whole or not at all, and never over what another has just written."""
+
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file of a set that is written together.
+
+    Attributes:
+        path: where it goes.
+        content: bytes, or text that is written as UTF-8.
+        mode: permissions, such as 0o600; None for the user's usual ones.
+    """
+
+    path: Path
+    content: bytes | str
+    mode: int | None = None
+
+
+def write_whole(path: Path, content: bytes | str, mode: int | None = None) -> None:
+    """Write a file whole or not at all: it is on the disk when this returns, and an older one is replaced.
+
+    Args:
+        path: of the file.
+        content: bytes, or text that is written as UTF-8.
+        mode: permissions, such as 0o600 for a secret; None for the user's usual ones.
+    """
+    with ExitStack() as stack:
+        os.replace(_partial(NewFile(path, content, mode), stack), path)
+
+
+def write_together(files: Iterable[NewFile], replace: bool = False) -> None:
+    """Write files that belong together: all or none, and never a mixture of what two processes write.
+
+    The last file makes the set. It is written last and, where a set is replaced, removed first: whoever is
+    interrupted leaves files without it, which are none. Beside each file a hidden one that ends in .lock stays.
+
+    Args:
+        files: each with a path of its own; the last one is what readers look for first.
+        replace: whether older files may be replaced. Without it a file that is there stays as it is.
+
+    Raises:
+        FileExistsError: for a file that is there, holds something else, and may not be replaced; then nothing
+            was written.
+    """
+    files = list(files)
+    with ExitStack() as stack:
+        for path in sorted({file.path.resolve() for file in files}):
+            stack.enter_context(FileLock(path.with_name(f".{path.name}.lock")))
+        partials = [_partial(file, stack) for file in files]
+        if replace:
+            files[-1].path.unlink(missing_ok=True)
+            for file, partial in zip(files, partials, strict=True):
+                os.replace(partial, file.path)
+        else:
+            _claim_all(files, partials)
+
+
+def _claim_all(files: list[NewFile], partials: list[Path]) -> None:
+    """Give all files their names, or none where one of the names is taken."""
+    claimed: list[Path] = []
+    try:
+        for file, partial in zip(files, partials, strict=True):
+            try:
+                _claim(partial, file.path)
+                claimed.append(file.path)
+            except FileExistsError:
+                if not _holds(file):
+                    raise FileExistsError(f"{file.path} is there already and holds something else") from None
+    except BaseException:
+        for path in reversed(claimed):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _claim(partial: Path, path: Path) -> None:
+    """Name a file so; FileExistsError where the name is taken, even if another process took it a moment ago."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        os.replace(partial, path)
+
+
+def _holds(file: NewFile) -> bool:
+    with suppress(OSError):
+        return file.path.read_bytes() == _bytes(file.content)
+    return False
+
+
+def _partial(file: NewFile, stack: ExitStack) -> Path:
+    """The content under a name that nobody else has, in the same folder; gone at the latest when `stack` closes."""
+    partial = file.path.with_name(f"{file.path.name}.{secrets.token_hex(8)}.partial")
+    stack.callback(partial.unlink, missing_ok=True)
+    usual = 0o666  # less what the user's umask takes away
+    with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, file.mode or usual)) as opened:
+        opened.write(_bytes(file.content))
+        opened.flush()
+        os.fsync(opened.fileno())
+    return partial
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content

@@ -1,0 +1,34 @@
+"""What pyproject.toml cannot say: the wheel takes the finished studies in results/ along, as `mea_lib/results`."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithResults(build_py):
+    """Copies the studies beside the code that reads them; in an editable installation they stay where they are."""
+
+    def run(self) -> None:
+        """Build the package, without files that an earlier build left, and add the studies."""
+        if self.editable_mode:
+            super().run()
+            return
+        target = Path(self.build_lib) / "mea_lib"
+        shutil.rmtree(target, ignore_errors=True)
+        super().run()
+        (target / "results").mkdir()
+        for study in _studies():
+            shutil.copy(study, target / "results")
+
+    def get_source_files(self) -> list[str]:
+        """What the source distribution needs to build the same wheel."""
+        return [*super().get_source_files(), *map(str, _studies())]
+
+
+def _studies() -> list[Path]:
+    return sorted(Path("results").glob("*.json"))
+
+
+setup(cmdclass={"build_py": BuildWithResults})

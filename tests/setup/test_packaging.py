@@ -1,0 +1,105 @@
+"""What is in the wheel, and that a reader who has only the wheel sees the studies."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PARTS = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "mea_lib", "results")
+STUDIES = {f"mea_lib/results/{path.name}" for path in (ROOT / "results").glob("*.json")}
+
+
+def build(source, kind):
+    """Build in a folder: "wheel", "editable" or "sdist"; the path of the file."""
+    out = source / "built"
+    script = f"from setuptools import build_meta; print(build_meta.build_{kind}({str(out)!r}))"
+    command = [sys.executable, "-c", script]
+    shown = subprocess.run(command, cwd=source, capture_output=True, text=True, check=True).stdout
+    return out / shown.splitlines()[-1]
+
+
+def names(wheel):
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """A copy of what makes the package, with the remains of an older build."""
+    folder = tmp_path_factory.mktemp("source")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / part, folder)
+    for part in ("mea_lib/gone.py", "mea_lib/results/gone_study.json"):
+        old = folder / "build" / "lib" / part
+        old.parent.mkdir(parents=True, exist_ok=True)
+        old.touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source):
+    return build(source, "wheel")
+
+
+def test_the_wheel_has_the_code_the_studies_and_the_mark_of_typed_code(wheel):
+    found = {name for name in names(wheel) if ".dist-info/" not in name}
+    code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mea_lib").rglob("*.py")}
+    assert found == code | STUDIES | {"mea_lib/py.typed"}
+
+
+def test_the_source_distribution_makes_the_same_wheel(source, wheel, tmp_path):
+    with tarfile.open(build(source, "sdist")) as packed:
+        packed.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    assert names(build(unpacked, "wheel")) == names(wheel)
+
+
+def test_an_editable_installation_leaves_the_studies_where_they_are(source):
+    assert not {name for name in names(build(source, "editable")) if name.endswith(".json")}
+    assert not (source / "mea_lib" / "results").exists()
+
+
+# The one module, without its room, whose figures and tensors take seconds to import.
+FIND = """
+import json, runpy
+import mea_lib
+find_results = runpy.run_path(f"{mea_lib.__path__[0]}/teaching/results.py")["find_results"]
+print(json.dumps([mea_lib.__file__, find_results("attack_study")]))
+"""
+
+
+def found_from(folder, package):
+    """Where the package was found from a folder, and the study it shows there."""
+    environment = os.environ | {"PYTHONPATH": str(package)}
+    command = [sys.executable, "-c", FIND]
+    shown = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    return json.loads(shown)
+
+
+def test_a_reader_with_only_the_wheel_sees_the_studies_and_a_working_tree_its_own(wheel, tmp_path):
+    installed, bare, tree = (tmp_path / name for name in ("installed", "bare", "tree"))
+    for folder in (bare, tree / "results", tree / "notebooks"):
+        folder.mkdir(parents=True)
+    zipfile.ZipFile(wheel).extractall(installed)
+    place, study = found_from(bare, installed)
+    assert Path(place).is_relative_to(installed)
+    assert study == json.loads((ROOT / "results" / "attack_study.json").read_text())
+    (tree / "results" / "attack_study.json").write_text('{"runs": "my own"}')
+    assert found_from(tree / "notebooks", installed)[1] == {"runs": "my own"}
+
+
+def test_an_editable_installation_is_used_from_any_folder(source, tmp_path):
+    place, study = found_from(tmp_path, source)
+    assert Path(place).is_relative_to(source)
+    assert study["runs"]
