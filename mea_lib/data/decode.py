@@ -79,13 +79,15 @@ def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
     ):  # an MPO is a photograph with its preview
         done.append(FIRST_FRAME)
         image.seek(0)
+    before = _orientation(image)
     image.load()
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    orientation = _orientation(image)  # a TIFF is turned by Pillow while it is decoded
     if image.mode.startswith("I") or image.mode == "F":
         done.append(FLOATS if image.mode == "F" else SIXTEEN_BITS)
         image = _eight_bits(image)
-    if orientation in range(2, 9):
+    if before != 1 or orientation != 1:
         done.append(TURNED)
+    if orientation != 1:
         image = _upright(image, orientation)
     grey = _is_grey(image)
     if image.has_transparency_data:
@@ -121,6 +123,11 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if isinstance(clear, int):  # a PNG's grey value that stands for nothing at all
         scaled.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     return scaled
+
+
+def _orientation(image: Image.Image) -> int:
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return found if found in range(1, 9) else 1
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

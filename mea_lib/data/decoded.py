@@ -105,15 +105,14 @@ def _decode_all(root: Path, parts: list[list[Path]], size: int | None, channels:
             pictures.append([])
             for path in files:
                 picture = _decode_one(path, root, done)
+                first = first or (path, picture)
                 if size is None:
-                    first = first or (path, picture)
                     _check_size(path, picture, *first)
-                elif channels or tuple(picture.shape[1:]) != (size, size):
-                    if tuple(picture.shape[1:]) != (size, size):
-                        sides = f"brought to {size}×{size} pixels"
-                        Tally.count(done, sides, f"{path.relative_to(root)} from {_sides(picture)}")
-                    picture = to_form(picture[None], channels or len(picture), size)[0]
-                pictures[-1].append(picture)
+                elif tuple(picture.shape[1:]) != (size, size):
+                    name = f"{path.relative_to(root)} from {_sides(picture)}"
+                    Tally.count(done, f"brought to {size}×{size} pixels", name)
+                form = (channels or len(picture), size or picture.shape[2])
+                pictures[-1].append(to_form(picture[None], *form)[0])
                 bar.update()
     _spread_grey(root, parts, pictures, done)
     return Decoded([torch.stack(part) for part in pictures], tuple(done.values()))

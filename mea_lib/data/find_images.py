@@ -14,6 +14,7 @@ SYSTEM = ("__macosx", "__pycache__", "thumbs.db", "desktop.ini", "@eadir", "$rec
 
 PASSED_OVER = "hidden or the system's own"
 LEADS_NOWHERE = "link that leads nowhere"
+NO_FILE = "no ordinary file"
 LOOPS = "folder read already, reached again by a link"
 
 
@@ -62,6 +63,8 @@ def _find(folder: Path, left_out: dict[str, Tally], root: Path, seen: set[str]) 
     for child in visible(folder, left_out, root):
         if child.is_dir():
             files += _find(child, left_out, root, seen)
+        elif not child.is_file():
+            Tally.count(left_out, NO_FILE, str(child.relative_to(root)))
         elif child.suffix.lower() in ENDINGS:
             files.append(child)
         else:
