@@ -23,6 +23,7 @@ MAX_PIXELS = 64_000_000
 BACKGROUND = 255  # white, on which browsers, viewers and paper show a transparent picture
 
 SIXTEEN_BITS, FLOATS = "scaled from 16 bits to 8", "scaled from floats to 8 bits"
+DARK = "of 16 bits at most the lower 12 used, so that it is dark"
 TURNED, COMPOSED = "turned upright by EXIF", "transparency composed on white"
 FIRST_FRAME = "first of several frames or pages taken"
 _BITS_PER_SAMPLE = 258  # a TIFF's tag
@@ -74,17 +75,15 @@ def _check_pixels(number: int) -> None:
 
 def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
     done = []
-    if image.format != "MPO" and getattr(
-        image, "is_animated", False
-    ):  # an MPO is a photograph with its preview
+    several = getattr(image, "is_animated", False)
+    if several and image.format != "MPO":  # which is a photograph with its preview
         done.append(FIRST_FRAME)
         image.seek(0)
     before = _orientation(image)
     image.load()
     orientation = _orientation(image)  # a TIFF is turned by Pillow while it is decoded
     if image.mode.startswith("I") or image.mode == "F":
-        done.append(FLOATS if image.mode == "F" else SIXTEEN_BITS)
-        image = _eight_bits(image)
+        image = _eight_bits(image, done)
     if before != 1 or orientation != 1:
         done.append(TURNED)
     if orientation != 1:
@@ -101,8 +100,8 @@ def _pixels(image: Image.Image) -> tuple[np.ndarray, list[str]]:
     return np.array(image.convert("RGB")), done
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits, scaled by the full range of its kind."""
+def _eight_bits(image: Image.Image, done: list[str]) -> Image.Image:
+    """Grey of more than 8 bits, scaled by the full range of its kind, which is added to what was done."""
     values = np.array(image)
     if image.mode == "F":
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
@@ -111,6 +110,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
                 "scale them to the range from 0 to 1, or save it with 8 bits"
             )
         full = 1.0
+        done.append(FLOATS)
     elif image.mode == "I" and image.format != "PNG" and image.format != "PPM":
         raise _Refused(
             "holds integers of 32 bits, whose range is not known; save it with 8 or 16 bits without sign"
@@ -118,6 +118,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     else:
         bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,)) if image.format == "TIFF" else (16,)
         full = 2 ** (bits[0] if isinstance(bits, tuple) else bits) - 1
+        done.append(SIXTEEN_BITS)
+        if full == 65_535 and values.max() < 4_096:
+            done.append(DARK)
     scaled = Image.fromarray((values * (255.0 / full)).round().astype(np.uint8))
     clear = image.info.get("transparency")
     if isinstance(clear, int):  # a PNG's grey value that stands for nothing at all

@@ -65,7 +65,7 @@ def decode_files(
         _log.warning(
             "decoded images cannot be kept in %s (%s); set MEA_CACHE to a folder of yours", cache, error
         )
-        return _decode_all(root, parts, size, channels)
+        return _load(kept) or _decode_all(root, parts, size, channels)
     try:
         found = _load(kept)
         if found is None:

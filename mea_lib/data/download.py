@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -33,8 +34,8 @@ def download(urls: Sequence[str], target: Path, md5: str) -> None:
         try:
             check_reachable(url)
             return _fetch(url, target, md5)
-        except (OSError, ValueError) as error:
-            failures.append(f"{urlsplit(url).hostname}: {error}")
+        except (OSError, ValueError, HTTPException) as error:
+            failures.append(f"{urlsplit(url).hostname}: {str(error) or type(error).__name__}")
     raise OSError("; ".join(failures))
 
 

@@ -101,7 +101,7 @@ def _locked(cache: Path, name: str) -> FileLock:
 
 def _fetch(name: str, ways: list[Way], cache: Path, again: bool) -> tuple[Sets, str]:
     memory = cache / f"{name}.failed"
-    tried = None if again else _remembered(memory)
+    tried = None if again else _remembered(memory, name)
     if tried is not None:
         raise DataNotFound(tried)
     partial = cache / f"partial-{name}"
@@ -135,14 +135,14 @@ def _move(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
-def _remembered(memory: Path) -> str | None:
+def _remembered(memory: Path, name: str) -> str | None:
     try:
         found = json.loads(memory.read_text())
         seconds = time.time() - found["when"]
         if 0 <= seconds < REMEMBERED_SECONDS:
             return (
                 f"{found['tried']}\n  (that was {seconds:.0f} s ago and is remembered for {REMEMBERED_SECONDS // 60} "
-                "minutes; `python -m mea_lib.data NAME` tries again)"
+                f"minutes; `python -m mea_lib.data {name}` tries again)"
             )
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -31,21 +31,22 @@ def read_files(name: str, root: Path) -> Sets:
     Raises:
         FileNotFoundError: where it is not there. ValueError: where a file is damaged.
     """
+    folder = _files_of(name, root)
+    if folder is None:
+        raise FileNotFoundError(f"no files of {name} in {root}")
     if name == "fashion-mnist":
-        folders = (root / FASHION_RAW, root / "raw", root)
-        here = next((folder for folder in folders if list(folder.glob("train-images-idx3-ubyte*"))), None)
-        if here is None:
-            raise FileNotFoundError(f"no file {FASHION_RAW / 'train-images-idx3-ubyte'} in {root}")
-        return fashion_files(here)
-    folder = root / KINDS[name].base_folder
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder.name} in {root}")
+        return fashion_files(folder)
     try:
         return _torchvision(name, root, True), _torchvision(name, root, False)
     except RuntimeError as error:
         raise ValueError(
             f"{folder} is damaged: a file is missing or its checksum is another; delete it and fetch it again"
         ) from error
+
+
+def has_files(name: str, root: Path) -> bool:
+    """Whether `read_files` would find the data set's files, whole or not."""
+    return _files_of(name, root) is not None
 
 
 def ways(name: str) -> list[Way]:
@@ -66,6 +67,14 @@ def ways(name: str) -> list[Way]:
             )
         )
     return found
+
+
+def _files_of(name: str, root: Path) -> Path | None:
+    if name == "fashion-mnist":
+        folders = (root / FASHION_RAW, root / "raw", root)
+        return next((folder for folder in folders if list(folder.glob("train-images-idx3-ubyte*"))), None)
+    folder = root / KINDS[name].base_folder
+    return folder if folder.is_dir() else None
 
 
 def _torchvision(name: str, root: Path, train: bool) -> ImageSet:

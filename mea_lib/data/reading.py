@@ -31,8 +31,8 @@ class Tally:
         tallies.setdefault(what, cls(what)).add(file)
 
     def __str__(self) -> str:
-        more = ", …" if self.number > len(self.first) else ""
-        return f"{self.what}: {self.number:,} ({', '.join(self.first)}{more})"
+        named = ", ".join(self.first) + (", …" if self.number > len(self.first) else "")
+        return f"{self.what}: {self.number:,}" + (f" ({named})" if self.first else "")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from mea_lib.data.fetch import DataNotFound, fetch
 from mea_lib.data.find_images import plain_name, visible
 from mea_lib.data.folders import class_folders, has_class_folders, image_folder
 from mea_lib.data.images import Data, ImageSet
-from mea_lib.data.known import KINDS, read_files, ways
+from mea_lib.data.known import KINDS, has_files, read_files, ways
 from mea_lib.data.parties import DRAW_SEED, image_digests, split_parties
 from mea_lib.data.reading import Part, Parts, Tally
 from mea_lib.data.resize import to_form
@@ -31,7 +31,7 @@ _log = logging.getLogger("mea_lib.data")
 
 
 def load(
-    name: str,
+    name: str | Path,
     scale: Scale | None = None,
     *,
     root: str | Path | None = None,
@@ -72,7 +72,7 @@ def load(
         raise ValueError(
             "queries='owner' asks about the owner's images and pool= about others; choose one of them"
         )
-    scale = scale or preset()
+    scale, name = scale or preset(), str(name)
     parts = read_parts(name, root, size)
     owner, adversary = split_parties(parts.train, parts.test)
     if queries == "owner":
@@ -130,11 +130,14 @@ def _named(root: str | Path | None) -> str:
 def _from_root(name: str, root: Path, given: str | Path | None, size: int | None) -> Parts:
     """The data set from the user's folder, which is the only source where there is one."""
     try:
-        for folder in (root / name, root / name.replace("-", ""), root):
-            if has_class_folders(folder) or (folder.is_dir() and _holds_classes(folder, name)):
+        places = [place for place in (root / name, root / name.replace("-", ""), root) if place.is_dir()]
+        for folder in places:
+            if has_class_folders(folder) or _holds_classes(folder, name):
                 return class_folders(folder, name=name, size=size)
-        place = root / name if (root / name).is_dir() else root
-        return _sized(Parts.of(*read_files(name, place), f"files in {place}"), size)
+        for folder in places:
+            if has_files(name, folder):
+                return _sized(Parts.of(*read_files(name, folder), f"files in {folder}"), size)
+        raise FileNotFoundError("there are neither its files nor class folders")
     except (OSError, ValueError) as error:
         raise DataNotFound(
             f"{_named(given)} is {root}, but {name} cannot be read from it: {error}. Put it there, in torchvision's "

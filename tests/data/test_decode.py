@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from mea_lib.data import decode as decoding
-from mea_lib.data.decode import COMPOSED, FIRST_FRAME, FLOATS, SIXTEEN_BITS, TURNED, decode
+from mea_lib.data.decode import COMPOSED, DARK, FIRST_FRAME, FLOATS, SIXTEEN_BITS, TURNED, decode
 
 RAMP = np.arange(1024, dtype=np.uint16).reshape(32, 32) * 64  # 0 to 65472
 COLOURS = np.random.default_rng(1).integers(0, 256, (12, 12, 3), dtype=np.uint8)
@@ -34,6 +34,13 @@ def test_sixteen_bits_are_scaled_by_their_full_range(form):
     pixels, done = decode(file(Image.fromarray(RAMP), form))
     assert np.abs(pixels[..., 0] - RAMP / 257).max() <= 0.5
     assert done == [SIXTEEN_BITS]
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_sixteen_bits_of_which_twelve_are_used_are_said_to_be_dark(form):
+    pixels, done = decode(file(Image.fromarray(RAMP // 16), form))
+    assert pixels.max() == 16
+    assert done == [SIXTEEN_BITS, DARK]
 
 
 def test_floats_between_0_and_1_are_scaled_and_others_refused():

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.client
 import http.server
 import multiprocessing
 import os
@@ -236,6 +237,15 @@ def test_apt_killed_in_the_middle_leaves_nothing_half_there(package, own_cache, 
     assert not (own_cache / debian.PACKAGE).exists()
     assert numbers() == (40, 20)
     assert not leftovers(own_cache)
+
+
+def test_a_server_that_talks_nonsense_is_named(mirror, monkeypatch):
+    def answer(request, timeout):
+        raise http.client.BadStatusLine("<html>")
+
+    monkeypatch.setattr(download, "urlopen", answer)
+    with pytest.raises(DataNotFound, match=r"127\.0\.0\.1: <html>"):
+        numbers()
 
 
 def test_what_is_not_the_file_is_not_kept(mirror, own_cache, monkeypatch):
