@@ -4,10 +4,12 @@ What failed is remembered beside the lock for REMEMBERED_SECONDS, so that on a m
 process, and the second chapter, learn it at once.
 """
 
+import contextlib
 import json
 import logging
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,6 +111,7 @@ def _fetch(name: str, ways: list[Way], cache: Path, again: bool) -> tuple[Sets, 
     for way in ways:
         shutil.rmtree(partial, ignore_errors=True)  # a process that was killed left it
         partial.mkdir()
+        print(f"{name}: {way.words}", file=sys.stderr, flush=True)
         try:
             way.get(partial)
             sets = way.read(partial)
@@ -122,8 +125,9 @@ def _fetch(name: str, ways: list[Way], cache: Path, again: bool) -> tuple[Sets, 
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     tried = "\n  ".join(failures)
-    partial.with_suffix(".json").write_text(json.dumps({"when": time.time(), "tried": tried}))
-    os.replace(partial.with_suffix(".json"), memory)
+    with contextlib.suppress(OSError):  # a full disk is among what was tried
+        partial.with_suffix(".json").write_text(json.dumps({"when": time.time(), "tried": tried}))
+        os.replace(partial.with_suffix(".json"), memory)
     raise DataNotFound(tried)
 
 

@@ -53,8 +53,9 @@ def load(
         device: where the images are to live.
         queries: "adversary" for images of the adversary's own; "owner" for the images the owner trains on, as in
             the paper and its released code.
-        size: height and width in pixels to which all images are brought (`to_form`); by default they stay as they
-            are, and those of folders must have one square size.
+        size: height and width in pixels to which all images are brought (`to_form`: bilinear, antialiased, squeezed
+            where they are not square); by default they stay as they are, and those of folders must have one square
+            size.
         pool: folder of unlabelled images that the adversary asks about in place of their own, in subfolders or
             not. They are brought to the owner's channels and size; any that is the owner's or the judge's is left
             out.

@@ -290,6 +290,21 @@ def test_offline_is_said_with_the_ways_out_and_remembered(fashion, monkeypatch):
     assert len(attempts) == 3
 
 
+def test_eight_offline_processes_try_once(fashion, tmp_path, monkeypatch, at_once):
+    def refuse(url):
+        with (tmp_path / "attempts").open("a") as log:
+            log.write("one\n")
+        fail()
+
+    def told():
+        with pytest.raises(DataNotFound, match="no cable"):
+            numbers()
+
+    monkeypatch.setattr(download, "check_reachable", refuse)
+    at_once(8, told)
+    assert (tmp_path / "attempts").read_text() == "one\n"
+
+
 def fail():
     raise reachable.Unreachable("no cable")
 

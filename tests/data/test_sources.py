@@ -33,6 +33,11 @@ def test_the_order_of_classes_is_the_data_sets(tmp_path, write_tree):
     assert load("fashion-mnist", SMOKE, root=tmp_path / "mine").owner.classes == FASHION
 
 
+def test_a_folder_may_be_given_as_a_path(tmp_path, write_tree):
+    folder = write_tree(tmp_path / "animals")
+    assert load(folder, SMOKE).name == str(folder)
+
+
 def test_numbered_folders_stand_for_the_named_data_sets_classes(tmp_path, write_tree):
     folder = write_tree(tmp_path / "clothes", classes=tuple("0123456789"), parts=("",), mode="L")
     assert load("fashion-mnist", SMOKE, root=folder).owner.classes == FASHION
