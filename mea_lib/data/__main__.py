@@ -1,7 +1,8 @@
 """`python -m mea_lib.data NAME [NAME …]`: see to it that data sets are there, fetching each once.
 
-Each gives a line that says where it came from. Where one cannot be had, the reason is the last line and the exit
-status 1. MEA_DATA and MEA_CACHE count as for `mea_lib.load`; a download that failed a moment ago is tried again.
+Each gives a line that says where it came from. Where one cannot be had, the reason is the last line and the
+exit status 1. MEA_DATA and MEA_CACHE count as for `mea_lib.load`; a download that failed a moment ago is
+tried again.
 """
 
 import argparse

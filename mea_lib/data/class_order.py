@@ -33,16 +33,16 @@ _OTHER_NAMES = {"tshirt": "tshirttop", "trousers": "trouser", "sandals": "sandal
 def own_names(found: list[str], name: str | None = None) -> dict[str, str] | None:
     """Which class of a known data set each folder stands for.
 
-    Names are the same where their letters and digits are, so `Ankle_boot` is Ankle boot. Where the data set is
-    named, folders called 0, 1, 2 … stand for its classes by number.
+    Names are the same where their letters and digits are, so `Ankle_boot` is Ankle boot. Where the data set
+    is named, folders called 0, 1, 2 … stand for its classes by number.
 
     Args:
         found: names of the class folders.
         name: of the data set where it is known; without one it is told by its classes.
 
     Returns:
-        the data set's own name for each folder's, in the data set's order; None where they are not the classes of
-        this data set, or of any.
+        the data set's own name for each folder's, in the data set's order; None where they are not the
+        classes of this data set, or of any.
     """
     known = OWN_ORDER if name is None else {name: OWN_ORDER[name]} if name in OWN_ORDER else {}
     for classes in known.values():

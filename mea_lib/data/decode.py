@@ -4,9 +4,9 @@ The rule, in its order:
 1. The format is one of FORMATS, known by the file's contents and not by its ending, and the image has at most
    MAX_PIXELS pixels, looked up before anything is decoded.
 2. Of an animation or a file of many pages the first is taken.
-3. Grey of 16 bits is scaled by its full range (65,535 becomes 255; a TIFF of 12 bits by 4,095), floats by the range
-   from 0 to 1. Floats outside it and integers of 32 bits have no range that one could know: they are refused.
-   Colours of 16 bits keep their upper 8, as Pillow decodes them.
+3. Grey of 16 bits is scaled by its full range (65,535 becomes 255; a TIFF of 12 bits by 4,095), floats by the
+   range from 0 to 1. Floats outside it and integers of 32 bits have no range that one could know: they are
+   refused. Colours of 16 bits keep their upper 8, as Pillow decodes them.
 4. The picture is turned upright as its EXIF orientation says.
 5. Transparency is composed on BACKGROUND.
 6. What has one channel, or a palette of greys, is grey; everything else becomes RGB.
@@ -37,12 +37,12 @@ def decode(content: bytes) -> tuple[np.ndarray, list[str]]:
         content: of the file.
 
     Returns:
-        (H, W, C) uint8 with 1 or 3 channels, and those of SIXTEEN_BITS, FLOATS, TURNED, COMPOSED and FIRST_FRAME
-        that apply.
+        (H, W, C) uint8 with 1 or 3 channels, and those of SIXTEEN_BITS, FLOATS, TURNED, COMPOSED and
+        FIRST_FRAME that apply.
 
     Raises:
-        ValueError: for what is no image, a damaged one, a giant one, or one whose range of values is not known; says
-            what to do, but not the file, which it does not know.
+        ValueError: for what is no image, a damaged one, a giant one, or one whose range of values is not
+            known; says what to do, but not the file, which it does not know.
     """
     try:
         with warnings.catch_warnings():

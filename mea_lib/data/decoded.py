@@ -1,7 +1,7 @@
-"""Files decoded into one tensor for each part, and kept, since decoding takes longer than everything else here.
+"""Files decoded into one tensor for each part, and kept, since nothing else here takes as long.
 
-What is kept is found by the contents of all files, their names and the code that decodes: a file replaced by another
-of the same size and time is another file.
+What is kept is found by the contents of all files, their names and the code that decodes: a file replaced by
+another of the same size and time is another file.
 """
 
 import hashlib
@@ -151,8 +151,8 @@ def _check_size(path: Path, picture: Tensor, first_path: Path, first: Tensor) ->
         raise ValueError(f"{path} has {_sides(picture)} pixels and images must be square; {way_out}")
     if picture.shape[1:] != first.shape[1:]:
         raise ValueError(
-            f"{path} has {_sides(picture)} pixels and {first_path} {_sides(first)}; all images of all parts must be "
-            f"square and of one size; {way_out}"
+            f"{path} has {_sides(picture)} pixels and {first_path} {_sides(first)}; all images of all "
+            f"parts must be square and of one size; {way_out}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST's four files in MNIST's format, known by their contents: MNIST's own have the same names and lengths."""
+"""Fashion-MNIST's four files, known by their contents: MNIST's have the same names and lengths."""
 
 import gzip
 import hashlib
@@ -25,7 +25,8 @@ def fashion_files(folder: Path) -> tuple[ImageSet, ImageSet]:
     """Training and test images from the four files, each plain or with the ending .gz.
 
     Raises:
-        FileNotFoundError: where one is missing. ValueError: for a damaged one, or another data set's; names the file.
+        FileNotFoundError: where one is missing. ValueError: for a damaged one, or another data set's; names
+            the file.
     """
     sets = []
     for prefix in ("train", "t10k"):

@@ -1,7 +1,7 @@
-"""A data set fetched once, however many processes want it: under a lock, beside its place, and moved there when whole.
+"""A data set fetched once, however many processes want it: under a lock, and moved to its place when whole.
 
-What failed is remembered beside the lock for REMEMBERED_SECONDS, so that on a machine without the internet the second
-process, and the second chapter, learn it at once.
+What failed is remembered beside the lock for REMEMBERED_SECONDS, so that on a machine without the internet
+the second process, and the second chapter, learn it at once.
 """
 
 import contextlib
@@ -145,8 +145,8 @@ def _remembered(memory: Path, name: str) -> str | None:
         seconds = time.time() - found["when"]
         if 0 <= seconds < REMEMBERED_SECONDS:
             return (
-                f"{found['tried']}\n  (that was {seconds:.0f} s ago and is remembered for {REMEMBERED_SECONDS // 60} "
-                f"minutes; `python -m mea_lib.data {name}` tries again)"
+                f"{found['tried']}\n  (that was {seconds:.0f} s ago and is remembered for "
+                f"{REMEMBERED_SECONDS // 60} minutes; `python -m mea_lib.data {name}` tries again)"
             )
     except (OSError, ValueError, KeyError, TypeError):
         pass

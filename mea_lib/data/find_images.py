@@ -21,8 +21,8 @@ LOOPS = "folder read already, reached again by a link"
 def visible(folder: Path, left_out: dict[str, Tally], root: Path) -> list[Path]:
     """What a folder holds, in the order of its names, without what is hidden or the system's.
 
-    Hidden are names that begin with a dot: .ipynb_checkpoints, .DS_Store, and ._x.png, which macOS writes beside
-    x.png.
+    Hidden are names that begin with a dot: .ipynb_checkpoints, .DS_Store, and ._x.png, which macOS writes
+    beside x.png.
 
     Args:
         folder: to look into.

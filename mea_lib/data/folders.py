@@ -1,8 +1,8 @@
 """Class folders of images, and folders of unlabelled ones.
 
-Files are found by `find_images`, decoded by the rule of `decode`, and kept as `decoded` says. Classes are in the order
-of their names, as in torchvision's ImageFolder, unless they are those of a data set that has an order of its own
-(`class_order`); a name written in two Unicode forms is one name.
+Files are found by `find_images`, decoded by the rule of `decode`, and kept as `decoded` says. Classes are in
+the order of their names, as in torchvision's ImageFolder, unless they are those of a data set that has an
+order of its own (`class_order`); a name written in two Unicode forms is one name.
 """
 
 from pathlib import Path
@@ -29,17 +29,18 @@ def class_folders(folder: Path, *, name: str | None = None, size: int | None = N
     """Images from class folders: <train>/<class>/** and <test>/<class>/**, or <class>/**.
 
     The folder for training may be called train or training, that for the test test, testing, val, valid or
-    validation. Without them a fifth of each class, at least one image, is kept for the test. The order of images is
-    drawn, the same for everybody, so that the first thousand hold every class.
+    validation. Without them a fifth of each class, at least one image, is kept for the test. The order of
+    images is drawn, the same for everybody, so that the first thousand hold every class.
 
     Args:
         folder: holds the parts or the classes.
         name: of a known data set; by default the folder's own.
-        size: height and width in pixels to which all images are brought; by default they must have one square size.
+        size: height and width in pixels to which all images are brought; by default they must have one square
+            size.
 
     Raises:
-        ValueError: for an empty folder, a class in one part only or with too few images, a file that cannot be
-            decoded, or images of different sizes; names the folder or file.
+        ValueError: for an empty folder, a class in one part only or with too few images, a file that cannot
+            be decoded, or images of different sizes; names the folder or file.
     """
     left_out: dict[str, Tally] = {}
     train, test = _parts_of(folder, left_out)
@@ -64,7 +65,7 @@ def image_folder(
     channels: int | None = None,
     size: int | None = None,
 ) -> tuple[Tensor, Reading]:
-    """Unlabelled images from a folder and its subfolders: what an adversary has who asks about images found anywhere.
+    """Unlabelled images from a folder and its subfolders: a query pool for an adversary.
 
     Args:
         folder: holds images, in subfolders or not; the names of subfolders mean nothing.
@@ -147,8 +148,8 @@ def _classes(folder: Path, train: Files, test: Files, name: str | None) -> dict[
     if len(train) < 3:
         there = f" ({', '.join(sorted(train))})" if train else ""
         raise ValueError(
-            f"{folder} has {len(train)} class folders{there}; it needs at least 3, each with the images of one class, "
-            "in it or in its folders train and test"
+            f"{folder} has {len(train)} class folders{there}; it needs at least 3, each with the "
+            "images of one class, in it or in its folders train and test"
         )
     for part, files in (("train", train), ("test", test)):
         for empty in (found for found in files if not files[found]):
@@ -179,8 +180,8 @@ def _split(whole: ImageSet, folder: Path) -> tuple[ImageSet, ImageSet]:
     few = [f"{name} ({count})" for name, count in zip(whole.classes, counts, strict=True) if count < 3]
     if few:
         raise ValueError(
-            f"{folder} has no test folder, so each class needs at least 3 images, one for owner, adversary and judge; "
-            f"too few are in {', '.join(few)}"
+            f"{folder} has no test folder, so each class needs at least 3 images, one for owner, "
+            f"adversary and judge; too few are in {', '.join(few)}"
         )
     wanted, taken, test = [max(1, count // 5) for count in counts], [0] * number, []
     for place, label in enumerate(whole.labels.tolist()):

@@ -178,7 +178,8 @@ class Data:
         ):
             raise ValueError(
                 f"queries for {self.name} must be uint8 of the shape (N, {', '.join(map(str, wanted))}), not "
-                f"{images.dtype} of {tuple(images.shape)}; mea_lib.data.image_folder(path, like=data.owner) reads such"
+                f"{images.dtype} of {tuple(images.shape)}; "
+                "mea_lib.data.image_folder(path, like=data.owner) reads such"
             )
         return replace(self, pool=images.to(self.owner.images.device))
 

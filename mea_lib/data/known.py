@@ -1,6 +1,7 @@
 """The data sets that have a name: their files in torchvision's layout, and the ways to fetch them.
 
-Every file that is read is checked: Fashion-MNIST's by `fashion_files`, the others' by torchvision's own checksums.
+Every file that is read is checked: Fashion-MNIST's by `fashion_files`, the others' by torchvision's
+checksums.
 """
 
 import tarfile
@@ -26,7 +27,7 @@ FASHION_RAW = Path("FashionMNIST") / "raw"
 
 
 def read_files(name: str, root: Path) -> Sets:
-    """A data set from a folder in torchvision's layout; Fashion-MNIST's files may also lie in the folder itself.
+    """A data set from a folder in torchvision's layout, or Fashion-MNIST's files in the folder itself.
 
     Raises:
         FileNotFoundError: where it is not there. ValueError: where a file is damaged.

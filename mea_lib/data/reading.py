@@ -1,4 +1,4 @@
-"""What was read: where the images came from, how many of each class, what was done to them and what was left out."""
+"""What was read: where from, how many images of each class, what was done to them, what was left out."""
 
 import logging
 from dataclasses import dataclass, field, replace

@@ -9,9 +9,9 @@ PART = 5_000  # images turned into floats at once
 def to_form(images: Tensor, channels: int, size: int) -> Tensor:
     """The same pictures in another shape.
 
-    Colours become grey by the weights of ITU-R BT.601 (0.299 red, 0.587 green, 0.114 blue), grey becomes three
-    equal channels, and the size changes by bilinear interpolation, antialiased where it shrinks. What is not square
-    is squeezed, so that nothing of it is cut off. Pixels are rounded once, at the end.
+    Colours become grey by the weights of ITU-R BT.601 (0.299 red, 0.587 green, 0.114 blue), grey becomes
+    three equal channels, and the size changes by bilinear interpolation, antialiased where it shrinks. What
+    is not square is squeezed, so that nothing of it is cut off. Pixels are rounded once, at the end.
 
     Args:
         images: (N, C, H, W) uint8 with 1 or 3 channels, of any height and width.

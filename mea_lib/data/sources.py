@@ -51,14 +51,14 @@ def load(
         root: folder with the user's own data, in torchvision's layout or as class folders; by default the
             one MEA_DATA names. It must be there and hold the data set: no other source is tried.
         device: where the images are to live.
-        queries: "adversary" for images of the adversary's own; "owner" for the images the owner trains on, as in
-            the paper and its released code.
-        size: height and width in pixels to which all images are brought (`to_form`: bilinear, antialiased, squeezed
-            where they are not square); by default they stay as they are, and those of folders must have one square
-            size.
-        pool: folder of unlabelled images that the adversary asks about in place of their own, in subfolders or
-            not. They are brought to the owner's channels and size; any that is the owner's or the judge's is left
-            out.
+        queries: "adversary" for images of the adversary's own; "owner" for the images the owner trains on, as
+            in the paper and its released code.
+        size: height and width in pixels to which all images are brought (`to_form`: bilinear, antialiased,
+            squeezed where they are not square); by default they stay as they are, and those of folders must
+            have one square size.
+        pool: folder of unlabelled images that the adversary asks about in place of their own, in subfolders
+            or not. They are brought to the owner's channels and size; any that is the owner's or the judge's
+            is left out.
 
     Returns:
         the owner's, the adversary's and the judge's images; `read` says what was read and what was left out.
@@ -110,7 +110,8 @@ def read_parts(
     chosen = Path(root or os.environ["MEA_DATA"]).expanduser() if root or os.environ.get("MEA_DATA") else None
     if chosen is not None and not chosen.is_dir():
         raise DataNotFound(
-            f"{_named(root)} is {chosen}, and there is no such folder; name one that holds {name}, or leave it out"
+            f"{_named(root)} is {chosen}, and there is no such folder; name one that holds {name}, "
+            "or leave it out"
         )
     if name == "digits":
         return _sized(_digits(), size)
@@ -119,7 +120,8 @@ def read_parts(
     folder = Path(name).expanduser()
     if not folder.is_dir():
         raise ValueError(
-            f"unknown data set {name!r}: it is neither one of {', '.join(NAMES)} nor a folder of class folders"
+            f"unknown data set {name!r}: it is neither one of {', '.join(NAMES)} "
+            "nor a folder of class folders"
         )
     return class_folders(folder, size=size)
 
@@ -141,8 +143,8 @@ def _from_root(name: str, root: Path, given: str | Path | None, size: int | None
         raise FileNotFoundError("there are neither its files nor class folders")
     except (OSError, ValueError) as error:
         raise DataNotFound(
-            f"{_named(given)} is {root}, but {name} cannot be read from it: {error}. Put it there, in torchvision's "
-            f"layout or as class folders, or leave {_named(given)} out to have it fetched"
+            f"{_named(given)} is {root}, but {name} cannot be read from it: {error}. Put it there, in "
+            f"torchvision's layout or as class folders, or leave {_named(given)} out to have it fetched"
         ) from error
 
 
@@ -201,7 +203,7 @@ def _with_pool(data: Data, folder: str | Path) -> Data:
 
 
 def _digits() -> Parts:
-    """scikit-learn's 1,797 digits of 8×8, enlarged to 16×16; four fifths for training, one for the test, drawn."""
+    """scikit-learn's 1,797 digits of 8×8, enlarged to 16×16; a fifth of them, drawn, for the test."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

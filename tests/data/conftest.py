@@ -39,7 +39,7 @@ def write_tree():
 
 @pytest.fixture
 def at_once():
-    """Run the same function in several processes that start it at the same moment; their errors are the test's."""
+    """Run a function in several processes that start at the same moment; their errors are the test's."""
 
     def run(number, work):
         context = multiprocessing.get_context("fork")

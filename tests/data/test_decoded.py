@@ -1,4 +1,4 @@
-"""What is kept of decoded images: found by contents, made by one process, and made again where it is damaged."""
+"""What is kept of decoded images: found by contents, made by one process, made again where damaged."""
 
 import os
 

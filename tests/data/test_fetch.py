@@ -1,4 +1,4 @@
-"""A first run: data fetched once by however many processes, whole or not at all, and an offline machine told at once."""
+"""A first run: data fetched once by any number of processes, whole or not at all; offline is told at once."""
 
 import gzip
 import hashlib
@@ -102,7 +102,7 @@ def mirror(fashion, serve, monkeypatch):
 
 @pytest.fixture
 def package(fashion, tmp_path, monkeypatch):
-    """Debian's programs, with a package that holds the data set; gives the file that says how often it was fetched."""
+    """Debian's programs, with a package of the data set; gives the file that says how often it was fetched."""
     inside = str(debian.FOLDER).lstrip("/")
     with tarfile.open(tmp_path / "package", "w") as archive:
         for path in fashion.iterdir():

@@ -1,4 +1,4 @@
-"""Class folders as people have them: each peculiarity is read, passed over and said, or an error that names the file."""
+"""Class folders as people have them: each oddity is read, passed over and said, or named in an error."""
 
 import os
 import shutil
