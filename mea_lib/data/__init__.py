@@ -4,6 +4,7 @@ May import scale only.
 """
 
 from mea_lib.data.combine import SCHEMES, combine
+from mea_lib.data.folders import image_folder
 from mea_lib.data.images import Data, ImageSet
 from mea_lib.data.key import WatermarkKey, new_salt
 from mea_lib.data.mixes import (
@@ -25,6 +26,7 @@ __all__ = [
     "ImageSet",
     "WatermarkKey",
     "combine",
+    "image_folder",
     "load",
     "mix",
     "new_salt",

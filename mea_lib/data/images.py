@@ -2,11 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from mea_lib.data.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,9 @@ class Data:
         adversary: the adversary's images. Extraction looks at the images alone; a label stands for the work of
             giving it by hand.
         test: the judge's labelled images, on which no model is trained.
-        asked: how many of the adversary's images are queries, at most; the others are held out.
+        asked: how many images are queries, at most.
+        pool: unlabelled images that the adversary asks about in place of their own, see `with_queries`.
+        read: summary of what was read and what was left out; `print(data.read.describe())`.
     """
 
     name: str
@@ -146,11 +152,36 @@ class Data:
     adversary: ImageSet
     test: ImageSet
     asked: int | None = None
+    pool: Tensor | None = field(default=None, compare=False)
+    read: "Reading | None" = field(default=None, compare=False)
 
     @property
     def queries(self) -> Tensor:
         """(M, C, H, W) uint8, the images that the adversary asks about."""
-        return self.adversary.images[: self.asked]
+        return (self.adversary.images if self.pool is None else self.pool)[: self.asked]
+
+    def with_queries(self, images: Tensor) -> "Data":
+        """The same parties, but the adversary asks about these images, as those of `image_folder` are.
+
+        Args:
+            images: (N, C, H, W) uint8 of the owner's channels and size, without labels.
+
+        Raises:
+            ValueError: for images of another kind or shape, or none.
+        """
+        wanted = tuple(self.owner.images.shape[1:])
+        if (
+            images.dtype != torch.uint8
+            or images.ndim != 4
+            or tuple(images.shape[1:]) != wanted
+            or not len(images)
+        ):
+            raise ValueError(
+                f"queries for {self.name} must be uint8 of the shape (N, {', '.join(map(str, wanted))}), not "
+                f"{images.dtype} of {tuple(images.shape)}; "
+                "mea_lib.data.image_folder(path, like=data.owner) reads such"
+            )
+        return replace(self, pool=images.to(self.owner.images.device))
 
     @property
     def held_out(self) -> ImageSet:
@@ -159,6 +190,8 @@ class Data:
         Raises:
             ValueError: where the adversary asks about all of them.
         """
+        if self.pool is not None:
+            return self.adversary
         asked = len(self.queries)
         if asked == len(self.adversary):
             raise ValueError(

@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
-from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms.v2 import functional as transforms
 
 from mea_lib.data import ImageSet
+from mea_lib.data.resize import to_form
 from mea_lib.models import ImageClassifier
 from mea_lib.removal.changed_copy import changed_copy, copy_of, fresh_head
 from mea_lib.removal.finetune import finetune_objective
@@ -108,12 +106,5 @@ def with_head_of(original: ImageClassifier, transferred: ImageClassifier) -> Ima
 
 
 def as_images_of(model: ImageClassifier, task: ImageSet) -> ImageSet:
-    """The images of another task in the model's channels and size: grey or repeated, and resized."""
-    channels, size = model.spec["channels"], model.spec["size"]
-    images: Tensor = task.images
-    if task.channels != channels:
-        images = transforms.rgb_to_grayscale(images) if channels == 1 else images.expand(-1, 3, -1, -1)
-    if images.shape[2:] != (size, size):
-        resized = [transforms.resize(part, [size, size], antialias=True) for part in images.split(1_000)]
-        images = torch.cat(resized)
-    return replace(task, images=images)
+    """The images of another task in the model's channels and size, by the rule of `data.resize.to_form`."""
+    return replace(task, images=to_form(task.images, model.spec["channels"], model.spec["size"]))

@@ -1,107 +1,17 @@
-"""Where images come from, and what is said when they do not."""
+"""What `load` gives: the data set that was named, in its own order, as its parties have it."""
 
-import gzip
-import shutil
-
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import mea_lib as mea
-from mea_lib.data import sources
+from mea_lib.data import image_folder
+from mea_lib.data.class_order import FASHION, own_names
+from mea_lib.data.resize import to_form
 from mea_lib.data.sources import DataNotFound, load
 
 SMOKE = mea.preset("smoke")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("MEA_DATA", raising=False)
-
-
-def write_tree(folder, classes=("cat", "dog", "owl"), number=5, size=16, mode="RGB"):
-    generator = np.random.default_rng(0)
-    for part in ("train", "test"):
-        for label, name in enumerate(classes):
-            (folder / part / name).mkdir(parents=True)
-            for index in range(number):
-                shape = (size, size, 3) if mode == "RGB" else (size, size)
-                pixels = generator.integers(0, 255, shape, dtype=np.uint8) // 4 + 60 * label
-                Image.fromarray(pixels, mode).save(folder / part / name / f"{index}.png")
-    return folder
-
-
-@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
-def test_class_folders(tmp_path, mode, channels):
-    data = load(str(write_tree(tmp_path / "animals", mode=mode)), SMOKE)
-    assert data.owner.classes == ("cat", "dog", "owl")
-    assert data.owner.images.shape == (15, channels, 16, 16)
-    assert data.owner.of_class("owl").float().mean() > data.owner.of_class("cat").float().mean() + 80
-    assert len(data.queries) == 15
-
-
-def test_the_first_images_of_class_folders_are_of_every_class(tmp_path):
-    data = load(str(write_tree(tmp_path / "animals", number=40)), SMOKE)
-    for part in (data.owner, data.test):
-        assert set(part.labels[:20].tolist()) == {0, 1, 2}
-        assert all(part.of_class(name).min() // 60 == label for label, name in enumerate(part.classes))
-
-
-def test_class_folders_are_decoded_once_and_again_after_a_change(tmp_path, monkeypatch):
-    folder = write_tree(tmp_path / "animals")
-    before = load(str(folder), SMOKE).owner.digest()
-    with monkeypatch.context() as patch:
-        patch.setattr(sources, "_decode", lambda paths: pytest.fail("decoded a second time"))
-        assert load(str(folder), SMOKE).owner.digest() == before
-    Image.new("RGB", (16, 16), "red").save(folder / "train" / "cat" / "new.png")
-    assert len(load(str(folder), SMOKE).owner) == 16
-
-
-def test_one_level_of_class_folders_is_split(tmp_path):
-    folder = write_tree(tmp_path / "animals", number=10) / "train"
-    data = load(str(folder), SMOKE)
-    assert (len(data.owner), len(data.test)) == (24, 6)
-
-
-def break_empty_class(folder):
-    shutil.rmtree(folder / "train" / "dog")
-    (folder / "train" / "dog").mkdir()
-
-
-def break_odd_class(folder):
-    shutil.rmtree(folder / "test" / "dog")
-
-
-def break_file(folder):
-    (folder / "train" / "cat" / "1.png").write_bytes(b"no image")
-
-
-def break_size(folder):
-    Image.new("RGB", (16, 18)).save(folder / "train" / "cat" / "1.png")
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (break_empty_class, r"dog holds no image"),
-        (break_odd_class, r"needs at least 3|not in both train and test: dog"),
-        (break_file, r"1\.png is not an image"),
-        (break_size, r"1\.png has 16×18 pixels"),
-    ],
-)
-def test_damaged_folders_are_named_and_leave_nothing(tmp_path, damage, message):
-    folder = write_tree(tmp_path / "animals")
-    damage(folder)
-    with pytest.raises(ValueError, match=message):
-        load(str(folder), SMOKE)
-    assert not list((tmp_path / "cache").glob("*.partial"))
-
-
-def test_empty_folder(tmp_path):
-    with pytest.raises(ValueError, match="0 class folders"):
-        load(str(tmp_path), SMOKE)
+FOLDERS = tuple(name.replace("/", "_").replace(" ", "_") for name in FASHION)  # as people can call them
 
 
 def test_unknown_name():
@@ -109,60 +19,136 @@ def test_unknown_name():
         load("fashion-mnits", SMOKE)
 
 
-def write_fashion(folder, images=60_000):
-    folder.mkdir(parents=True)
-    for prefix, number in (("train", images), ("t10k", 10_000)):
-        pixels = bytes(16) + bytes(number * 784)
-        labels = bytes(8) + bytes(i % 10 for i in range(number))
-        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(pixels, 1))
-        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels, 1))
-    return folder
+def test_the_order_of_classes_is_the_data_sets(tmp_path, write_tree):
+    """Fashion-MNIST as class folders is Fashion-MNIST: class 0 is T-shirt/top, not Ankle boot."""
+    folder = write_tree(tmp_path / "clothes", classes=FOLDERS, number=4, mode="L")
+    for options in ({"name": str(folder)}, {"name": "fashion-mnist", "root": folder}):
+        data = load(**options, scale=SMOKE)
+        assert data.owner.classes == FASHION
+        assert (
+            data.test.of_class("Ankle boot") // 60 == FOLDERS.index("Ankle_boot") % 3
+        ).float().mean() > 0.9
+    (tmp_path / "mine").mkdir()
+    folder.rename(tmp_path / "mine" / "fashion-mnist")
+    assert load("fashion-mnist", SMOKE, root=tmp_path / "mine").owner.classes == FASHION
+
+
+def test_a_folder_may_be_given_as_a_path(tmp_path, write_tree):
+    folder = write_tree(tmp_path / "animals")
+    assert load(folder, SMOKE).name == str(folder)
+
+
+def test_numbered_folders_stand_for_the_named_data_sets_classes(tmp_path, write_tree):
+    folder = write_tree(tmp_path / "clothes", classes=tuple("0123456789"), parts=("",), mode="L")
+    assert load("fashion-mnist", SMOKE, root=folder).owner.classes == FASHION
+    assert load(str(folder), SMOKE).owner.classes == tuple("0123456789")
+
+
+def test_another_data_sets_folders_are_not_the_named_one(tmp_path, write_tree):
+    with pytest.raises(
+        DataNotFound, match="is to hold fashion-mnist, but its class folders are cat, dog, owl"
+    ):
+        load("fashion-mnist", SMOKE, root=write_tree(tmp_path / "animals"))
+
+
+def test_classes_are_told_by_letters_and_digits_whatever_stands_between():
+    stl = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
+    assert list(own_names(stl)) == stl
+    assert list(own_names(sorted(["TShirt", "ankle-boot", *FOLDERS[1:9]])).values()) == list(FASHION)
+    assert own_names([*stl[:9], "lorry"]) is None
+    assert own_names(stl, "cifar-10") is None
+    assert own_names(list("0123456789")) is None
+
+
+def test_a_named_data_set_is_brought_to_a_size(digits):
+    larger = load("digits", SMOKE, size=28)
+    assert torch.equal(larger.test.images, to_form(digits.test.images, 1, 28))
+    assert larger.read.size == 28
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        load("digits", SMOKE, size=0)
+
+
+def test_the_summary_says_what_was_read(digits):
+    first, train, *_ = digits.read.describe().splitlines()
+    assert first == "scikit-learn's digits"
+    assert train.startswith("  train: 1,438 images (0 1")
+    counts = dict(digits.read.parts[1].classes)
+    assert sum(counts.values()) == digits.read.parts[1].number == 359
+    assert counts["7"] == len(digits.test.of_class("7"))
 
 
 @pytest.fixture
-def offline(monkeypatch, tmp_path):
-    """No system package, no network."""
-
-    def refuse(name):
-        raise OSError("no network")
-
-    monkeypatch.setattr(sources, "DEBIAN_FOLDER", tmp_path / "nowhere")
-    monkeypatch.setattr(sources, "_download", refuse)
-    monkeypatch.setattr(sources, "_unpack_debian_package", lambda: refuse(""))
-
-
-def test_the_users_own_files_come_first(tmp_path, offline):
-    write_fashion(tmp_path / "mine" / "FashionMNIST" / "raw")
-    data = load("fashion-mnist", SMOKE, root=tmp_path / "mine")
-    assert len(data.owner) == SMOKE.train_images
-    assert data.owner.classes[2] == "Pullover"
+def photographs(tmp_path):
+    """Twelve unlabelled pictures of several sizes, in subfolders, beside what is none."""
+    folder = tmp_path / "photographs"
+    for number in range(12):
+        where = folder / ("" if number % 2 else f"trip {number}")
+        where.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20 + number, 30), (20 * number, 9, 9)).save(where / f"{number}.jpg", quality=95)
+    (folder / "list.txt").write_text("12 photographs")
+    return folder
 
 
-def test_a_truncated_file_is_named(tmp_path, offline):
-    raw = write_fashion(tmp_path / "mine" / "FashionMNIST" / "raw")
-    packed = raw / "train-images-idx3-ubyte.gz"
-    packed.write_bytes(packed.read_bytes()[:-40])
-    with pytest.raises(DataNotFound, match=r"train-images-idx3-ubyte\.gz is cut off"):
-        load("fashion-mnist", SMOKE, root=tmp_path / "mine")
+def test_an_unlabelled_folder_is_a_query_pool(photographs, digits):
+    images, read = image_folder(photographs, like=digits.owner)
+    assert (images.shape, images.dtype) == ((12, 1, 16, 16), torch.uint8)
+    assert len(images.flatten(1).float().mean(1).round().unique()) == 12
+    assert read.parts[0].number == 12
+    assert "left out, ending .txt, which is no image's that is read: 1 (list.txt)" in read.describe()
+    asking = digits.with_queries(images)
+    assert torch.equal(asking.queries, images)
+    assert asking.held_out is digits.adversary
 
 
-def test_a_file_of_another_length_is_named(tmp_path, offline):
-    write_fashion(tmp_path / "mine", images=50_000)
-    with pytest.raises(DataNotFound, match=r"instead of"):
-        load("fashion-mnist", SMOKE, root=tmp_path / "mine")
+def test_without_a_shape_the_images_keep_their_own(photographs, tmp_path, write_tree):
+    with pytest.raises(ValueError, match=r"\.jpg has .* pixels"):
+        image_folder(photographs)
+    assert image_folder(photographs, size=24)[0].shape == (12, 3, 24, 24)
+    animals = write_tree(tmp_path / "animals")
+    assert image_folder(animals, channels=1)[0].shape == (30, 1, 16, 16)
+    assert image_folder(animals)[0].shape == (30, 3, 16, 16)
 
 
-def test_nothing_found_lists_what_was_tried_and_the_ways_out(tmp_path, offline):
-    with pytest.raises(DataNotFound) as caught:
-        load("fashion-mnist", SMOKE, root=tmp_path / "no such folder")
-    for words in (
-        "MEA_DATA",
-        "system package",
-        "download by torchvision",
-        "dataset-fashion-mnist",
-        "no network",
+def test_load_takes_a_pool(photographs):
+    data = load("digits", SMOKE, pool=photographs)
+    assert data.queries.shape == (12, 1, 16, 16)
+    assert [part.name for part in data.read.parts] == ["train", "test", "pool"]
+    assert str(photographs) in data.read.source
+
+
+def test_a_pool_shares_no_image_with_owner_and_judge(tmp_path, write_tree):
+    folder = write_tree(tmp_path / "animals", number=6)
+    data = load(str(folder), SMOKE, pool=folder / "train")
+    assert len(data.queries) == 9
+    left_out = {tally.what: tally.number for tally in data.read.left_out}
+    assert left_out == {"an image that is also the owner's or the judge's": 9}
+    with pytest.raises(ValueError, match="are the owner's or the judge's; give the adversary others"):
+        load(str(folder), SMOKE, pool=folder / "test")
+
+
+def test_pools_that_cannot_be_asked_about_are_refused(tmp_path, photographs, digits):
+    with pytest.raises(ValueError, match="choose one of them"):
+        load("digits", SMOKE, pool=photographs, queries="owner")
+    with pytest.raises(ValueError, match="there is no folder"):
+        image_folder(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty holds no image; put files ending in"):
+        image_folder(tmp_path / "empty")
+    with pytest.raises(ValueError, match="channels=2"):
+        image_folder(photographs, channels=2, size=8)
+    for wrong in (
+        torch.zeros(3, 3, 16, 16, dtype=torch.uint8),
+        torch.zeros(3, 1, 16, 16),
+        digits.queries[:0],
     ):
-        assert words in str(caught.value)
+        with pytest.raises(ValueError, match=r"must be uint8 of the shape \(N, 1, 16, 16\).*image_folder"):
+            digits.with_queries(wrong)
+
+
+def test_data_are_the_same_as_ever(digits):
+    """The names of stored models and the committed results rest on these pixels and their order."""
+    assert digits.owner.digest()[:16] == "2da3ba025883bf37"
+    assert digits.test.digest()[:16] == "5dc5a37617514473"
 
 
 def test_queries_are_the_same_for_everybody_and_carry_no_labels(digits):

@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 import mea_lib as mea
+from mea_lib.data.resize import PART
 from mea_lib.extraction import knockoff
-from mea_lib.extraction.foreign import PART, adapt
+from mea_lib.extraction.foreign import adapt
 from mea_lib.training import TrainingSettings
 
 SMOKE = mea.preset("smoke")
@@ -63,7 +64,7 @@ def test_everything_else_is_kept():
 
 
 @pytest.mark.parametrize("strategy", ["random", "adaptive"])
-def test_a_thief_asks_about_photographs(tiny, store, strategy):
+def test_an_adversary_asks_about_photographs(tiny, store, strategy):
     oracle = mea.Oracle(tiny)
     pool = adapt(photographs(120), 1, 16)
     settings = knockoff.KnockoffSettings(strategy=strategy)

@@ -5,6 +5,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib import proof
+from mea_lib.extraction.foreign import adapt
 from mea_lib.removal.transfer import as_images_of, remove, transfer, with_head_of
 from mea_lib.training import TrainingSettings
 
@@ -69,6 +70,13 @@ def test_other_images_are_brought_to_the_models_form(tiny, make_tiny, digits):
     assert as_images_of(tiny, digits.test).images is digits.test.images
     with pytest.raises(ValueError, match=r"\(3, 24, 24\); bring .* as_images_of"):
         transfer(tiny, colour, SMOKE)
+
+
+@pytest.mark.parametrize("size", [16, 24, 40])
+def test_two_rooms_bring_foreign_images_to_the_same_pixels(tiny, size):
+    pixels = torch.randint(0, 256, (9, 3, size, size), generator=torch.Generator().manual_seed(1))
+    colour = mea.ImageSet(pixels.to(torch.uint8), torch.zeros(9).long(), ("a",), "colour")
+    assert torch.equal(as_images_of(tiny, colour).images, adapt(colour, 1, 16).images)
 
 
 def test_a_flat_grey_stays_what_it_is(tiny):
