@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 import mea_lib as mea
+from mea_lib.files import write_whole
 from mea_lib.shaping_code import study_code_digest
 from mea_lib.training import best_device, training_dtype
-from mea_lib.training.store import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
@@ -129,11 +130,13 @@ def _row(
     """
     folder = Path(__file__).parent
     code = study_code_digest(folder / f"{study}.py" for study in (Path(__file__).stem, *studies))
-    images = [data.owner.digest(), data.test.digest()]
+    images = [part.digest() for part in (data.owner, data.adversary, data.test)]
     identity = hashlib.sha256(json.dumps([code, asdict(scale), images, job]).encode()).hexdigest()
     path = ROOT / "build" / "studies" / studies[0] / f"{identity[:16]}.json"
-    if not path.exists():
-        _write(path, run_one(data, scale, *job) | _machine())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            _write(path, run_one(data, scale, *job) | _machine())
     return json.loads(path.read_text())
 
 

@@ -15,7 +15,24 @@ PACKAGE = Path(__file__).resolve().parent
 # The rooms whose code can shape a model.
 ROOMS = ("data", "models", "losses", "training")
 # Files of `data` that find images and read them in; the images go into a model's name themselves.
-LOADERS = ("sources", "fetch", "folders", "decode", "checksums")
+LOADERS = (
+    "__main__",
+    "cache",
+    "class_order",
+    "debian",
+    "decode",
+    "decoded",
+    "download",
+    "fashion_files",
+    "fetch",
+    "find_images",
+    "folders",
+    "known",
+    "parties",
+    "reachable",
+    "reading",
+    "sources",
+)
 # Files of those rooms that decide where data and models are kept, not what is in them.
 NOT_SHAPING = {"training/store.py", *(f"data/{loader}.py" for loader in LOADERS)}
 THIS_FILE = Path(__file__).name  # gives names to what others do, and does nothing of it

@@ -7,7 +7,7 @@ import pytest
 import mea_lib as mea
 from benchmarks import detection_study
 from mea_lib.data import ImageSet
-from mea_lib.data.sources import FASHION_CLASSES
+from mea_lib.data.class_order import FASHION as FASHION_CLASSES
 from mea_lib.detection.abs import ABSSettings
 from mea_lib.detection.neural_cleanse import NeuralCleanseSettings
 

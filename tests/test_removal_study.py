@@ -7,7 +7,7 @@ import torch
 
 import mea_lib as mea
 from benchmarks import removal_study as study
-from mea_lib.data.sources import FASHION_CLASSES
+from mea_lib.data.class_order import FASHION as FASHION_CLASSES
 from mea_lib.models import build
 
 

@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from mea_lib.training.store import write_whole
+from mea_lib.files import write_whole
 
 # Marks an SQLite file as a query log ("MEAQ"), with the version of its tables.
 APPLICATION, VERSION = 0x4D454151, 1

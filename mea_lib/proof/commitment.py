@@ -13,8 +13,9 @@ from pathlib import Path
 from torch import nn
 
 from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.files import write_whole
 from mea_lib.proof.threshold import PAPER_THRESHOLD
-from mea_lib.training.store import packed_weights, write_whole
+from mea_lib.training.store import packed_weights
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+from mea_lib.files import write_whole
 from mea_lib.proof.rates import Rate
-from mea_lib.training.store import write_whole
 
 
 class Report(ABC):

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
+from mea_lib.files import write_whole
 from mea_lib.scale import Scale
 from mea_lib.teaching.tables import Table
-from mea_lib.training.store import write_whole
 
 
 @dataclass(frozen=True)

@@ -73,14 +73,14 @@ def test_what_needs_no_torch_does_not_wait_for_it(command):
 
 
 def test_the_names_written_out_for_completion_are_those_of_the_package():
-    from mea_lib.data import SCHEMES, load, sources
+    from mea_lib.data import SCHEMES, class_order, load, sources
     from mea_lib.models import NETWORKS
     from mea_lib.training import default_store
 
     assert completion.NETWORKS == NETWORKS
     assert completion.SCHEMES == SCHEMES
     assert completion.DATA_SETS == sources.NAMES
-    assert completion.CLASSES["fashion-mnist"] == sources.FASHION_CLASSES
+    assert completion.CLASSES["fashion-mnist"] == class_order.FASHION
     assert completion.CLASSES["digits"] == load("digits").test.classes
     assert store_folder() == default_store().root
 
