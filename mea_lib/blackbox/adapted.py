@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mea_lib.blackbox.answers import WRONG_NUMBER, AnswerFormat
+from mea_lib.blackbox.answers import ONE_ANSWER, WRONG_NUMBER, AnswerFormat
 from mea_lib.blackbox.evaluation import in_evaluation
 from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.query_api import BudgetSpent
@@ -105,7 +105,7 @@ class AdaptedSuspect(Suspect):
                 raise
             except Exception as error:
                 first = first or error
-                if isinstance(error, SuspectError) and error.reason != WRONG_NUMBER:
+                if isinstance(error, SuspectError) and error.reason not in (WRONG_NUMBER, ONE_ANSWER):
                     break  # it understood the images; handed over otherwise, it could be misunderstood
                 continue
             if all(reasons):

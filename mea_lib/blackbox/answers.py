@@ -15,6 +15,7 @@ from mea_lib.blackbox.suspect_error import SuspectError
 KINDS = ("auto", "logits", "probabilities", "log-probabilities", "labels")
 MOST_CLASSES = 65_536
 WRONG_NUMBER = "wrong number of answers"
+ONE_ANSWER = "one answer to several images"
 ROUNDING = 1e-3  # by which a probability of low precision may lie beyond 0 or 1
 _KEYS = ("logits", "probabilities", "output", "outputs", "scores")
 # As Triton and KServe write a classification: score, number and, where they know it, name.
@@ -228,6 +229,12 @@ def _by_image(numbers: Tensor, images: int) -> Tensor:
     lengths = [length for length in numbers.shape if length != 1]
     if images == 1 and (numbers.ndim < 2 or numbers.shape[0] != 1) and len(lengths) <= 1:
         return numbers.reshape(1, -1)
+    if images > 1 and numbers.numel() > 1 and numbers.ndim and len(numbers) != images and len(lengths) == 1:
+        raise SuspectError(
+            f"{images} images were asked, but the suspect's answer is one of {numbers.numel()} numbers; "
+            "ask it about one image at a time",
+            ONE_ANSWER,
+        )
     if not numbers.ndim or len(numbers) != images:
         raise SuspectError(
             f"{images} images were asked, but the suspect's answer has the shape {tuple(numbers.shape)}",
