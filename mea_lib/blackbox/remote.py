@@ -165,7 +165,7 @@ class RemoteOracle(Suspect):
         self._lost_batches = 0
         self._asked_now: set[bytes] = set()
         self._from_log: set[bytes] = set()
-        self._log_is_confirmed = False
+        self._log_is_checked = False
         self._turn = threading.Lock()
 
     @property
@@ -179,7 +179,7 @@ class RemoteOracle(Suspect):
         Where the log of an earlier session answers some, the few that are sent again are counted too.
         """
         keys = list({key for part in images for key in image_keys(part)})
-        again = 0 if self._log_is_confirmed else min(PROBE_IMAGES, len(self.query_log.older(keys)))
+        again = 0 if self._log_is_checked else min(PROBE_IMAGES, len(self.query_log.older(keys)))
         return len(keys) - len(self.query_log.find(keys)) + again
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -210,7 +210,7 @@ class RemoteOracle(Suspect):
 
         answers = self.query_log.find(list(place))
         missing = [key for key in place if key not in answers]
-        again = [] if self._log_is_confirmed else _least_decided(answers, self.query_log.older(list(place)))
+        again = [] if self._log_is_checked else _least_decided(answers, self.query_log.older(list(place)))
         self._check_budget(len(missing) + len(again))
         if missing or again:
             largest = self.model.largest_batch(images)
@@ -340,13 +340,14 @@ class RemoteOracle(Suspect):
                 f"were asked again {differ} got another answer; it is another model, or changes its answers; "
                 "name another file, or pass a larger log_tolerance=… where it is known to add noise"
             )
-        self._log_is_confirmed = True
+        self._log_is_checked = True
         self.log_check = f"{len(known)} images asked again, answered alike"
 
     def _leave_unconfirmed(self, error: SuspectError) -> None:
         self.log_check = f"not done: {error.reason}"
         if self.on_failure == "raise":
             raise error
+        self._log_is_checked = True
 
     def _is_hopeless(self) -> bool:
         """Whether nothing was answered, for a reason that the next images would meet too."""
