@@ -107,16 +107,22 @@ class Transport:
         self._trust_env = trust_env
 
     def __enter__(self) -> "Transport":
+        try:
+            self._client = httpx.AsyncClient(
+                timeout=self._timeout,
+                follow_redirects=False,
+                trust_env=self._trust_env,
+                headers={"Accept-Encoding": "identity", "Accept": "application/json"}
+                | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
+            )
+        except OSError as error:
+            raise ValueError(
+                f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read ({error}); correct the "
+                "variable, or pass trust_env=False"
+            ) from error
         # httpx limits each read; only a loop that can cancel limits the whole of an answer that drips.
         self._running = start_blocking_portal()
         self._loop = self._running.__enter__()
-        self._client = httpx.AsyncClient(
-            timeout=self._timeout,
-            follow_redirects=False,
-            trust_env=self._trust_env,
-            headers={"Accept-Encoding": "identity", "Accept": "application/json"}
-            | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
-        )
         return self
 
     def __exit__(self, *error: Any) -> None:

@@ -101,13 +101,15 @@ def test_names_of_classes_are_compared_and_put_in_order(verify, extract, suspect
     suspect.metadata = fake.METADATA | {"parameters": {"classes": [str(label) for label in turned]}}
     suspect.always = answers_as("copy", lambda answers: answers[:, turned])
     assert verify("--json").data["wsr"]["value"] > 0.5
-    suspect.always = answers_as("victim", lambda answers: answers[:, turned])
-    assert extract("--budget", 200, "--json").data["accuracy"] > 0.3
+    turned_surrogate = extract("--budget", 60, "--json").data
+    suspect.metadata = fake.METADATA | {"parameters": {"classes": [str(label) for label in range(10)]}}
+    suspect.always = answers_as("copy")
+    assert extract("--budget", 60, "--json").data["model"] == turned_surrogate["model"]
     suspect.metadata = fake.METADATA | {"parameters": {"classes": [f"class {label}" for label in turned]}}
     found = verify(code=2)
     assert "the suspect's classes are class 1, class 2" in found.stderr
     assert "expected were 0, 1" in found.stderr
-    assert extract("--budget", 200, "--json").data["accuracy"] is None
+    assert extract("--budget", 60, "--json").data["accuracy"] is None
     suspect.metadata = fake.METADATA | {"parameters": {"classes": ["a", "b"]}}
     assert "10 classes, 2 names" in verify(code=2).stderr
 
@@ -163,12 +165,11 @@ def test_the_environment_is_asked_for_proxies_and_certificates(mea, made, monkey
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.setenv("http_proxy", proxy.url)
         known = ["--url", "http://suspect.invalid", "--key", made.folder / "key.json", *FEW]
-        mea("verify", *known, "--server", "attempts=1", code=1)
+        mea("verify", *known, code=2)
         assert any(path.startswith("http://suspect.invalid/") for path in proxy.paths)
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent.pem")
     known[1] = "https://suspect.invalid"
-    found = mea("verify", *known, "--server", "attempts=1", code=1)
-    assert found.stdout == ""
+    assert "SSL_CERT_FILE" in mea("verify", *known, code=2).stderr
 
 
 def test_a_file_that_is_no_log_is_a_usage_error(verify, tmp_path):
