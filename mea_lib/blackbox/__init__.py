@@ -8,12 +8,14 @@ from typing import Any
 
 from mea_lib.blackbox.anomaly_filter import AnomalyFilter
 from mea_lib.blackbox.feature_oracle import FeatureOracle
+from mea_lib.blackbox.in_order import in_order
 from mea_lib.blackbox.levelled_answers import LevelledAnswers
 from mea_lib.blackbox.marked_answers import MarkedAnswers
 from mea_lib.blackbox.marked_labels import MarkedLabels
 from mea_lib.blackbox.oracle import Oracle
 from mea_lib.blackbox.query_api import BudgetSpent, Query, QueryAPI
 from mea_lib.blackbox.query_log import QueryLog
+from mea_lib.blackbox.suspect import Suspect, as_suspect
 from mea_lib.blackbox.suspect_error import SuspectError
 
 # Found when it is first named, since it needs the extra mea-lib[service].
@@ -31,7 +33,10 @@ __all__ = [
     "QueryAPI",
     "QueryLog",
     "RemoteOracle",
+    "Suspect",
     "SuspectError",
+    "as_suspect",
+    "in_order",
 ]
 
 

@@ -5,6 +5,7 @@ Both sides use this file: a request carries its tensors as "inputs", a response 
 Source: KServe, Open Inference Protocol, version 2 (REST); Triton, binary tensor data extension.
 """
 
+import json
 import math
 from collections.abc import Collection, Mapping
 from itertools import chain
@@ -21,7 +22,8 @@ except ImportError as error:
     ) from error
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-# Little-endian, as the bytes of the binary extension are. The protocol also has BOOL, BYTES and BF16.
+# Little-endian, as the bytes of the binary extension are. Answers may also be BF16 and BYTES; the protocol's BOOL is
+# neither a pixel nor an answer.
 DATATYPES = {
     f"{word}{8 * size}": np.dtype(f"<{letter}{size}")
     for word, letter, sizes in (
@@ -31,6 +33,7 @@ DATATYPES = {
     )
     for size in sizes
 }
+ONLY_ANSWERS = ("BF16", "BYTES")
 MOST_DIMENSIONS = 32
 
 
@@ -79,22 +82,24 @@ def pack(
 def unpack(body: bytes, header_length: str | None, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read a message of unknown origin; the work is bounded by the length of the body.
 
+    A member that is null is an absent one. Responses are read more kindly than requests: NaN and infinities, which
+    JSON lacks and some servers write, null among their numbers, which is NaN, and the datatypes BF16 and BYTES.
+
     Args:
         body: of the request or response.
         header_length: value of the header HEADER_LENGTH; None where there is none.
         kind: "inputs" for a request, "outputs" for a response.
 
     Returns:
-        all fields of the JSON object, and the tensors by name, each writable and of the shape it states.
+        all fields of the JSON object, and the tensors by name, each writable and of the shape it states; BF16 becomes
+        float32 and BYTES an array of `bytes` or `str`.
 
     Raises:
         ProtocolError: for everything that is no such message.
     """
     json_bytes, rest = _split(body, header_length)
-    try:
-        fields = orjson.loads(json_bytes)
-    except orjson.JSONDecodeError as error:
-        raise ProtocolError(f"the message is not JSON: {error}") from error
+    is_answer = kind == "outputs"
+    fields = _json(json_bytes, is_answer)
     if not isinstance(fields, dict):
         raise ProtocolError(f"the message must be a JSON object, not {_word(fields)}")
     tensors: dict[str, np.ndarray] = {}
@@ -102,34 +107,47 @@ def unpack(body: bytes, header_length: str | None, kind: str) -> tuple[dict[str,
         name = entry.get("name")
         if not isinstance(name, str) or name in tensors:
             raise ProtocolError(f"each of the {kind} needs a name of its own, a string")
-        tensors[name], rest = _tensor(entry, f"the tensor {name[:50]!r}", rest)
+        tensors[name], rest = _tensor(entry, f"the tensor {name[:50]!r}", rest, is_answer)
     if rest:
         raise ProtocolError(f"{len(rest)} bytes are left over after the last tensor")
     return fields, tensors
 
 
 def objects(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The list of objects in this field, empty where it is missing.
+    """The list of objects in this field, empty where it is missing or null.
 
     Raises:
         ProtocolError: for something else in its place.
     """
-    found = fields.get(name, [])
+    found = [] if fields.get(name) is None else fields[name]
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise ProtocolError(f"{name!r} must be a list of objects")
     return found
 
 
 def parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a message or tensor, empty where it has none.
+    """The parameters of a message or tensor that are not null, empty where it has none.
 
     Raises:
         ProtocolError: for something else in their place.
     """
-    found = entry.get("parameters", {})
+    found = {} if entry.get("parameters") is None else entry["parameters"]
     if not isinstance(found, dict):
         raise ProtocolError(f"'parameters' must be an object, not {_word(found)}")
-    return found
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _json(text: memoryview, is_answer: bool) -> Any:
+    """The value in this text."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if is_answer and any(word in bytes(text) for word in (b"NaN", b"Infinity")):
+            try:
+                return json.loads(bytes(text))
+            except (ValueError, RecursionError):
+                pass
+        raise ProtocolError(f"the message is not JSON: {error}") from error
 
 
 def _split(body: bytes, header_length: str | None) -> tuple[memoryview, memoryview]:
@@ -147,20 +165,24 @@ def _split(body: bytes, header_length: str | None) -> tuple[memoryview, memoryvi
     return whole[: int(header_length)], whole[int(header_length) :]
 
 
-def _tensor(entry: dict[str, Any], who: str, rest: memoryview) -> tuple[np.ndarray, memoryview]:
+def _tensor(
+    entry: dict[str, Any], who: str, rest: memoryview, is_answer: bool
+) -> tuple[np.ndarray, memoryview]:
     """The tensor that this entry describes, and the bytes that follow its own."""
     datatype, shape = entry.get("datatype"), entry.get("shape")
-    if not isinstance(datatype, str) or datatype not in DATATYPES:
-        raise ProtocolError(f"the datatype of {who} must be one of: {', '.join(DATATYPES)}")
+    known = (*DATATYPES, *ONLY_ANSWERS) if is_answer else tuple(DATATYPES)
+    if not isinstance(datatype, str) or datatype not in known:
+        raise ProtocolError(f"the datatype of {who} must be one of: {', '.join(known)}")
     if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
         raise ProtocolError(f"the shape of {who} must be a list of whole numbers from 0")
     if len(shape) > MOST_DIMENSIONS:
         raise ProtocolError(f"{who} has {len(shape)} dimensions; {MOST_DIMENSIONS} are the most")
     size = parameters(entry).get("binary_data_size")
-    if (size is None) == ("data" not in entry):
+    data = entry.get("data")
+    if (size is None) == (data is None):
         raise ProtocolError(f"{who} needs either 'data' or the parameter 'binary_data_size'")
     if size is None:
-        array = _from_json(entry["data"], shape, datatype, who)
+        array = _from_json(data, shape, datatype, who, is_answer)
     else:
         array, rest = _from_bytes(size, shape, datatype, who, rest)
     try:
@@ -169,7 +191,7 @@ def _tensor(entry: dict[str, Any], who: str, rest: memoryview) -> tuple[np.ndarr
         raise ProtocolError(f"{who} states a shape that no tensor can have") from error
 
 
-def _from_json(data: Any, shape: list[int], datatype: str, who: str) -> np.ndarray:
+def _from_json(data: Any, shape: list[int], datatype: str, who: str, is_answer: bool) -> np.ndarray:
     """The elements in a list, flat or nested as the shape says."""
     if not isinstance(data, list):
         raise ProtocolError(f"the data of {who} must be a list, not {_word(data)}")
@@ -181,7 +203,13 @@ def _from_json(data: Any, shape: list[int], datatype: str, who: str) -> np.ndarr
             data = list(chain.from_iterable(data))
     if len(data) != math.prod(shape):
         raise ProtocolError(f"the data of {who} are {len(data)} numbers, but its shape is {shape}")
-    dtype = DATATYPES[datatype]
+    if datatype == "BYTES":
+        if not all(isinstance(word, str) for word in data):
+            raise ProtocolError(f"{who} is BYTES, so its data must be strings")
+        return np.array(data, object)
+    dtype = DATATYPES["FP32" if datatype == "BF16" else datatype]
+    if is_answer and dtype.kind == "f":
+        data = [math.nan if number is None else number for number in data]
     wrong = set(map(type, data)) - ({int, float} if dtype.kind == "f" else {int})
     if wrong:
         numbers = "numbers" if dtype.kind == "f" else "whole numbers"
@@ -199,12 +227,32 @@ def _from_bytes(
     size: Any, shape: list[int], datatype: str, who: str, rest: memoryview
 ) -> tuple[np.ndarray, memoryview]:
     """The elements in the first bytes, and the bytes that follow."""
-    needed = math.prod(shape) * DATATYPES[datatype].itemsize
+    if datatype == "BYTES":
+        if type(size) is not int or not 0 <= size <= len(rest):
+            raise ProtocolError(f"{who} states {size!r:.30} bytes, but {len(rest)} follow")
+        return _words_in(rest[:size], math.prod(shape), who), rest[size:]
+    dtype = np.dtype("<u2") if datatype == "BF16" else DATATYPES[datatype]
+    needed = math.prod(shape) * dtype.itemsize
     if type(size) is not int or size != needed:
         raise ProtocolError(f"{who}, {datatype} of the shape {shape}, takes {needed} bytes, not {size!r:.30}")
     if size > len(rest):
         raise ProtocolError(f"{who} takes {size} bytes, but only {len(rest)} follow")
-    return np.frombuffer(rest[:size], DATATYPES[datatype]).copy(), rest[size:]
+    numbers = np.frombuffer(rest[:size], dtype).copy()
+    if datatype == "BF16":  # the upper half of a float32
+        numbers = (numbers.astype("<u4") << 16).view("<f4")
+    return numbers, rest[size:]
+
+
+def _words_in(part: memoryview, number: int, who: str) -> np.ndarray:
+    """So many strings of bytes, each after its length in four bytes."""
+    words, place = [], 0
+    while place < len(part):
+        start = place + 4
+        place = start + int.from_bytes(part[place:start], "little")
+        words.append(bytes(part[start:place]))
+    if place != len(part) or len(words) != number:
+        raise ProtocolError(f"the bytes of {who} are not {number} strings, each after its length")
+    return np.array(words, object)
 
 
 _WORDS = {

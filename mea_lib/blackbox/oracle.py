@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mea_lib.blackbox.class_names import class_names
 from mea_lib.blackbox.query_api import QueryAPI
 
 ANSWERS = ("soft", "hard")
@@ -45,6 +46,7 @@ class Oracle(QueryAPI):
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {top_k}")
         super().__init__(model, budget, decimals=decimals, noise=noise, seed=seed, batch_size=batch_size)
+        self.classes = class_names(model)
         self.answer = answer
         self.top_k = top_k
 

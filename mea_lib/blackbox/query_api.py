@@ -1,12 +1,13 @@
 """What every API of a model does, whatever it answers: check the question, charge the budget, keep a log."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from mea_lib.blackbox.suspect import Suspect
 from mea_lib.training.answering import answering
 from mea_lib.training.features import BATCH_ELSEWHERE, BATCH_ON_CPU
 
@@ -28,7 +29,7 @@ class Query:
     images: int
 
 
-class QueryAPI(ABC):
+class QueryAPI(Suspect):
     """A model behind an API: images in, one row of numbers for each out.
 
     Args:

@@ -1,6 +1,7 @@
 """What a suspect was asked and what it answered, in one SQLite file that survives interruptions.
 
-An answer that is in the log is never paid for again, and the whole of it can be laid beside a verdict.
+An answer that is in the log is never paid for again, and the whole of it can be laid beside a verdict. Each entry
+holds a hash of itself and of the one before, so that an entry that was changed, left out or put in is noticed.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from torch import Tensor
 from mea_lib.files import write_whole
 
 # Marks an SQLite file as a query log ("MEAQ"), with the version of its tables.
-APPLICATION, VERSION = 0x4D454151, 1
+APPLICATION, VERSION = 0x4D454151, 2
 PATIENCE_SECONDS = 60
 _TABLES = """
 CREATE TABLE suspect (identity TEXT NOT NULL);
@@ -30,8 +31,10 @@ CREATE TABLE entries (
     image BLOB NOT NULL,
     answer BLOB,
     reason TEXT,
-    asked TEXT NOT NULL
+    asked TEXT NOT NULL,
+    chain BLOB NOT NULL
 );
+CREATE TABLE head (entries INTEGER NOT NULL, chain BLOB NOT NULL);
 CREATE UNIQUE INDEX answered ON entries (image) WHERE answer IS NOT NULL;
 """
 
@@ -42,18 +45,21 @@ class QueryLog:
     A batch is written in one transaction, so that a process that is killed leaves whole batches only. The file
     must lie on a local disk: SQLite's locks do not hold on every network file system.
 
+    The chain of hashes starts at the suspect, is checked when the file is opened, and ends in `digest`. It has no
+    secret: who rewrites the whole of it is found out only by a digest that was kept elsewhere.
+
     Args:
         path: the file, made if it is not there; None keeps the log in memory.
-        suspect: what identifies the suspect, in values that JSON knows.
+        suspect: what identifies the suspect and what it is asked for, in values that JSON knows.
 
     Raises:
-        ValueError: for a file that is no query log, or the log of another suspect.
+        ValueError: for a file that is no query log, an older version's, an edited one, or the log of another suspect.
         OSError: for a file that cannot be opened or made.
     """
 
     def __init__(self, path: str | Path | None, suspect: dict[str, Any]) -> None:
         self.path = None if path is None else Path(path)
-        self.suspect = suspect
+        self.suspect = json.loads(_json(suspect))
         self._name = "the query log" if path is None else str(path)
         self._thread_lock = threading.RLock()
         try:
@@ -73,19 +79,49 @@ class QueryLog:
                 for statement in _TABLES.split(";"):
                     self._file.execute(statement)
                 self._file.execute("INSERT INTO suspect VALUES (?)", [_json(self.suspect)])
+                self._file.execute("INSERT INTO head VALUES (0, ?)", [_start(self.suspect)])
                 for name, mark in zip(_MARKS, (APPLICATION, VERSION), strict=True):
                     self._file.execute(f"PRAGMA {name} = {mark}")
-            elif marks != [APPLICATION, VERSION]:
+            elif marks[0] != APPLICATION:
                 raise ValueError(
                     f"{self._name} is another program's database, not a query log; name another file"
                 )
+            elif marks[1] != VERSION:
+                raise ValueError(
+                    f"{self._name} is a query log of version {marks[1]}, and this program writes version {VERSION}, "
+                    "whose entries are chained; name another file"
+                )
             written = json.loads(self._file.execute("SELECT identity FROM suspect").fetchone()[0])
-        if written != json.loads(_json(self.suspect)):
+            self._check_chain(written)
+            self._newest_before = self._file.execute("SELECT max(number) FROM entries").fetchone()[0] or 0
+        if written != self.suspect:
             differ = [name for name in self.suspect if written.get(name) != self.suspect[name]]
             raise ValueError(
                 f"{self._name} is the log of another suspect: "
-                + ", ".join(f"{name} is {written.get(name)!r}, not {self.suspect[name]!r}" for name in differ)
+                + ", ".join(
+                    f"{name} is {_shown(written.get(name))}, not {_shown(self.suspect[name])}"
+                    for name in differ
+                )
                 + "; name another file"
+            )
+
+    def _check_chain(self, suspect: dict[str, Any]) -> None:
+        """Check that no entry was changed since it was written."""
+        chain, number = _start(suspect), 0
+        for *entry, kept in self._file.execute(
+            "SELECT image, answer, reason, asked, chain FROM entries ORDER BY number"
+        ):
+            number += 1
+            chain = _linked(chain, *entry)
+            if chain != kept:
+                raise ValueError(
+                    f"{self._name} is not as it was written: its chain of hashes breaks at entry {number}, which was "
+                    "changed, or another was put in or left out before it; name another file"
+                )
+        if self._file.execute("SELECT entries, chain FROM head").fetchall() != [(number, chain)]:
+            raise ValueError(
+                f"{self._name} is not as it was written: its last entries, or the suspect it is of, are others; "
+                "name another file"
             )
 
     def __len__(self) -> int:
@@ -124,10 +160,25 @@ class QueryLog:
             (key, None if reason else answer.numpy().astype("<f4").tobytes(), reason, now)
             for key, answer, reason in zip(keys, answers, reasons, strict=True)
         ]
+        known = "SELECT 1 FROM entries WHERE image = ? AND answer IS NOT NULL"
         with self._thread_lock, self._transaction():
-            self._file.executemany(
-                "INSERT OR IGNORE INTO entries (image, answer, reason, asked) VALUES (?, ?, ?, ?)", rows
-            )
+            number, chain = self._file.execute("SELECT entries, chain FROM head").fetchone()
+            for row in rows:
+                if row[1] is not None and self._file.execute(known, row[:1]).fetchone():
+                    continue
+                number, chain = number + 1, _linked(chain, *row)
+                self._file.execute(
+                    "INSERT INTO entries (image, answer, reason, asked, chain) VALUES (?, ?, ?, ?, ?)",
+                    (*row, chain),
+                )
+            self._file.execute("UPDATE head SET entries = ?, chain = ?", (number, chain))
+
+    def older(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Those of the keys that were answered before this object opened the log."""
+        statement = "SELECT number FROM entries WHERE image = ? AND answer IS NOT NULL"
+        with self._thread_lock:
+            rows = [(key, self._file.execute(statement, [key]).fetchone()) for key in keys]
+        return [key for key, row in rows if row and row[0] <= self._newest_before]
 
     def width(self) -> int | None:
         """K, numbers in an answer; None before the first one."""
@@ -140,19 +191,27 @@ class QueryLog:
         return (first, last) if first else None
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """All that was asked, in order: SHA-256 of the image, the answer or the reason there is none, the time."""
-        for image, answer, reason, asked in self._file.execute(
-            "SELECT image, answer, reason, asked FROM entries ORDER BY number"
+        """All that was asked, in order: SHA-256 of the image, the answer or why there is none, the time, the chain."""
+        for image, answer, reason, asked, chain in self._file.execute(
+            "SELECT image, answer, reason, asked, chain FROM entries ORDER BY number"
         ):
             numbers = None if answer is None else np.frombuffer(answer, "<f4").astype(float).tolist()
-            yield {"image": image.hex(), "answer": numbers, "reason": reason, "asked": asked}
+            yield {
+                "image": image.hex(),
+                "answer": numbers,
+                "reason": reason,
+                "asked": asked,
+                "chain": chain.hex(),
+            }
 
     def digest(self) -> str:
-        """SHA-256 of suspect and entries, each one line of JSON with sorted keys; `export` writes both."""
-        found = hashlib.sha256(_json(self.suspect).encode() + b"\n")
-        for entry in self.entries():
-            found.update(_json(entry).encode() + b"\n")
-        return found.hexdigest()
+        """The last hash of the chain, in hexadecimal: it is that of the suspect and all entries, in their order.
+
+        The first is the SHA-256 of the suspect as JSON with sorted keys. Each further one is the SHA-256 of the one
+        before, the image's, the answer's length in four bytes, the answer as little-endian float32, and
+        `[reason, asked]` as JSON.
+        """
+        return self._file.execute("SELECT chain FROM head").fetchone()[0].hex()
 
     def export(self, path: str | Path) -> None:
         """Write everything as JSON, whole or not at all, to go with the evidence."""
@@ -183,5 +242,22 @@ def image_keys(images: Tensor) -> list[bytes]:
     return [hashlib.sha256(image.tobytes()).digest() for image in images.cpu().contiguous().numpy()]
 
 
-def _json(value: dict[str, Any]) -> str:
+def _start(suspect: dict[str, Any]) -> bytes:
+    """The hash that the chain begins with."""
+    return hashlib.sha256(_json(suspect).encode()).digest()
+
+
+def _linked(before: bytes, image: bytes, answer: bytes | None, reason: str | None, asked: str) -> bytes:
+    """The hash of an entry and of all before it."""
+    answer = answer or b""
+    parts = (before, image, len(answer).to_bytes(4, "little"), answer, _json([reason, asked]).encode())
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 100 else f"{shown[:100]}…"
+
+
+def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)

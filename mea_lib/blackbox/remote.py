@@ -1,8 +1,11 @@
 """A suspect that is only a web address: a model behind any server of the Open Inference Protocol."""
 
+import hashlib
 import json
 import threading
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,12 +13,16 @@ from urllib.parse import quote
 import torch
 from torch import Tensor
 
+from mea_lib.blackbox.adapted import PROBE_IMAGES, check_images
+from mea_lib.blackbox.answers import ONE_ANSWER
 from mea_lib.blackbox.oip import HEADER_LENGTH
+from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.query_api import BudgetSpent, Query
 from mea_lib.blackbox.query_log import QueryLog, image_keys
 from mea_lib.blackbox.remote_model import RemoteModel, read_metadata
+from mea_lib.blackbox.suspect import Suspect
 from mea_lib.blackbox.suspect_error import SuspectError
-from mea_lib.blackbox.transport import TooLarge, Transport
+from mea_lib.blackbox.transport import Fleeting, TooLarge, Transport
 
 ON_FAILURE = ("raise", "skip")
 # After so many batches in a row that no attempt could save, each further one is tried once.
@@ -23,7 +30,7 @@ PATIENT_BATCHES = 3
 PROBABILITY_TOLERANCE = 1e-2
 
 
-class RemoteOracle:
+class RemoteOracle(Suspect):
     """Asks a model over HTTP as an `Oracle` asks one in memory: (N, C, H, W) uint8 images → (N, K) answers.
 
     Works with every server that speaks version 2 of the protocol with JSON tensors (KServe, Triton, MLServer,
@@ -31,6 +38,10 @@ class RemoteOracle:
     `log` that holds beyond this process, so an interrupted verification goes on where it was; batches are asked one
     after the other, also by several processes that share a log. An answer that was on its way when the process was
     killed, or that was cut off and asked for again, has been paid for all the same; nobody but the server can know.
+
+    Before it has answered at all it is asked about a few images alone; where it does not answer these so that it can
+    be understood, no more are sent. A log belongs to one suspect and one purpose: before an answer of an earlier
+    session is used, a few of those asked for, the least decided ones, are sent again, and must be answered alike.
 
     An answer is K finite numbers. They need not be probabilities: a verification looks at the largest alone, and
     `are_probabilities` says what they were, for a thief whose method needs it.
@@ -51,8 +62,15 @@ class RemoteOracle:
         input_name, output_name, datatype: of the model's tensors, for servers whose metadata do not name them or
             name several. `datatype` is the protocol's word, such as "UINT8".
         input_range: what the pixels 0 and 255 become, for models that take floats, such as (0, 1).
-        classes: K, for models that answer with a label; their answers become one-hot rows.
-        trust_env: let proxies and certificates be named by the environment.
+        mean, std, channel_order, layout, size: as `as_suspect` takes them; the layout is otherwise found by the shape
+            that the metadata state.
+        classes: names of its classes in order, or K alone, where the metadata do not say so; for models that answer
+            with a label, whose answers become one-hot rows.
+        answers, first_label, label_names: as `as_suspect` takes them.
+        purpose: what the log is kept for, such as a digest of key and data; a log is of one purpose.
+        log_tolerance: by which an answer may differ from the one in the log, as a share of the distance between its
+            largest and smallest number; more for a suspect that adds noise.
+        trust_env: let proxies and certificates be named by the environment: HTTPS_PROXY, SSL_CERT_FILE and their like.
 
     Attributes:
         queries: images that this object sent and that the server may charge for: it answered, or the connection
@@ -60,7 +78,9 @@ class RemoteOracle:
         budget: the limit on these.
         log: one `Query` for each request that was answered; numbers count the images sent.
         model: the `RemoteModel`, as the metadata describe it.
+        classes: names of the classes, as passed or as the metadata state them under `parameters.classes`; or None.
         failures: images without an answer, by reason.
+        log_check: what came of asking again about images in the log; None where none was needed.
         query_log: the `QueryLog`.
         are_probabilities: whether all rows so far were, to a hundredth; None before the first one.
 
@@ -90,7 +110,17 @@ class RemoteOracle:
         output_name: str | None = None,
         datatype: str | None = None,
         input_range: tuple[float, float] | None = None,
-        classes: int | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        channel_order: str = "rgb",
+        layout: str = "first",
+        size: int | tuple[int, int] | None = None,
+        classes: int | Sequence[str] | None = None,
+        answers: str = "auto",
+        first_label: int = 0,
+        label_names: Sequence[str] | None = None,
+        purpose: str | None = None,
+        log_tolerance: float = 0.01,
         trust_env: bool = False,
     ) -> None:
         if budget is not None and budget < 0:
@@ -99,6 +129,9 @@ class RemoteOracle:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         if on_failure not in ON_FAILURE:
             raise ValueError(f"unknown way to fail {on_failure!r}; choose one of: {', '.join(ON_FAILURE)}")
+        if not log_tolerance >= 0:
+            raise ValueError(f"log_tolerance must be at least 0, not {log_tolerance}")
+        pixels = Pixels(input_range, mean, std, channel_order, layout, size)
         self._transport = Transport(url, token, timeout, attempts, trust_env)
         with self._transport as transport:
             name = model or _only_model(transport)
@@ -110,18 +143,29 @@ class RemoteOracle:
                 output_name=output_name,
                 datatype=datatype,
                 classes=classes,
-                input_range=input_range,
+                pixels=pixels,
+                answers=answers,
+                first_label=first_label,
+                label_names=label_names,
             )
+        self.classes = self.model.classes
         self._version_asked = version
+        self._purpose = purpose
+        self._log_tolerance = log_tolerance
         self.query_log = QueryLog(log, self._identity())
         self.budget = budget
         self.on_failure = on_failure
-        self.batch_size = min(batch_size, self.model.largest_batch or batch_size)
+        self.batch_size = batch_size
         self.queries = 0
         self.log: list[Query] = []
         self.failures: Counter[str] = Counter()
         self.are_probabilities: bool | None = None
+        self.log_check: str | None = None
+        self._last_failure: SuspectError | None = None
         self._lost_batches = 0
+        self._asked_now: set[bytes] = set()
+        self._from_log: set[bytes] = set()
+        self._log_is_checked = False
         self._turn = threading.Lock()
 
     @property
@@ -130,9 +174,13 @@ class RemoteOracle:
         return None if self.budget is None else self.budget - self.queries
 
     def cost(self, *images: Tensor) -> int:
-        """How many of these images, (N, C, H, W) each, would be sent: those without an answer, each once."""
-        keys = {key for part in images for key in image_keys(part)}
-        return len(keys) - len(self.query_log.find(list(keys)))
+        """How many images would be sent for these, (N, C, H, W) each: those without an answer, each once.
+
+        Where the log of an earlier session answers some, the few that are sent again are counted too.
+        """
+        keys = list({key for part in images for key in image_keys(part)})
+        again = 0 if self._log_is_checked else min(PROBE_IMAGES, len(self.query_log.older(keys)))
+        return len(keys) - len(self.query_log.find(keys)) + again
 
     def __call__(self, images: Tensor) -> Tensor:
         """Answer a query, from the log what is there.
@@ -149,41 +197,60 @@ class RemoteOracle:
                 have used up the rest; or when the server says the budget it grants is spent.
             SuspectError: for a suspect that gives no answer, unless they are skipped. Batches before it are in
                 the log.
-            TypeError, ValueError: for images of another type or shape.
+            TypeError, ValueError: for images of another type or shape, or a log that is not this suspect's any more.
         """
-        if not isinstance(images, Tensor) or images.dtype != torch.uint8:
-            kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
-            raise TypeError(f"a query is a tensor of uint8 images from 0 to 255, not {kind}")
-        if images.ndim != 4:
-            raise ValueError(f"a query has the shape (N, C, H, W), not {tuple(images.shape)}")
+        check_images(images)
         keys = image_keys(images)
         place: dict[bytes, int] = {}  # of the first such image
         for number, key in enumerate(keys):
             place.setdefault(key, number)
+
+        def images_of(chosen: list[bytes]) -> Tensor:
+            return images[torch.tensor([place[key] for key in chosen], device=images.device)]
+
         answers = self.query_log.find(list(place))
         missing = [key for key in place if key not in answers]
-        self._check_budget(len(missing))
-        if missing:
+        again = [] if self._log_is_checked else _least_decided(answers, self.query_log.older(list(place)))
+        self._check_budget(len(missing) + len(again))
+        if missing or again:
+            largest = self.model.largest_batch(images)
+            self.batch_size = min(self.batch_size, largest or self.batch_size)
             with self._turn, self._transport as transport:
+                if again:
+                    self._confirm_log(
+                        transport, images_of(again), torch.stack([answers[key] for key in again])
+                    )
                 while missing:
-                    batch, missing = missing[: self.batch_size], missing[self.batch_size :]
-                    batch_images = images[torch.tensor([place[key] for key in batch], device=images.device)]
+                    is_probe = self.query_log.width() is None
+                    size = min(self.batch_size, PROBE_IMAGES) if is_probe else self.batch_size
+                    batch, missing = missing[:size], missing[size:]
                     try:
-                        answers |= self._answer(transport, batch, batch_images)
+                        answers |= self._answer(transport, batch, images_of(batch))
                     except TooLarge:
                         missing = batch + missing
-        width = self.query_log.width() or self.model.classes or 2
+                    if is_probe and self._is_hopeless():
+                        self.failures[self._last_failure.reason] += len(missing)
+                        break
+        self._from_log |= answers.keys() - self._asked_now
+        width = self.query_log.width() or self.model.answer_format.number or 2
         silence = torch.full((width,), torch.nan)
         rows = [answers.get(key, silence) for key in keys]
         return (torch.stack(rows) if rows else torch.empty(0, width)).to(images.device)
 
     def describe(self) -> dict[str, Any]:
-        """What a report says of this suspect: who it is, when it was asked, and the digest of the query log."""
+        """What a report says of this suspect: who it is, when it was asked, and the digest of the query log.
+
+        `asked_now` counts the images that this object asked and that were answered, `from_log` those whose answers
+        were there before.
+        """
         span = self.query_log.span()
         return self._identity() | {
             "first_asked": span[0] if span else None,
             "last_asked": span[1] if span else None,
             "sent": self.queries,
+            "asked_now": len(self._asked_now),
+            "from_log": len(self._from_log),
+            "log_check": self.log_check,
             "answers_in_log": len(self.query_log),
             "log": None if self.query_log.path is None else str(self.query_log.path),
             "log_digest": self.query_log.digest(),
@@ -204,7 +271,7 @@ class RemoteOracle:
             images = images[torch.tensor(asked, device=images.device)]
             width = self.query_log.width()
             try:
-                rows = self._send(transport, images)
+                rows, faults = self._send(transport, images)
                 if width not in (None, rows.shape[1]):
                     raise SuspectError(
                         f"the suspect has answered with {width} numbers an image so far, and now with "
@@ -217,19 +284,19 @@ class RemoteOracle:
                     raise
                 return found | self._fail(keys, width, SuspectError(str(error), error.reason))
             except SuspectError as error:
+                if error.reason == ONE_ANSWER and width is None:
+                    self.batch_size = 1
+                    raise TooLarge(str(error), error.reason) from error
                 return found | self._fail(keys, width, error)
             self._lost_batches = 0
             self.log.append(Query(self.queries - len(images), len(images)))
-            finite = rows.isfinite().all(1)
-            reasons = [None if good else "no finite numbers" for good in finite.tolist()]
-            self.query_log.record(keys, rows, reasons)
-        if not finite.all():
-            self._note(
-                int((~finite).sum()),
-                SuspectError(
-                    "the suspect answered NaN or infinity, which names no class", "no finite numbers"
-                ),
-            )
+            finite = torch.tensor([fault is None for fault in faults])
+            self.query_log.record(keys, rows, [None if fault is None else fault.reason for fault in faults])
+        self._asked_now |= {key for key, fault in zip(keys, faults, strict=True) if fault is None}
+        bad = [fault for fault in faults if fault is not None]
+        if bad:
+            self.failures.update(fault.reason for fault in bad[1:])
+            self._note(1, bad[0])
         good = rows[finite]
         if len(good):
             sums_to_one = (good.sum(1) - 1).abs() < PROBABILITY_TOLERANCE
@@ -237,8 +304,61 @@ class RemoteOracle:
             self.are_probabilities = are and self.are_probabilities is not False
         return found | {key: row for key, row, fine in zip(keys, rows, finite.tolist(), strict=True) if fine}
 
-    def _send(self, transport: Transport, images: Tensor) -> Tensor:
-        """What the suspect answers to one request, (N, K)."""
+    def _confirm_log(self, transport: Transport, images: Tensor, known: Tensor) -> None:
+        """Send some images again that the log has answers (N, K) to, and see that the suspect still answers alike.
+
+        Raises:
+            SuspectError: for one that does not answer, unless failures are skipped: then the log is used, and
+                `log_check` says so.
+            ValueError: for one that answers otherwise.
+        """
+        found: list[Tensor] = []
+        rest = images
+        while len(rest):
+            part = rest[: self.batch_size]
+            try:
+                rows, _ = self._send(transport, part)
+            except TooLarge as error:
+                if len(part) > 1:
+                    self.batch_size = len(part) // 2
+                    continue
+                self._leave_unconfirmed(error)
+                return
+            except SuspectError as error:
+                self._leave_unconfirmed(error)
+                return
+            self.log.append(Query(self.queries - len(part), len(part)))
+            found += rows
+            rest = rest[len(part) :]
+        differ = sum(
+            row.shape != before.shape or not _agree(row, before, self._log_tolerance)
+            for row, before in zip(found, known, strict=True)
+        )
+        if differ:
+            raise ValueError(
+                f"{self.query_log.path or 'the query log'} is not this suspect's any more: of {len(known)} images that "
+                f"were asked again {differ} got another answer; it is another model, or changes its answers; "
+                "name another file, or pass a larger log_tolerance=… where it is known to add noise"
+            )
+        self._log_is_checked = True
+        self.log_check = f"{len(known)} images asked again, answered alike"
+
+    def _leave_unconfirmed(self, error: SuspectError) -> None:
+        self.log_check = f"not done: {error.reason}"
+        if self.on_failure == "raise":
+            raise error
+        self._log_is_checked = True
+
+    def _is_hopeless(self) -> bool:
+        """Whether nothing was answered, for a reason that the next images would meet too."""
+        return (
+            self.query_log.width() is None
+            and self._last_failure is not None
+            and not isinstance(self._last_failure, Fleeting)
+        )
+
+    def _send(self, transport: Transport, images: Tensor) -> tuple[Tensor, list[SuspectError | None]]:
+        """What the suspect answers to one request, (N, K), and why a row of it is no answer."""
 
         def count() -> None:
             self.queries += len(images)
@@ -264,6 +384,7 @@ class RemoteOracle:
 
     def _note(self, images: int, error: SuspectError) -> None:
         self.failures[error.reason] += images
+        self._last_failure = error
         if self.on_failure == "raise":
             raise error
 
@@ -276,18 +397,35 @@ class RemoteOracle:
 
     def _identity(self) -> dict[str, Any]:
         """What an answer hangs on: the same image put to the same suspect in the same form."""
-        model = self.model
+        model, own = self.model, Pixels()
+        pixels = {name: value for name, value in asdict(model.pixels).items() if value != getattr(own, name)}
+        said = hashlib.sha256(json.dumps(model.says, sort_keys=True).encode()).hexdigest()
         return {
             "url": self._transport.url,
             "model": model.name,
             "version": model.version,
-            "input": [
-                model.input_name,
-                model.datatype,
-                None if not model.input_range else [*model.input_range],
-            ],
+            "input": {"name": model.input_name, "datatype": model.datatype} | pixels,
             "output": model.output_name,
+            "answers": asdict(model.answer_format),
+            "classes": None if self.classes is None else list(self.classes),
+            "metadata": said,
+            "purpose": self._purpose,
         }
+
+
+def _least_decided(answers: dict[bytes, Tensor], keys: list[bytes]) -> list[bytes]:
+    """A few of these keys, those whose two largest numbers are nearest each other: there models differ most."""
+
+    def lead(key: bytes) -> float:
+        first, second = answers[key].topk(2).values
+        return float(first - second)
+
+    return sorted(keys, key=lead)[:PROBE_IMAGES]
+
+
+def _agree(row: Tensor, before: Tensor, tolerance: float) -> bool:
+    """Whether two answers (K,) to one image are those of one model."""
+    return bool((row - before).abs().max() <= tolerance * (before.max() - before.min()))
 
 
 def _path(model: str, version: str | None) -> str:

@@ -1,14 +1,15 @@
 """How a model behind the Open Inference Protocol takes images and gives answers, as its metadata say."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from mea_lib.blackbox.answers import AnswerFormat
 from mea_lib.blackbox.oip import DATATYPES, ProtocolError, pack, unpack
+from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.suspect_error import SuspectError
 
 FLOATS = tuple(word for word, kind in DATATYPES.items() if kind.kind == "f")
@@ -26,8 +27,10 @@ class RemoteModel:
         datatype: of that tensor, in the protocol's words.
         shape: of that tensor, -1 for any; None where it is not known.
         output_name: of the tensor with the answers; None takes the only one there is.
-        classes: K, numbers in an answer; None where it is not known.
-        input_range: what the pixels 0 and 255 become; None leaves them as they are.
+        pixels: how images become numbers of that type.
+        answer_format: how its answers are read.
+        classes: names of its classes in order; None where nobody states them.
+        says: what else its metadata say, by which it is recognised.
 
     Raises:
         ValueError: for a datatype that images cannot be written in, or a range that is missing or none.
@@ -39,8 +42,10 @@ class RemoteModel:
     datatype: str
     shape: tuple[int, ...] | None = None
     output_name: str | None = None
-    classes: int | None = None
-    input_range: tuple[float, float] | None = None
+    pixels: Pixels = field(default_factory=Pixels)
+    answer_format: AnswerFormat = field(default_factory=AnswerFormat)
+    classes: tuple[str, ...] | None = None
+    says: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if self.datatype not in INTEGERS + FLOATS:
@@ -48,68 +53,76 @@ class RemoteModel:
                 f"the model {self.name} takes {self.datatype}, which holds no pixels from 0 to 255; "
                 f"it must take one of: {', '.join(INTEGERS + FLOATS)}"
             )
-        if self.datatype in FLOATS and self.input_range is None:
+        if self.datatype in FLOATS and self.pixels.is_plain:
             raise ValueError(
                 f"the model {self.name} takes {self.datatype} and does not say in which range; "
                 "pass input_range=(0, 1), or what the pixels 0 and 255 become"
             )
-        if self.datatype in INTEGERS and self.input_range is not None:
+        if self.datatype in INTEGERS and not self.pixels.is_plain:
             raise ValueError(
-                f"the model {self.name} takes {self.datatype}, pixels as they are; leave input_range out"
+                f"the model {self.name} takes {self.datatype}, pixels as they are; leave input_range, mean and std out"
             )
-        if self.input_range is not None:
-            low, high = self.input_range
-            if not (math.isfinite(low) and math.isfinite(high) and low != high):
-                raise ValueError(f"input_range must be two different numbers, not {self.input_range}")
 
-    @property
-    def largest_batch(self) -> int | None:
-        """Images in one request, where the first dimension of the input limits them."""
+    def largest_batch(self, images: Tensor) -> int | None:
+        """How many of such images, (N, C, H, W) uint8, fit in one request; None where nothing limits them.
+
+        Raises:
+            ValueError: for images that do not fit the model's input.
+        """
+        _, is_bare = self._arranged(self.pixels.prepared(images[:1].cpu()).numpy())
+        if is_bare:
+            return 1
         return self.shape[0] if self.shape and self.shape[0] > 0 else None
 
     def request(self, images: Tensor) -> tuple[bytes, dict[str, str]]:
         """The body of an inference request and its headers.
 
         Args:
-            images: (N, C, H, W) uint8.
+            images: (N, C, H, W) uint8, no more than `largest_batch`.
 
         Raises:
             ValueError: for images that do not fit the model's input.
         """
-        pixels = self._arranged(images.cpu().numpy())
-        if self.input_range is not None:
-            low, high = self.input_range
-            pixels = low + pixels * ((high - low) / 255)
-        pixels = np.ascontiguousarray(pixels, DATATYPES[self.datatype])
+        arranged, _ = self._arranged(self.pixels.prepared(images.cpu()).numpy())
+        pixels = np.ascontiguousarray(arranged, DATATYPES[self.datatype])
         wanted = {"outputs": [{"name": self.output_name}]} if self.output_name else {}
         return pack(wanted, "inputs", {self.input_name: pixels})
 
-    def _arranged(self, pixels: np.ndarray) -> np.ndarray:
-        """The first arrangement of these images that the input's shape allows."""
+    def _arranged(self, pixels: np.ndarray) -> tuple[np.ndarray, bool]:
+        """The first arrangement of these images that the input's shape allows.
+
+        Returns:
+            the images, and whether they go one by one, without a dimension of images.
+        """
         number, channels, height, width = pixels.shape
-        arrangements = [pixels, pixels.transpose(0, 2, 3, 1)]  # channels first, channels last
+        last = pixels.transpose(0, 2, 3, 1)
+        arrangements = [last] if self.pixels.layout == "last" else [pixels, last]
         if channels == 1:
             arrangements.append(pixels[:, 0])  # (N, H, W)
-        arrangements.append(pixels.reshape(number, -1))
+        arrangements.append(arrangements[0].reshape(number, -1))
+        if self.shape is None:
+            return arrangements[0], False
         for arranged in arrangements:
-            if self.shape is None or (
-                len(self.shape) == arranged.ndim
-                and all(
-                    said < 0 or said == own
-                    for said, own in zip(self.shape[1:], arranged.shape[1:], strict=True)
-                )
-            ):
-                return arranged
+            if self._fits(arranged.shape, from_dimension=1):
+                return arranged, False
+        for arranged in arrangements if number else ():
+            if self._fits(arranged.shape[1:]):
+                return arranged[0], True
         raise ValueError(
             f"the model {self.name} takes {list(self.shape)}, which images of the shape "
-            f"({channels}, {height}, {width}) do not fit; ask it about the images it was made for"
+            f"({channels}, {height}, {width}) do not fit; ask it about the images it was made for, or pass size=…"
         )
 
-    def answers(self, body: bytes, header_length: str | None, images: int) -> Tensor:
-        """The answers in a response, one row an image.
+    def _fits(self, shape: tuple[int, ...], from_dimension: int = 0) -> bool:
+        return len(self.shape) == len(shape) and all(
+            said < 0 or said == own
+            for said, own in zip(self.shape[from_dimension:], shape[from_dimension:], strict=True)
+        )
 
-        Any numbers are taken as they are, logits as well as probabilities. Whole numbers, one an image, are taken
-        as labels where `classes` is known, and become one-hot rows.
+    def answers(
+        self, body: bytes, header_length: str | None, images: int
+    ) -> tuple[Tensor, list[SuspectError | None]]:
+        """The answers in a response, one row an image.
 
         Args:
             body: of the response.
@@ -117,15 +130,15 @@ class RemoteModel:
             images: how many were asked.
 
         Returns:
-            (N, K) float32; a row may hold NaN or infinities, which are the caller's to refuse.
+            (N, K) float32, NaN in rows that are no answer; and for each row why it is none.
 
         Raises:
-            SuspectError: for anything else.
+            SuspectError: for anything that cannot be read as answers to so many images.
         """
         try:
             _, tensors = unpack(body, header_length, "outputs")
         except ProtocolError as error:
-            raise SuspectError(f"the suspect's answer cannot be read: {error}", "not the protocol") from error
+            raise SuspectError(_said_instead(body, error), "not the protocol") from error
         if self.output_name in tensors:
             numbers = tensors[self.output_name]
         elif len(tensors) == 1:
@@ -136,28 +149,19 @@ class RemoteModel:
                 "pass output_name=…",
                 "not the protocol",
             )
-        if not numbers.ndim or len(numbers) != images:
-            raise SuspectError(
-                f"{images} images were asked, but the suspect's answer has the shape {numbers.shape}",
-                "wrong number of answers",
-            )
-        with np.errstate(
-            over="ignore"
-        ):  # what is too large for float32 becomes infinite, and is refused as such
-            rows = torch.from_numpy(numbers.reshape(images, -1).astype(np.float32))
-        if rows.shape[1] > 1:
-            return rows
-        if numbers.size != images or numbers.dtype.kind == "f" or self.classes is None:
-            raise SuspectError(
-                "the suspect does not answer with several numbers an image; if it answers with labels, pass "
-                "classes=…, if another output holds the probabilities, pass output_name=…",
-                "one number an image",
-            )
-        if not ((rows >= 0) & (rows < self.classes)).all():
-            raise SuspectError(
-                f"the suspect answers with labels beyond 0 to {self.classes - 1}", "unknown label"
-            )
-        return torch.nn.functional.one_hot(rows[:, 0].long(), self.classes).float()
+        return self.answer_format.read(numbers, images)
+
+
+def _said_instead(body: bytes, error: ProtocolError) -> str:
+    """What is wrong with a response that is none of the protocol's."""
+    start = body[:200].decode("utf-8", "replace").strip()
+    if start.startswith("<"):
+        shown = "".join(letter if letter.isprintable() else " " for letter in start[:60])
+        return (
+            f"the suspect answers with a page for people, {shown!r}…, not with the protocol; check the url, and whether "
+            "a proxy or a log-in stands before it"
+        )
+    return f"the suspect's answer cannot be read: {error}"
 
 
 def read_metadata(
@@ -168,8 +172,11 @@ def read_metadata(
     input_name: str | None = None,
     output_name: str | None = None,
     datatype: str | None = None,
-    classes: int | None = None,
-    input_range: tuple[float, float] | None = None,
+    classes: int | Sequence[str] | None = None,
+    pixels: Pixels | None = None,
+    answers: str = "auto",
+    first_label: int = 0,
+    label_names: Sequence[str] | None = None,
 ) -> RemoteModel:
     """The model as its metadata describe it; what is passed here counts for more than what they say.
 
@@ -183,8 +190,9 @@ def read_metadata(
         input_name: of the input tensor.
         output_name: of the output tensor.
         datatype: of the input tensor.
-        classes: K, for models that answer with labels.
-        input_range: what the pixels 0 and 255 become, for models that take floats.
+        classes: names of its classes in order, or K alone.
+        pixels: how images become its input.
+        answers, first_label, label_names: as `mea_lib.blackbox.as_suspect` takes them.
 
     Raises:
         ValueError: where metadata and arguments together do not say how to ask.
@@ -206,8 +214,11 @@ def read_metadata(
             "such as 'UINT8'"
         )
     shape = None if input_name and datatype_passed else _shape(tensor)
-    answer_shape = _shape(answer)
-    said = answer_shape[-1] if answer_shape and len(answer_shape) > 1 and answer_shape[-1] > 1 else None
+    number = classes if isinstance(classes, int) else None
+    names = tuple(classes) if classes is not None and number is None else _class_names(metadata)
+    if number is None and names is None and label_names is None:
+        number = _width(_shape(answer))
+    answer_format = AnswerFormat.of(answers, names, number, first_label, label_names)
     return RemoteModel(
         name=name,
         version=version or (versions[0] if versions else None),
@@ -215,9 +226,25 @@ def read_metadata(
         datatype=str(datatype),
         shape=shape,
         output_name=answer["name"],
-        classes=classes or said,
-        input_range=None if input_range is None else (float(input_range[0]), float(input_range[1])),
+        pixels=pixels or Pixels(),
+        answer_format=answer_format,
+        classes=names or answer_format.words,
+        says={part: metadata.get(part) for part in ("platform", "inputs", "outputs")},
     )
+
+
+def _class_names(metadata: dict[str, Any]) -> tuple[str, ...] | None:
+    """What the metadata call the classes, as `mea serve` states them; None where they do not."""
+    parameters = metadata.get("parameters")
+    found = parameters.get("classes") if isinstance(parameters, dict) else None
+    if isinstance(found, list) and len(found) > 1 and all(isinstance(name, str) for name in found):
+        return tuple(found) if len(set(found)) == len(found) else None
+    return None
+
+
+def _width(shape: tuple[int, ...] | None) -> int | None:
+    """K, where the shape of an output is (N, K)."""
+    return shape[1] if shape and len(shape) == 2 and shape[1] > 1 else None
 
 
 def _one_of(tensors: dict[str, dict], chosen: str | None, kind: str, model: str) -> dict[str, Any]:

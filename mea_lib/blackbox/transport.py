@@ -4,6 +4,7 @@ import json
 import math
 import re
 import time
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -46,7 +47,7 @@ class GrantSpent(BudgetSpent, SuspectError):
     """The server refuses because what it grants this client is spent."""
 
 
-class _Fleeting(SuspectError):
+class Fleeting(SuspectError):
     """A failure that another attempt may mend; `wait_seconds` is what the server asks for, if it does."""
 
     def __init__(self, message: str, reason: str, wait_seconds: float | None = None) -> None:
@@ -106,16 +107,22 @@ class Transport:
         self._trust_env = trust_env
 
     def __enter__(self) -> "Transport":
+        try:
+            self._client = httpx.AsyncClient(
+                timeout=self._timeout,
+                follow_redirects=False,
+                trust_env=self._trust_env,
+                headers={"Accept-Encoding": "identity", "Accept": "application/json"}
+                | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
+            )
+        except OSError as error:
+            raise ValueError(
+                f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read ({error}); correct the "
+                "variable, or pass trust_env=False"
+            ) from error
         # httpx limits each read; only a loop that can cancel limits the whole of an answer that drips.
         self._running = start_blocking_portal()
         self._loop = self._running.__enter__()
-        self._client = httpx.AsyncClient(
-            timeout=self._timeout,
-            follow_redirects=False,
-            trust_env=self._trust_env,
-            headers={"Accept-Encoding": "identity", "Accept": "application/json"}
-            | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
-        )
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -158,17 +165,18 @@ class Transport:
             try:
                 status, said, answer = self._loop.call(self._exchange, method, path, body, headers)
             except _NOT_SENT as error:
-                raise _Fleeting(self._sentence("cannot be reached", error), "not reached") from error
+                raise Fleeting(self._sentence("cannot be reached", error), "not reached") from error
             except (TimeoutError, httpx.TimeoutException) as error:
                 taken()
-                raise _Fleeting(
+                raise Fleeting(
                     f"{self.url} did not finish its answer within {self._timeout:g} seconds", "too slow"
                 ) from error
             except httpx.TransportError as error:
                 taken()
-                raise _Fleeting(self._sentence("broke off", error), "broke off") from error
+                raise Fleeting(self._sentence("broke off", error), "broke off") from error
             if status // 100 == 2:
                 taken()
+                answer = None if answer is None else _unpacked(answer)
                 if answer is None:
                     raise SuspectError(
                         f"{self.url} answered with more than {LARGEST_BODY_BYTES >> 20} MiB, which no answer needs",
@@ -180,7 +188,7 @@ class Transport:
         grown = tenacity.wait_exponential(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         waits = grown + tenacity.wait_random(0, FIRST_WAIT_SECONDS)
         return tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Fleeting),
+            retry=tenacity.retry_if_exception_type(Fleeting),
             stop=tenacity.stop_after_attempt(attempts or self._attempts),
             wait=lambda state: _asked_wait(state.outcome.exception()) or waits(state),
             sleep=time.sleep,
@@ -216,7 +224,7 @@ class Transport:
             )
         if status in TRY_AGAIN:
             reason = "busy" if status == 429 else f"status {status}"
-            raise _Fleeting(message, reason, _seconds(headers.get("retry-after")))
+            raise Fleeting(message, reason, _seconds(headers.get("retry-after")))
         if status == 413 or (status == 400 and _TOO_LARGE.search(said)):
             raise TooLarge(message, "too large")
         if 300 <= status < 400:
@@ -235,6 +243,18 @@ class Transport:
 
     def _sentence(self, what: str, error: Exception) -> str:
         return f"{self.url} {what} ({str(error) or type(error).__name__})"
+
+
+def _unpacked(body: bytes) -> bytes | None:
+    """A body that is gzip though no header said so, unpacked; None for one that is too large then."""
+    if not body.startswith(b"\x1f\x8b"):
+        return body
+    packed = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        found = packed.decompress(body, LARGEST_BODY_BYTES)
+    except zlib.error:
+        return body  # and whoever reads it says that it is none of the protocol's
+    return None if packed.unconsumed_tail else found
 
 
 def _asked_wait(error: BaseException | None) -> float | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from mea_lib.cli.models import stored_ids
-from mea_lib.cli.server import SETTINGS
+from mea_lib.cli.server import FILE_SETTINGS, SETTINGS, SUSPECT_SETTINGS
 
 # The names of the rooms that import torch, which completion cannot wait for; a test holds them equal.
 NETWORKS = ("nine_layer_cnn", "vgg_like", "alexnet", "resnet18", "resnet50", "vggface")
@@ -63,6 +63,11 @@ def complete_class(ctx: typer.Context, incomplete: str) -> list[str]:
 def complete_server(incomplete: str) -> list[str]:
     """What --server knows, up to the sign of equality."""
     return [f"{name}=" for name in SETTINGS if name.startswith(incomplete)]
+
+
+def complete_suspect(incomplete: str) -> list[str]:
+    """What --suspect knows, up to the sign of equality."""
+    return [f"{name}=" for name in SUSPECT_SETTINGS | FILE_SETTINGS if name.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:

@@ -10,16 +10,17 @@ from mea_lib.cli.completion import complete_data
 from mea_lib.cli.files import check_copy, check_writable
 from mea_lib.cli.models import copy_model, stored, stored_ids
 from mea_lib.cli.report import model_rows, model_values, note, result, table
-from mea_lib.cli.server import server_settings
-from mea_lib.cli.suspect import check_which, local, remote
+from mea_lib.cli.server import server_settings, suspect_settings
+from mea_lib.cli.suspect import check_which, local, purpose_of, remote
 
 
 def extract(
-    model: options.ModelName = None,
+    model: options.AnyModel = None,
     url: options.Url = None,
     token: options.Token = None,
     query_log: options.QueryLog = None,
     server: options.Server = None,
+    suspect_how: options.HowAsked = None,
     attack: Annotated[
         Literal[ATTACKS],
         typer.Option(
@@ -94,7 +95,8 @@ def extract(
       mea extract --url http://localhost:8080 --query-log answers.sqlite
     """
     check_which(model, url, {"--query-log": query_log, "--server": server or None})
-    how = server_settings(server)
+    how = suspect_settings(suspect_how, url)
+    served = server_settings(server)
     door = {
         "answer": answer,
         "top_k": top_k,
@@ -129,14 +131,17 @@ def extract(
     own_data = load_data(test_name, scale, "--test-data") if test_name else data
     test = own_data.test
     if model is not None:
-        victim = local(model, own_data.owner, budget=budget, seed=seed, **door)
+        victim = local(model, own_data.owner, how=how, budget=budget, seed=seed, **door)
     else:
         victim = remote(
             url,
+            test,
             log=query_log,
+            purpose=purpose_of("extract", data.owner),
             token=token,
             budget=budget,
             needs_probabilities=True,
+            **served,
             **how,
         )
     there_before = set(stored_ids())
@@ -161,6 +166,8 @@ def extract(
     if out is not None:
         copy_model(files, out)
     same_task = copy.spec["classes"] == len(test.classes)
+    if victim.classes is not None and sorted(victim.classes) != sorted(test.classes):
+        same_task = False
     found = accuracy(copy, test) if same_task else None
     where = (files, out, files.name not in there_before, copy.card["seconds"])
     values = model_values(*where) | {

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+# Endings of files that other programs write, which `mea_lib.blackbox.as_suspect` reads; a test holds them equal.
+FOREIGN = (".onnx", ".pt", ".pth", ".ts", ".torchscript")
+
+
 @dataclass(frozen=True)
 class ModelFiles:
     """The two files of a model.

@@ -13,6 +13,7 @@ from mea_lib.cli.completion import (
     complete_data,
     complete_model,
     complete_server,
+    complete_suspect,
 )
 from mea_lib.cli.report import keep_debug
 from mea_lib.scale import SCALES
@@ -144,8 +145,28 @@ Server = Annotated[
         "--server",
         metavar="NAME=VALUE",
         autocompletion=complete_server,
-        help="How the model of --url is asked, where its server does not say, such as model=digits, input_range=0,1 or "
-        "timeout=60; may be given several times.",
+        help="How the server of --url is asked, where it does not say, such as model=digits or timeout=60; may be given "
+        "several times.",
+    ),
+]
+AnyModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="ID|FILE",
+        autocompletion=complete_model,
+        help="A model of the store by its id or the id's unique beginning, the path of its .safetensors or .json file, "
+        "or a file of another program: .onnx, TorchScript, or weights in .pth or .pt.",
+    ),
+]
+HowAsked = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--suspect",
+        metavar="NAME=VALUE",
+        autocompletion=complete_suspect,
+        help="What the model takes and answers, where it does not say, such as input_range=0,1, mean=0.5,0.5,0.5, "
+        "layout=last, answers=logits, label_names=FILE or network=resnet18; may be given several times.",
     ),
 ]
 QueryLog = Annotated[

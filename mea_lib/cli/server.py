@@ -1,45 +1,116 @@
-"""What --server says of a model behind an HTTP API: the settings of a `RemoteOracle`, by their names."""
+"""What --server and --suspect say of the model that is asked, as the settings of the library by their names."""
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
 
 
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas between them, with or without brackets."""
+    return tuple(float(part) for part in text.strip("()[] ").split(","))
+
+
 def two_numbers(text: str) -> tuple[float, float]:
     """Two numbers with a comma between them, with or without brackets."""
-    low, comma, high = text.strip("()").partition(",")
-    if not comma:
+    if text.count(",") != 1:
         raise ValueError("two numbers with a comma between them are needed")
-    return float(low), float(high)
+    return numbers(text)
 
 
-# What a RemoteOracle is told beside its url, and how each is read.
+def size(text: str) -> int | tuple[int, int]:
+    """A number of pixels, or height and width with a comma between them."""
+    if "," not in text:
+        return int(text)
+    height, width = text.strip("()[] ").split(",")
+    return int(height), int(width)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them, or the file that holds one a line."""
+    if Path(text).is_file():
+        parts = Path(text).read_text().splitlines()
+    else:
+        parts = text.split(",")
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def classes(text: str) -> int | tuple[str, ...]:
+    """How many classes there are, or their names."""
+    return int(text) if text.isdecimal() else names(text)
+
+
+def yes_or_no(text: str) -> bool:
+    """A word for yes or no."""
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("yes or no is needed")
+    return text.lower() == "yes"
+
+
+# What a RemoteOracle is told of its server beside the url, and how each is read.
 SETTINGS = {
     "model": str,
     "version": str,
     "input_name": str,
     "output_name": str,
     "datatype": str,
-    "input_range": two_numbers,
-    "classes": int,
     "batch_size": int,
     "timeout": float,
     "attempts": int,
+    "log_tolerance": float,
+    "trust_env": yes_or_no,
 }
+# What `as_suspect` and a RemoteOracle are told of the model alike.
+SUSPECT_SETTINGS = {
+    "input_range": two_numbers,
+    "mean": numbers,
+    "std": numbers,
+    "channel_order": str,
+    "layout": str,
+    "size": size,
+    "answers": str,
+    "classes": classes,
+    "first_label": int,
+    "label_names": names,
+}
+# What `as_suspect` is told of a file of weights.
+FILE_SETTINGS = {"network": str, "width": int}
 
 
 def server_settings(given: list[str] | None) -> dict[str, Any]:
     """What --server says, for a `RemoteOracle`."""
+    return _settings(given, SETTINGS, "--server", SUSPECT_SETTINGS, "--suspect")
+
+
+def suspect_settings(given: list[str] | None, url: str | None) -> dict[str, Any]:
+    """What --suspect says, for `as_suspect` or, with an url, for a `RemoteOracle`."""
+    if url is None:
+        return _settings(
+            given, SUSPECT_SETTINGS | FILE_SETTINGS, "--suspect", SETTINGS, "--server, with --url"
+        )
+    return _settings(given, SUSPECT_SETTINGS, "--suspect", SETTINGS, "--server")
+
+
+def _settings(
+    given: list[str] | None,
+    known: Mapping[str, Callable[[str], Any]],
+    option: str,
+    elsewhere: Mapping[str, Any],
+    other: str,
+) -> dict[str, Any]:
     settings = {}
     for text in given or ():
         name, equals, value = text.partition("=")
-        if name not in SETTINGS or not equals:
+        name = name.strip().replace("-", "_")
+        if equals and name in elsewhere:
+            raise typer.BadParameter(f"{name} is said with {other}", param_hint=option)
+        if name not in known or not equals:
             raise typer.BadParameter(
-                f"{text!r} is not NAME=VALUE with one of the names {', '.join(SETTINGS)}",
-                param_hint="--server",
+                f"{text!r} is not NAME=VALUE with one of the names {', '.join(known)}", param_hint=option
             )
         try:
-            settings[name] = SETTINGS[name](value)
-        except ValueError as error:
-            raise typer.BadParameter(f"{text!r} cannot be read: {error}", param_hint="--server") from error
+            settings[name] = known[name](value.strip())
+        except (ValueError, OSError) as error:
+            raise typer.BadParameter(f"{text!r} cannot be read: {error}", param_hint=option) from error
     return settings

@@ -9,19 +9,20 @@ from mea_lib.cli import options
 from mea_lib.cli.completion import complete_model
 from mea_lib.cli.files import check_writable, read_key, read_secret
 from mea_lib.cli.report import NO_PROOF, NO_VERDICT, result, usage
-from mea_lib.cli.server import server_settings
-from mea_lib.cli.suspect import check_which, local, remote
+from mea_lib.cli.server import server_settings, suspect_settings
+from mea_lib.cli.suspect import accused, check_which, local, purpose_of, remote
 
 FEWEST_SAMPLES = 1_000
 
 
 def verify(
     key_file: options.KeyFile = None,
-    model: options.ModelName = None,
+    model: options.AnyModel = None,
     url: options.Url = None,
     token: options.Token = None,
     query_log: options.QueryLog = None,
     server: options.Server = None,
+    suspect_how: options.HowAsked = None,
     commitment_file: Annotated[
         Path | None,
         typer.Option(
@@ -102,6 +103,7 @@ def verify(
       mea verify --url https://example.org --key key.json --commitment commitment.json \\
                  --salt-file salt.txt --evidence evidence.json
       mea verify --model copy.safetensors --key key.json --second-places --clean clean.safetensors
+      mea verify --model found.onnx --key key.json --suspect input_range=0,1 --suspect layout=last
 
     \b
     Exit codes:
@@ -112,7 +114,8 @@ def verify(
     if key_file is None:
         raise typer.BadParameter("the owner's key is needed: give --key")
     check_which(model, url, {"--query-log": query_log, "--server": server or None})
-    how = server_settings(server)
+    how = suspect_settings(suspect_how, url)
+    served = server_settings(server)
     if (commitment_file is None) != (salt_file is None):
         raise typer.BadParameter("--commitment and --salt-file go together")
     plan = {"--samples": samples, "--threshold": threshold}
@@ -150,13 +153,17 @@ def verify(
     with usage("--key"):
         key.indices(data.test)
     if model is not None:
-        suspect = local(model, data.test)
+        suspect = accused(model, data.test, how)
     else:
         suspect = remote(
             url,
+            data.test,
+            are_needed=True,
             log=query_log,
+            purpose=purpose_of("verify", data.test, key),
             token=token,
             on_failure="skip",
+            **served,
             **how,
         )
     blends = autoencoder_for(key, data, scale, autoencoder)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import struct
 
 import pytest
 import torch
@@ -57,8 +58,14 @@ def test_the_exported_file_bears_out_its_digest(tmp_path):
     log.record(KEYS, ANSWERS, [None, None, "too slow", None])
     log.export(tmp_path / "log.json")
     written = json.loads((tmp_path / "log.json").read_text())
-    lines = [json.dumps(part, sort_keys=True) + "\n" for part in (written["suspect"], *written["entries"])]
-    assert hashlib.sha256("".join(lines).encode()).hexdigest() == written["digest"] == log.digest()
+    chain = hashlib.sha256(json.dumps(written["suspect"], sort_keys=True).encode()).digest()
+    for entry in written["entries"]:
+        answer = b"".join(struct.pack("<f", number) for number in entry["answer"] or ())
+        said = json.dumps([entry["reason"], entry["asked"]]).encode()
+        parts = (chain, bytes.fromhex(entry["image"]), struct.pack("<I", len(answer)), answer, said)
+        chain = hashlib.sha256(b"".join(parts)).digest()
+        assert chain.hex() == entry["chain"]
+    assert chain.hex() == written["digest"] == log.digest()
     assert torch.equal(torch.tensor(written["entries"][1]["answer"]), ANSWERS[1])
     assert list(tmp_path.glob("*.partial")) == []
     log.record([b"x" * 32], ANSWERS[:1], [None])
@@ -105,3 +112,48 @@ def test_a_place_where_no_file_can_be(tmp_path):
         QueryLog(tmp_path / "missing" / "log", SUSPECT)
     with pytest.raises(OSError, match="cannot be used as a query log"):
         QueryLog(tmp_path, SUSPECT)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE entries SET answer = (SELECT answer FROM entries WHERE number = 1) WHERE number = 2",
+        "UPDATE entries SET asked = '2020-01-01T00:00:00.000+00:00' WHERE number = 1",
+        "UPDATE entries SET reason = 'busy' WHERE number = 3",
+        "UPDATE entries SET image = x'00' WHERE number = 4",
+        "DELETE FROM entries WHERE number = 1",
+        "DELETE FROM entries WHERE number = 4",
+        "DELETE FROM entries",
+        "UPDATE entries SET number = 9 WHERE number = 2",
+        "INSERT INTO entries SELECT 9, image, NULL, 'busy', asked, chain FROM entries WHERE number = 4",
+        "UPDATE suspect SET identity = replace(identity, 'http://a', 'http://b')",
+    ],
+)
+def test_a_log_that_was_edited_is_noticed(tmp_path, edit):
+    log = QueryLog(tmp_path / "log", SUSPECT)
+    log.record(KEYS, ANSWERS, [None, None, "too slow", None])
+    QueryLog(tmp_path / "log", SUSPECT)
+    log._file.execute(edit)
+    log._file.close()
+    with pytest.raises(ValueError, match=r"is not as it was written.*name another file"):
+        QueryLog(tmp_path / "log", SUSPECT)
+
+
+def test_a_log_of_an_older_version_is_refused(tmp_path):
+    log = QueryLog(tmp_path / "log", SUSPECT)
+    log._file.execute("PRAGMA user_version = 1")
+    with pytest.raises(
+        ValueError, match=r"of version 1, and this program writes version 2.*name another file"
+    ):
+        QueryLog(tmp_path / "log", SUSPECT)
+
+
+def test_what_was_answered_before_a_log_was_opened_is_told_from_what_came_since(tmp_path):
+    first = QueryLog(tmp_path / "log", SUSPECT)
+    first.record(KEYS[:2], ANSWERS[:2], [None, "busy"])
+    assert first.older(KEYS) == []
+    second = QueryLog(tmp_path / "log", SUSPECT)
+    first.record(KEYS[1:], ANSWERS[1:], [None] * 3)
+    assert second.older(KEYS) == [KEYS[0]]
+    assert len(second.find(KEYS)) == 4
+    assert second.digest() == first.digest()

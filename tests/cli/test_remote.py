@@ -68,11 +68,108 @@ def test_silence_is_no_verdict(verify, suspect, tmp_path):
 def test_the_log_answers_what_was_asked_before(verify, suspect, answers_as):
     suspect.always = answers_as("copy")
     first = verify("--query-log", "log.sqlite", "--json").data
-    suspect.always = fake.status(500)
+    suspect.always = fake.status(403)
     second = verify("--query-log", "log.sqlite", "--json").data
     assert first["suspect"]["sent"] > 100
-    assert second["suspect"]["sent"] == 0
+    assert first["suspect"]["from_log"] == 0
+    assert (second["suspect"]["sent"], second["suspect"]["asked_now"]) == (0, 0)
+    assert second["suspect"]["from_log"] == first["suspect"]["asked_now"]
+    assert second["suspect"]["log_check"].startswith("not done")
     assert second["wsr"] == first["wsr"]
+
+
+def test_the_log_of_another_suspect_at_the_same_address_is_refused(verify, suspect, answers_as):
+    suspect.always = answers_as("other")
+    verify("--query-log", "log.sqlite", code=3)
+    suspect.always = answers_as("copy")
+    found = verify("--query-log", "log.sqlite", code=1)
+    assert "not this suspect's any more" in found.stderr
+    assert found.stdout == ""
+
+
+def test_a_log_is_of_one_key(verify, suspect, answers_as, made, tmp_path, mea):
+    suspect.always = answers_as("copy")
+    verify("--query-log", "log.sqlite")
+    key = json.loads((made.folder / "key.json").read_text()) | {"seed": 6}
+    (tmp_path / "other.json").write_text(json.dumps(key))
+    options = ["--url", suspect.url, "--key", "other.json", *FEW, "--query-log", "log.sqlite"]
+    assert "purpose is 'verify" in mea("verify", *options, code=2).stderr
+
+
+def test_names_of_classes_are_compared_and_put_in_order(verify, extract, suspect, answers_as):
+    turned = [*range(1, 10), 0]
+    suspect.metadata = fake.METADATA | {"parameters": {"classes": [str(label) for label in turned]}}
+    suspect.always = answers_as("copy", lambda answers: answers[:, turned])
+    assert verify("--json").data["wsr"]["value"] > 0.5
+    turned_surrogate = extract("--budget", 60, "--json").data
+    suspect.metadata = fake.METADATA | {"parameters": {"classes": [str(label) for label in range(10)]}}
+    suspect.always = answers_as("copy")
+    assert extract("--budget", 60, "--json").data["model"] == turned_surrogate["model"]
+    suspect.metadata = fake.METADATA | {"parameters": {"classes": [f"class {label}" for label in turned]}}
+    found = verify(code=2)
+    assert "the suspect's classes are class 1, class 2" in found.stderr
+    assert "expected were 0, 1" in found.stderr
+    assert extract("--budget", 60, "--json").data["accuracy"] is None
+    suspect.metadata = fake.METADATA | {"parameters": {"classes": ["a", "b"]}}
+    assert "10 classes, 2 names" in verify(code=2).stderr
+
+
+def test_another_number_of_answers_than_classes_is_no_verdict(verify, suspect, answers_as):
+    suspect.metadata = fake.METADATA | {"outputs": [{"name": "p"}]}
+    suspect.always = answers_as("copy", lambda answers: answers[:, :9])
+    found = verify("--json", code=4).data
+    assert set(found["failures"]) == {"another width"}
+    assert sum(suspect.batches) < 100
+
+
+def test_how_a_suspect_behind_http_is_asked(verify, suspect, answers_as):
+    suspect.metadata = fake.METADATA | {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 1, 16, 16]}]
+    }
+    behave = answers_as("copy", lambda answers: answers.log())
+    suspect.always = lambda handler, pixels: behave(handler, (pixels * 51 + 51).round().astype("uint8"))
+    found = verify(code=2)
+    assert "input_range=(0, 1)" in found.stderr
+    how = ["mean=0.2", "std=0.2", "answers=log-probabilities"]
+    verify(*(part for one in how for part in ("--suspect", one)))
+
+
+def test_labels_behind_http(verify, suspect, made):
+    oracle = mea_lib.Oracle(load_model(find_model(str(made.folder / "copy.safetensors"))))
+
+    def behave(handler, images):
+        labels = oracle(torch.from_numpy(images)).argmax(1) + 1
+        handler.reply(200, fake.tensors(labels.numpy(), "label", "INT64"))
+
+    suspect.metadata = fake.METADATA | {"outputs": [{"name": "label", "datatype": "INT64", "shape": [-1]}]}
+    suspect.always = behave
+    verify("--suspect", "first-label=1")
+
+
+def test_proxies_of_the_environment_are_for_other_machines_unless_it_is_said(
+    verify, suspect, answers_as, monkeypatch
+):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    suspect.always = answers_as("copy")
+    verify()
+    found = verify("--server", "trust_env=yes", "--server", "attempts=1", code=1)
+    assert "cannot be reached" in found.stderr
+
+
+def test_the_environment_is_asked_for_proxies_and_certificates(mea, made, monkeypatch):
+    """As curl and pip do; a name that nobody resolves is left to the proxy."""
+    with fake.serving() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        known = ["--url", "http://suspect.invalid", "--key", made.folder / "key.json", *FEW]
+        mea("verify", *known, code=2)
+        assert any(path.startswith("http://suspect.invalid/") for path in proxy.paths)
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent.pem")
+    known[1] = "https://suspect.invalid"
+    assert "SSL_CERT_FILE" in mea("verify", *known, code=2).stderr
 
 
 def test_a_file_that_is_no_log_is_a_usage_error(verify, tmp_path):
@@ -102,9 +199,10 @@ def test_which_model_and_how_it_is_asked(verify, suspect, answers_as):
     "setting, words",
     [
         ("digits", "'digits' is not NAME=VALUE"),
-        ("colour=red", "input_range"),
-        ("classes=ten", "'classes=ten' cannot be read"),
-        ("input_range=1", "a comma between them"),
+        ("colour=red", "input_name"),
+        ("timeout=ten", "'timeout=ten' cannot be read"),
+        ("trust_env=1", "yes or no"),
+        ("input_range=0,1", "input_range is said with --suspect"),
         ("batch_size=0", "batch_size must be at least 1"),
     ],
 )
@@ -114,14 +212,39 @@ def test_a_setting_that_is_none(verify, setting, words):
     assert found.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "setting, words",
+    [
+        ("digits", "'digits' is not NAME=VALUE"),
+        ("colour=red", "channel_order"),
+        ("input_range=1", "a comma between them"),
+        ("mean=a", "'mean=a' cannot be read"),
+        ("layout=middle", "first, last"),
+        ("answers=odds", "log-probabilities"),
+        ("timeout=3", "timeout is said with --server"),
+        ("network=resnet18", "not NAME=VALUE with one of the names input_range"),
+    ],
+)
+def test_what_is_said_of_a_suspect_and_is_nothing(verify, setting, words):
+    found = verify("--suspect", setting, code=2)
+    assert words in found.stderr
+    assert found.stdout == ""
+
+
 def test_every_setting_is_known_to_the_oracle():
     import inspect
 
+    from mea_lib.blackbox import as_suspect
     from mea_lib.blackbox.remote import RemoteOracle
-    from mea_lib.cli.server import SETTINGS
+    from mea_lib.cli.server import FILE_SETTINGS, SETTINGS, SUSPECT_SETTINGS
 
-    own = {"url", "token", "budget", "log", "on_failure", "trust_env"}
-    assert set(SETTINGS) == set(inspect.signature(RemoteOracle).parameters) - own
+    own = {"url", "token", "budget", "log", "on_failure", "purpose"}
+    both = set(SUSPECT_SETTINGS)
+    assert set(SETTINGS) | both == set(inspect.signature(RemoteOracle).parameters) - own
+    assert both | set(FILE_SETTINGS) == set(inspect.signature(as_suspect).parameters) - {
+        "model",
+        "batch_size",
+    }
 
 
 def test_nobody_there_is_one_sentence(verify):
@@ -157,7 +280,7 @@ def test_a_thief_goes_on_where_he_was(extract, suspect, answers_as):
     asked = sum(suspect.batches[:2])
     suspect.always = answers_as("victim")
     found = extract("--budget", 200, "--query-log", "log.sqlite", "--json").data
-    assert found["queries"] == 200 - asked
+    assert found["queries"] == 200 - asked + 8  # the log's answers are made sure of first
 
 
 def test_logits_are_not_taken_for_probabilities(extract, verify, suspect, answers_as):

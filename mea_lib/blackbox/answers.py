@@ -1,0 +1,321 @@
+"""What a suspect answers, made one kind of thing: K numbers an image, or the reason why there are none."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mea_lib.blackbox.suspect_error import SuspectError
+
+KINDS = ("auto", "logits", "probabilities", "log-probabilities", "labels")
+MOST_CLASSES = 65_536
+WRONG_NUMBER = "wrong number of answers"
+ONE_ANSWER = "one answer to several images"
+ROUNDING = 1e-3  # by which a probability of low precision may lie beyond 0 or 1
+_KEYS = ("logits", "probabilities", "output", "outputs", "scores")
+# As Triton and KServe write a classification: score, number and, where they know it, name.
+_CLASSIFICATION = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?:(\d+)(?::(.*))?", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class AnswerFormat:
+    """How a suspect answers.
+
+    Attributes:
+        kind: one of KINDS.
+        number: K, classes it tells apart; None where that is not known.
+        first_label: number of its first class.
+        words: its names for the classes in order; None where it has none.
+
+    Raises:
+        ValueError: for values that mean nothing.
+    """
+
+    kind: str = "auto"
+    number: int | None = None
+    first_label: int = 0
+    words: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown kind of answers {self.kind!r}; choose one of: {', '.join(KINDS)}")
+        if self.number is not None and self.number < 2:
+            raise ValueError(f"a classifier tells 2 or more classes apart, not {self.number}")
+        if self.words is not None and len(set(map(_plain, self.words))) < len(self.words):
+            raise ValueError(f"each class needs a name of its own; got {', '.join(self.words)}")
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        names: Sequence[str] | None,
+        number: int | None,
+        first_label: int,
+        words: Sequence[str] | None,
+    ) -> "AnswerFormat":
+        """The format that names, number and words of the classes amount to together.
+
+        Raises:
+            ValueError: where they contradict each other.
+        """
+        lengths = {
+            what: value
+            for what, value in (
+                ("classes", number),
+                ("names of classes", len(names) if names else None),
+                ("label_names", len(words) if words else None),
+            )
+            if value is not None
+        }
+        if len(set(lengths.values())) > 1:
+            said = ", ".join(f"{value} {what}" for what, value in lengths.items())
+            raise ValueError(f"the classes are not told alike: {said}; give the same number of each")
+        known = words or names
+        return cls(kind, next(iter(lengths.values()), None), first_label, tuple(known) if known else None)
+
+    def read(self, answer: Any, images: int) -> tuple[Tensor, list[SuspectError | None]]:
+        """The answers to some images.
+
+        Args:
+            answer: numbers (N, K), labels or names (N), as a tensor, an array or a list, or in a dict, a tuple
+                or an object with `.logits`.
+            images: N, how many were asked.
+
+        Returns:
+            (N, K) float32 on the CPU or where the answer was, NaN in rows that are no answer; and for each row
+            why it is none.
+
+        Raises:
+            SuspectError: for what cannot be read as answers to so many images.
+        """
+        found = _array(answer, images)
+        if isinstance(found, Tensor):
+            rows = _by_image(found, images)
+            one_each = rows.shape[1] == 1
+            if one_each and self._is_label(rows):
+                return self._one_hot(rows[:, 0].double())
+            return self._numbers(rows, one_each)
+        return self._named(found, images)
+
+    def _is_label(self, rows: Tensor) -> bool:
+        whole = not rows.is_floating_point() and rows.dtype != torch.bool
+        return self.kind == "labels" or (self.kind == "auto" and whole and self.number is not None)
+
+    def _numbers(self, rows: Tensor, one_each: bool) -> tuple[Tensor, list[SuspectError | None]]:
+        """Rows of K numbers as they are, or as probabilities where it is known what they are."""
+        if one_each or rows.shape[1] == 0:
+            raise SuspectError(
+                "the suspect does not answer with several numbers an image; if it answers with labels, pass "
+                "classes=…, if another output holds the probabilities, pass output_name=…",
+                "one number an image",
+            )
+        if self.kind == "labels":
+            raise SuspectError(
+                f"the suspect answers with {rows.shape[1]} numbers an image, not with labels; leave out answers=labels",
+                "several numbers an image",
+            )
+        if self.number is not None and rows.shape[1] != self.number:
+            raise SuspectError(
+                f"the suspect answers with {rows.shape[1]} numbers an image, but {self.number} classes were expected; "
+                "it may be a model for another task, or another output holds the probabilities; "
+                "else pass classes=…",
+                "another width",
+            )
+        if rows.shape[1] > MOST_CLASSES:
+            raise SuspectError(
+                f"the suspect answers with {rows.shape[1]:,} numbers an image, which are no classes; "
+                "another output may hold the probabilities",
+                "another width",
+            )
+        rows = rows.float()
+        highest = rows.amax(1)
+        if self.kind in ("logits", "log-probabilities"):
+            usable = highest.isfinite() & ~rows.isnan().any(1)  # the logarithm of 0 is an answer
+        else:
+            usable = rows.isfinite().all(1)
+        self._check_range(rows[usable])
+        if self.kind in ("logits", "log-probabilities"):
+            rows = (rows.double().softmax(1) if self.kind == "logits" else rows.double().exp()).float()
+        return _with_reasons(
+            rows, usable, "the suspect answered NaN or infinity, which names no class", "no finite numbers"
+        )
+
+    def _check_range(self, rows: Tensor) -> None:
+        low, high = {"probabilities": (0.0, 1.0), "log-probabilities": (-np.inf, 0.0)}.get(
+            self.kind, (-np.inf, np.inf)
+        )
+        if ((rows < low - ROUNDING) | (rows > high + ROUNDING)).any():
+            raise SuspectError(
+                f"the suspect's answers are no {self.kind}: they reach from {rows.min():.3g} to {rows.max():.3g}; "
+                "say what they are with answers=…",
+                f"no {self.kind}",
+            )
+
+    def _one_hot(self, labels: Tensor) -> tuple[Tensor, list[SuspectError | None]]:
+        """Rows of one 1, from numbers of classes (N,)."""
+        if self.number is None:
+            raise SuspectError(
+                "the suspect answers with labels, and nothing says how many classes there are; pass classes=…",
+                "labels of unknown number",
+            )
+        places = labels - self.first_label
+        usable = (places >= 0) & (places < self.number) & (places == places.round())
+        rows = torch.nn.functional.one_hot(places.where(usable, 0).long(), self.number).float()
+        last = self.first_label + self.number - 1
+        return _with_reasons(
+            rows,
+            usable,
+            f"the suspect answers with labels beyond {self.first_label} to {last}; "
+            "if its first class has another number, pass first_label=…",
+            "unknown label",
+        )
+
+    def _named(self, words: list[str], images: int) -> tuple[Tensor, list[SuspectError | None]]:
+        """Rows of one 1, from names of classes."""
+        if len(words) != images:
+            raise SuspectError(
+                f"{images} images were asked, but the suspect answered with {len(words)} names",
+                WRONG_NUMBER,
+            )
+        places = {_plain(word): place for place, word in enumerate(self.words or ())}
+        found = [self._place(word, places) for word in words]
+        if self.number is None or (not places and all(place is None for place in found)):
+            raise SuspectError(
+                f"the suspect answers with names such as {words[0][:50]!r}, and nothing says in which order its classes "
+                "stand; pass label_names=…",
+                "names without an order",
+            )
+        usable = torch.tensor([place is not None for place in found])
+        numbers = torch.tensor([place or 0 for place in found])
+        unknown = next((word for word, place in zip(words, found, strict=True) if place is None), "")
+        return _with_reasons(
+            torch.nn.functional.one_hot(numbers, self.number).float(),
+            usable,
+            f"the suspect answers with the name {unknown[:50]!r}, which is none of: {', '.join(self.words or ())[:300]}; "
+            "pass label_names=…",
+            "unknown name",
+        )
+
+    def _place(self, word: str, places: Mapping[str, int]) -> int | None:
+        """Number of the class from 0; None for a word that means none."""
+        if _plain(word) in places:
+            return places[_plain(word)]
+        parts = _CLASSIFICATION.fullmatch(word.strip())
+        if parts is None:
+            return None
+        if parts[2] and places:
+            return places.get(_plain(parts[2]))
+        number = int(parts[1])
+        return number if self.number is not None and number < self.number else None
+
+
+def _with_reasons(
+    rows: Tensor, usable: Tensor, sentence: str, reason: str
+) -> tuple[Tensor, list[SuspectError | None]]:
+    """NaN in the rows that cannot be used, and what is wrong with them."""
+    if usable.all():
+        return rows, [None] * len(rows)
+    rows = torch.where(usable[:, None].to(rows.device), rows, torch.nan)
+    return rows, [None if good else SuspectError(sentence, reason) for good in usable.tolist()]
+
+
+def _by_image(numbers: Tensor, images: int) -> Tensor:
+    """(N, …) numbers as (N, K); one image's may come without the dimension of images."""
+    lengths = [length for length in numbers.shape if length != 1]
+    if images == 1 and (numbers.ndim < 2 or numbers.shape[0] != 1) and len(lengths) <= 1:
+        return numbers.reshape(1, -1)
+    if images > 1 and numbers.numel() > 1 and numbers.ndim and len(numbers) != images and len(lengths) == 1:
+        raise SuspectError(
+            f"{images} images were asked, but the suspect's answer is one of {numbers.numel()} numbers; "
+            "ask it about one image at a time",
+            ONE_ANSWER,
+        )
+    if not numbers.ndim or len(numbers) != images:
+        raise SuspectError(
+            f"{images} images were asked, but the suspect's answer has the shape {tuple(numbers.shape)}",
+            WRONG_NUMBER,
+        )
+    return numbers.reshape(images, -1) if numbers.numel() else numbers.reshape(images, 0)
+
+
+def _array(answer: Any, images: int) -> Tensor | list[str]:
+    """The numbers of an answer, or its names."""
+    if isinstance(answer, Tensor):
+        if answer.is_complex():
+            raise _unreadable(answer)
+        return answer.detach()
+    if isinstance(answer, str | bytes):
+        return [_text(answer)]
+    if isinstance(answer, np.ndarray | np.generic):
+        return _from_numpy(np.asarray(answer), answer)
+    if getattr(answer, "logits", None) is not None:
+        return _array(answer.logits, images)
+    if isinstance(answer, Mapping):
+        return _array(_member(answer), images)
+    if isinstance(answer, list | tuple) and answer:
+        if all(isinstance(part, str | bytes) for part in answer):
+            return [_text(part) for part in answer]
+        if not isinstance(answer[0], Tensor | np.ndarray | Mapping):
+            try:
+                return _from_numpy(np.array(answer), answer)
+            except ValueError as error:
+                raise _unreadable(answer) from error
+        is_a_row_each = all(isinstance(part, Tensor | np.ndarray) and part.ndim < 2 for part in answer)
+        if len(answer) == images and is_a_row_each and (images > 1 or answer[0].ndim == 1):
+            try:
+                return torch.stack([_array(part, 1) for part in answer])
+            except (RuntimeError, TypeError) as error:
+                raise _unreadable(answer) from error
+        return _array(answer[0], images)
+    if isinstance(answer, int | float):
+        return torch.tensor([answer])
+    raise _unreadable(answer)
+
+
+def _from_numpy(array: np.ndarray, answer: Any) -> Tensor | list[str]:
+    if array.dtype.kind in "US" or (
+        array.dtype.kind == "O" and all(isinstance(word, str | bytes) for word in array.flat)
+    ):
+        first = array.reshape(len(array), -1)[:, 0] if array.ndim and array.size else array.reshape(-1)
+        return [_text(word) for word in first.tolist()]
+    if array.dtype.kind not in "biuf":
+        raise _unreadable(answer)
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is refused as such
+        return torch.from_numpy(array.astype(np.float32 if array.dtype.kind == "f" else np.int64))
+
+
+def _member(answer: Mapping) -> Any:
+    """The member of a dict that holds the answers."""
+    for key in _KEYS:
+        if answer.get(key) is not None:
+            return answer[key]
+    arrays = [value for value in answer.values() if isinstance(value, Tensor | np.ndarray | list | tuple)]
+    if len(arrays) != 1:
+        raise SuspectError(
+            f"the suspect answers with a dict of {', '.join(map(str, list(answer)[:20])) or 'nothing'}, and none of them "
+            f"is called {', '.join(_KEYS)}; wrap it in a function that returns the numbers",
+            "unreadable answer",
+        )
+    return arrays[0]
+
+
+def _unreadable(answer: Any) -> SuspectError:
+    return SuspectError(
+        f"the suspect's answer is {type(answer).__name__}, not K numbers or a label for each image; "
+        "wrap it in a function that returns those",
+        "unreadable answer",
+    )
+
+
+def _text(word: str | bytes) -> str:
+    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+
+
+def _plain(word: str) -> str:
+    """A name without what nobody sees: one Unicode form, no blanks around it."""
+    return unicodedata.normalize("NFC", word).strip()

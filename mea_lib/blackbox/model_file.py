@@ -1,0 +1,231 @@
+"""A model in a file: as the store keeps it, ONNX, TorchScript, or weights whose network is named.
+
+No file is unpickled: that would run whatever code its author put there.
+"""
+
+import hashlib
+import json
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mea_lib.models import NETWORKS, build, build_from_spec
+from mea_lib.training.device import best_device
+
+STORED = (".safetensors", ".json")
+FOREIGN = (".onnx", ".pt", ".pth", ".ts", ".torchscript")
+# Sides that a network of this package is tried at where its weights fit only some.
+_SIDES = (28, 32, 16, 24, 48, 64, 96, 128, 224)
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+
+
+def load_model_file(
+    path: str | Path, network: str | None = None, width: int | None = None
+) -> nn.Module | Callable[[Tensor], Any]:
+    """The model of a file, to be asked on the best device.
+
+    Args:
+        path: ends in one of STORED or FOREIGN.
+        network: of a state dict, one of `mea_lib.models.NETWORKS` or a classifier of torchvision by its name there.
+        width: channels of its first layer, for networks of this package; None reads it from the weights.
+
+    Raises:
+        FileNotFoundError: where the file, or the card beside it, is not there.
+        ValueError: for a file of another kind, or weights that are not of that network.
+        ImportError: for an ONNX file without onnxruntime.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending not in (*STORED, *FOREIGN):
+        raise ValueError(
+            f"{path.name} is no file of a model; it must end in one of: {', '.join((*STORED, *FOREIGN))}"
+        )
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    needs_network = ending in (".pt", ".pth") and not _is_torchscript(path)
+    if not needs_network and (network is not None or width is not None):
+        raise ValueError(f"{path.name} says itself which network it holds; leave out network and width")
+    if ending in STORED:
+        return _stored(path)
+    if ending == ".onnx":
+        return OnnxModel(path)
+    return _of_weights(path, network, width) if needs_network else _torchscript(path)
+
+
+class OnnxModel:
+    """An ONNX file, asked through onnxruntime.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ImportError: without onnxruntime.
+        ValueError: for a file that is none, or a model with several inputs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ImportError(
+                f"{path.name} is asked through onnxruntime, which is not installed; run: pip install onnxruntime"
+            ) from error
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ValueError(f"{path.name} cannot be read as ONNX: {_short(error)}") from error
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1 or inputs[0].type not in _ONNX_TYPES:
+            said = ", ".join(f"{one.name} ({one.type})" for one in inputs)
+            raise ValueError(f"{path.name} must take images alone, in numbers; it takes {said}")
+        self._input = inputs[0]
+
+    def __call__(self, images: Tensor) -> np.ndarray:
+        """The first output."""
+        is_float = "float" in self._input.type or "double" in self._input.type
+        if is_float and not images.is_floating_point():
+            raise ValueError(f"it takes {self._input.type} and does not say in which range")
+        if not is_float and images.is_floating_point():
+            raise ValueError(f"it takes {self._input.type}, pixels as they are; leave input_range out")
+        pixels = images.cpu().numpy().astype(_ONNX_TYPES[self._input.type])
+        return self._session.run(None, {self._input.name: pixels})[0]
+
+
+_ONNX_TYPES = {
+    "tensor(uint8)": np.uint8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(float16)": np.float16,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+}
+
+
+def _stored(path: Path) -> nn.Module:
+    """A model as the store writes it: weights, and a card beside them."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    weights, card_file = path.with_suffix(".safetensors"), path.with_suffix(".json")
+    for file in (weights, card_file):
+        if not file.exists():
+            raise FileNotFoundError(
+                f"there is no file {file}; a model is its .safetensors and its .json file"
+            )
+    content = weights.read_bytes()
+    try:
+        card = json.loads(card_file.read_text())
+        if hashlib.sha256(content).hexdigest() != card["weights_sha256"]:
+            raise ValueError(f"{weights} does not hold the weights that {card_file.name} describes")
+        model = build_from_spec(card["spec"])
+        model.load_state_dict(load(content))
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, SafetensorError) as error:
+        raise ValueError(f"{card_file} and its weights do not make a model: {_short(error)}") from error
+    model.card = card
+    return _on_best_device(model)
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether an archive holds code of TorchScript beside its numbers."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("constants.pkl") for name in archive.namelist())
+
+
+def _torchscript(path: Path) -> nn.Module:
+    try:
+        return torch.jit.load(str(path), map_location=best_device())
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path.name} cannot be read as TorchScript: {_short(error)}") from error
+
+
+def _of_weights(path: Path, network: str | None, width: int | None) -> nn.Module:
+    """The named network with the weights of a state dict."""
+    if network is None:
+        raise ValueError(
+            f"{path.name} holds weights and not the network they belong to; pass network=…, one of: "
+            f"{', '.join(NETWORKS)}, or a classifier of torchvision such as mobilenet_v2"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(
+            f"{path.name} is no state dict of weights alone ({_short(error)}); a whole model in a pickle is not "
+            "loaded, since that would run its code: save model.state_dict() instead"
+        ) from error
+    weights = _unwrapped(content, path)
+    model = _ours(network, weights, width) or _torchvisions(network, weights, width)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"the weights of {path.name} are not those of {network}: {_short(error)}") from error
+    return _on_best_device(model)
+
+
+def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict itself, which checkpoints and parallel training wrap."""
+    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+        inner = [content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path.name} holds no state dict; save model.state_dict() instead")
+    for prefix in ("module.", "_orig_mod.", "model."):
+        if content and all(name.startswith(prefix) for name in content):
+            content = {name.removeprefix(prefix): value for name, value in content.items()}
+    return dict(content)
+
+
+def _ours(network: str, weights: dict[str, Tensor], width: int | None) -> nn.Module | None:
+    """The network of this package that these weights are the shape of; None where it is another's."""
+    if network not in NETWORKS or not {"head.weight", "mean", "std"} <= weights.keys():
+        return None
+    first = next((value for value in weights.values() if value.ndim == 4 and value.shape[0] > 1), None)
+    channels = weights["mean"].numel()
+    shape = {
+        "classes": len(weights["head.weight"]),
+        "channels": channels,
+        "width": width or (64 if first is None else len(first)),
+        "mean": weights["mean"].flatten().tolist(),
+        "std": weights["std"].flatten().tolist(),
+    }
+    for size in _SIDES:
+        model = build(network, size=size, **shape)
+        own = model.state_dict()
+        if own.keys() != weights.keys() or all(own[name].shape == weights[name].shape for name in own):
+            break
+    return model  # where none fits, its `load_state_dict` says what does not
+
+
+def _torchvisions(network: str, weights: dict[str, Tensor], width: int | None) -> nn.Module:
+    """A classifier of torchvision with as many classes as the last of these weights."""
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if network not in known:
+        raise ValueError(
+            f"unknown network {network!r}; choose one of: {', '.join(NETWORKS)}, or a classifier of torchvision "
+            f"such as {', '.join(known[:3])}"
+        )
+    if width is not None:
+        raise ValueError(f"{network} of torchvision has one width; leave width out")
+    matrices = [value for value in weights.values() if value.ndim in (2, 4)]
+    if not matrices:
+        raise ValueError(f"these weights are not those of {network}: there is no layer among them")
+    return models.get_model(network, weights=None, num_classes=len(matrices[-1]))
+
+
+def _on_best_device(model: nn.Module) -> nn.Module:
+    return model.eval().to(best_device())
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,127 @@
+"""What every suspect is, and the one adapter that makes one of whatever answers questions about images."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor
+
+
+class Suspect(ABC):
+    """A model that is asked about images and seen by its answers alone.
+
+    Attributes:
+        classes: names of its classes in the order of its answers, as it states them; None where it states none.
+        remaining: images that may still be asked; None where there is no limit.
+        failures: images without an answer so far, by reason.
+    """
+
+    classes: tuple[str, ...] | None = None
+    remaining: int | None = None
+    failures: Mapping[str, int] = MappingProxyType({})
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> Tensor:
+        """Answer a query.
+
+        Args:
+            images: (N, C, H, W) uint8.
+
+        Returns:
+            (N, K) float32, on the images' device; a row of NaN is no answer.
+        """
+
+    def cost(self, *images: Tensor) -> int:
+        """How many of `remaining` these images, (N, C, H, W) each, would take."""
+        return sum(map(len, images))
+
+    def describe(self) -> dict[str, Any]:
+        """What a report says of this suspect, in values that JSON knows."""
+        return {} if self.classes is None else {"classes": list(self.classes)}
+
+
+def as_suspect(
+    model: Any,
+    *,
+    classes: int | Sequence[str] | None = None,
+    input_range: tuple[float, float] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    channel_order: str = "rgb",
+    layout: str = "first",
+    size: int | tuple[int, int] | None = None,
+    answers: str = "auto",
+    first_label: int = 0,
+    label_names: Sequence[str] | None = None,
+    batch_size: int | None = None,
+    network: str | None = None,
+    width: int | None = None,
+) -> Suspect:
+    """A suspect, of whatever answers questions about images.
+
+    Before it is asked about all images of the first call it is asked about a few of them; answers that cannot be
+    used are found there, and so is a model that takes one image at a time. An image that makes it fail later
+    costs no other image its answer.
+
+    Args:
+        model: a torch module (asked in evaluation mode; modes and buffers are afterwards what they were), a
+            TorchScript module, any function; it may answer with a tensor, an array, a list, a dict or tuple that
+            holds one, or an object with `.logits`. Or the path of a file: .safetensors with its card beside it,
+            .onnx, TorchScript, or a .pth or .pt state dict with `network`. A `Suspect` is passed through.
+        classes: names of its classes in the order of its answers, or their number K alone.
+        input_range: what the pixels 0 and 255 become, such as (0, 1); None leaves them uint8, or takes (0, 1)
+            where a mean and std are given.
+        mean: of each channel, in the units of `input_range` and in the model's own order of channels; subtracted.
+        std: likewise, divided by.
+        channel_order: "rgb" or "bgr".
+        layout: "first" for (N, C, H, W), "last" for (N, H, W, C).
+        size: pixels that the images are brought to: one number, or height and width.
+        answers: "logits", "probabilities", "log-probabilities" or "labels"; logits and logarithms become
+            probabilities, labels one-hot rows. "auto" takes several numbers as they are, and one whole number or
+            a name as a label.
+        first_label: number of the first class, where it answers with numbers of classes.
+        label_names: its words for the classes in order, where it answers with names; by default `classes`.
+        batch_size: images asked at once; by default few on a CPU and many elsewhere.
+        network: of a state dict, one of `mea_lib.models.NETWORKS` or a classifier of torchvision.
+        width: channels of the first layer of one of `mea_lib.models.NETWORKS`; by default as the weights say.
+
+    Raises:
+        ValueError: for settings that contradict each other, files of another kind, settings for a `Suspect`.
+        TypeError: for something that cannot be asked.
+        ImportError: for an ONNX file without onnxruntime.
+    """
+    from mea_lib.blackbox.adapted import AdaptedSuspect
+    from mea_lib.blackbox.answers import AnswerFormat
+    from mea_lib.blackbox.class_names import class_names
+    from mea_lib.blackbox.model_file import load_model_file
+    from mea_lib.blackbox.preprocess import Pixels
+
+    if isinstance(model, Suspect):
+        given = {"classes": classes, "input_range": input_range, "mean": mean, "std": std, "size": size}
+        given |= {"label_names": label_names, "network": network, "width": width, "batch_size": batch_size}
+        wrong = [name for name, value in given.items() if value is not None]
+        changed = {"channel_order": (channel_order, "rgb"), "layout": (layout, "first")}
+        changed |= {"answers": (answers, "auto"), "first_label": (first_label, 0)}
+        wrong += [name for name, (value, default) in changed.items() if value != default]
+        if wrong:
+            raise ValueError(
+                f"{type(model).__name__} is a suspect already and knows how it is asked; "
+                f"leave out {', '.join(wrong)}, or pass them where it is made"
+            )
+        return model
+    pixels = Pixels(input_range, mean, std, channel_order, layout, size)
+    if isinstance(model, str | Path):
+        model = load_model_file(model, network, width)
+    elif network is not None or width is not None:
+        raise ValueError("network and width describe a file of weights; leave them out for a model in memory")
+    if not callable(model):
+        raise TypeError(
+            f"a suspect is a module, a function or the path of a file, not {type(model).__name__}; "
+            "for weights alone, save them and pass network=…"
+        )
+    names = class_names(model) if classes is None or isinstance(classes, int) else tuple(classes)
+    number = classes if isinstance(classes, int) else None
+    reader = AnswerFormat.of(answers, names, number, first_label, label_names)
+    return AdaptedSuspect(model, pixels, reader, names or reader.words, batch_size)
