@@ -52,6 +52,7 @@ def fit(
     network, width = network or scale.network, width or scale.width
     whole_recipe = recipe | {
         "data": train_set.digest(),
+        "classes": list(train_set.classes),
         "settings": settings.to_dict(),
         "network": network,
         "width": width,
