@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import nbformat
 import site_pages
-from stored_outputs import stored_claims
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(f"The book is at {index}")
     return 0
+
+
+def stored_claims(notebooks: Sequence[Path]) -> list[Mapping]:
+    """The claims that came with the stored outputs, chapter by chapter."""
+    stored = (nbformat.read(path, as_version=4).metadata.get("mea", {}) for path in notebooks)
+    return [claim for mea in stored for claim in mea.get("claims", [])]
 
 
 if __name__ == "__main__":

@@ -109,4 +109,5 @@ book) install_with_extras book,service ;;
 test) install_with_extras book,service,test ;;
 *) fail "unknown purpose '$purpose'; it is read, book or test" ;;
 esac
+[ "$purpose" != test ] || touch "$venv/.ready-book"
 touch "$ready"

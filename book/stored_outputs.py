@@ -1,6 +1,6 @@
-"""The outputs that are kept in the notebooks folder: how they get there, and the claims read back from them."""
+"""How the outputs of a run get into the notebooks folder, where `make read` finds them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -35,9 +35,3 @@ def store_outputs(notebooks: Sequence[Path], out: Path) -> None:
             mea["seconds"] = mea.get("seconds", {}) | {stamp["scale"]: round(stamp["seconds"])}
         write_whole(path, nbformat.writes(kept) + "\n")
         print(f"{path.stem}: outputs stored", flush=True)
-
-
-def stored_claims(notebooks: Sequence[Path]) -> list[Mapping]:
-    """The claims that the stored outputs came with, in the order of the chapters."""
-    stored = (nbformat.read(path, as_version=4).metadata.get("mea", {}) for path in sorted(notebooks))
-    return [claim for mea in stored for claim in mea.get("claims", [])]
