@@ -38,7 +38,7 @@ def test_a_chapter_is_run_again_when_it_the_scale_or_its_claims_changed(tmp_path
 
 
 def test_a_chapter_is_run_again_when_a_study_that_it_shows_changed(tmp_path):
-    shows = 'from mea_lib.teaching import find_results\nshown = find_results("shown_study")'
+    shows = 'shown = "shown_study"'
     chapter(tmp_path / "notebooks", "00_good", shows, PLAIN_CLAIM.format(chapter="00_good", value=0.7))
     results = tmp_path / "results"
     results.mkdir()
@@ -184,19 +184,18 @@ def test_what_the_chapters_load_is_fetched_once_before_any_of_them_starts(tmp_pa
     chapter(tmp_path / "notebooks", "00_good", *cells)
     chapter(tmp_path / "notebooks", "01_more", 'if 0:\n    mea.load("clothes", 1)')
 
+    def found(*options):
+        return drive(tmp_path, *options, cwd=tmp_path, PYTHONPATH=str(tmp_path / "python"))
+
     fetch.write_text("import sys\nsys.exit('no room for the data')")
-    found = drive(tmp_path, PYTHONPATH=str(tmp_path / "python"))
-    assert found.returncode == 1
-    assert "no room for the data\nthe data are not there, so no chapter was started" in found.stderr
-    assert "started" not in found.stdout
+    refused = found()
+    assert refused.returncode == 1
+    assert "no room for the data\nthe data are not there, so no chapter was started" in refused.stderr
+    assert "started" not in refused.stdout
 
     fetch.write_text("import sys\nprint('fetched', *sys.argv[1:])")
-    only = ["--only", "00"]
-    assert (
-        "fetched clothes digits\n00_good: started"
-        in drive(tmp_path, *only, PYTHONPATH=str(tmp_path / "python")).stdout
-    )
-    assert "fetched" not in drive(tmp_path, *only, PYTHONPATH=str(tmp_path / "python")).stdout
+    assert "fetched clothes digits\n00_good: started" in found("--only", "00").stdout
+    assert "fetched" not in found("--only", "00").stdout
 
 
 def test_no_chapter_of_that_name(tmp_path):

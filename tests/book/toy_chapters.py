@@ -52,11 +52,17 @@ def command(tmp_path, *options, scale="laptop"):
     return [*words, "--notebooks", str(tmp_path / "notebooks"), "--out", str(tmp_path / "out"), *options]
 
 
-def drive(tmp_path, *options, scale="laptop", **variables):
+def drive(tmp_path, *options, scale="laptop", cwd=ROOT, **variables):
     """Run the driver to its end."""
-    words = command(tmp_path, *options, scale=scale)
-    environment = os.environ | variables
-    return subprocess.run(words, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    return subprocess.run(
+        command(tmp_path, *options, scale=scale),
+        capture_output=True,
+        text=True,
+        env=os.environ | variables,
+        cwd=cwd,
+        check=False,
+        timeout=300,
+    )
 
 
 def wait_for(condition, seconds=60):
