@@ -96,8 +96,9 @@ def environment(out: Path, scale: str) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-    if variables.get("MEA_DATA"):
-        variables["MEA_DATA"] = str(Path(variables["MEA_DATA"]).resolve())
+    for name in ("MEA_DATA", "MEA_CACHE"):
+        if variables.get(name):
+            variables[name] = str(Path(variables[name]).expanduser().resolve())
     return variables
 
 
