@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 
+SECONDS_BEFORE_THE_FIRST = 10  # by then chapters that are kept have been found
 SECONDS_BETWEEN_LINES = 60
 MEASURED_AT = "laptop"  # the scale of `mea.minutes` in a notebook's metadata
 
@@ -97,8 +98,10 @@ class Progress:
         return max(free_at)
 
     def _speak(self) -> None:
-        while not self._end.wait(SECONDS_BETWEEN_LINES):
+        wait = SECONDS_BEFORE_THE_FIRST
+        while not self._end.wait(wait):
             print(self.line(), flush=True)
+            wait = SECONDS_BETWEEN_LINES
 
 
 def expectations(notebooks: list[Path], scale: str) -> tuple[dict[str, float], bool]:

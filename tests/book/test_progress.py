@@ -25,7 +25,7 @@ def test_what_runs_and_what_is_left_follow_from_the_expected_times(capsys):
     clock.now = 300
     # b has 5 minutes left, then c its 10; a has 15; d's 5 come after either
     assert followed.line() == (
-        "5 min: 0 of 4 chapters done, running a (5 min of about 20 min), b (5 min of about 10 min); "
+        "after 5 min: 0 of 4 chapters done, running a (5 min of about 20 min), b (5 min of about 10 min); "
         "about 20 min left"
     )
 
@@ -46,13 +46,13 @@ def test_nothing_is_foretold_before_anything_is_known():
     clock, followed = following({"a": 600, "b": 600}, are_seconds=False, workers=1)
     followed.started("a")
     clock.now = 30
-    assert followed.line() == "30 s: 0 of 2 chapters done, running a (30 s)"
+    assert followed.line() == "after 30 s: 0 of 2 chapters done, running a (30 s)"
     followed.ended("a")
-    assert followed.line() == "30 s: 1 of 2 chapters done, running none; about 30 s left"
+    assert followed.line() == "after 30 s: 1 of 2 chapters done, running none; about 30 s left"
 
 
 def test_a_line_comes_by_itself(monkeypatch, capsys):
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.01)
+    monkeypatch.setattr(progress, "SECONDS_BEFORE_THE_FIRST", 0.01)
     _, followed = following({"a": 60})
     said = ""
     with followed:
