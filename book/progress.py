@@ -18,7 +18,7 @@ class Progress:
 
     Args:
         weights: seconds each chapter should take, or at another scale than they were measured at, in proportion.
-        are_seconds: whether the weights are seconds; if not, nothing is foretold until one chapter has finished.
+        are_seconds: whether the weights are seconds; if not, nothing is predicted until one chapter has finished.
         workers: how many run at once.
         clock: seconds from any start.
     """
@@ -76,7 +76,8 @@ class Progress:
                 running.append(f"{name} ({_words(now - since)}{of})")
             left = "" if factor is None else f"; about {_words(self._left(now, factor))} left"
         names = ", ".join(running) or "none"
-        return f"{_words(now - self._begun)}: {done} of {len(self._weights)} chapters done, running {names}{left}"
+        since = _words(now - self._begun)
+        return f"after {since}: {done} of {len(self._weights)} chapters done, running {names}{left}"
 
     def _factor(self) -> float | None:
         """Seconds here for a weight of one, from what has finished so far; None where that is not known."""

@@ -42,7 +42,7 @@ def test_a_slower_machine_is_noticed_and_kept_chapters_cost_nothing():
     )
 
 
-def test_nothing_is_foretold_before_anything_is_known():
+def test_nothing_is_predicted_before_anything_is_known():
     clock, followed = following({"a": 600, "b": 600}, are_seconds=False, workers=1)
     followed.started("a")
     clock.now = 30
