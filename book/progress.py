@@ -76,8 +76,8 @@ class Progress:
                 running.append(f"{name} ({_words(now - since)}{of})")
             left = "" if factor is None else f"; about {_words(self._left(now, factor))} left"
         names = ", ".join(running) or "none"
-        since = _words(now - self._begun)
-        return f"after {since}: {done} of {len(self._weights)} chapters done, running {names}{left}"
+        elapsed = _words(now - self._begun)
+        return f"after {elapsed}: {done} of {len(self._weights)} chapters done, running {names}{left}"
 
     def _factor(self) -> float | None:
         """Seconds here for a weight of one, from what has finished so far; None where that is not known."""
