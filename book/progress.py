@@ -48,8 +48,8 @@ class Progress:
     def started(self, name: str) -> None:
         """Say that a chapter has begun, and how long it should take."""
         with self._guard:
-            self._running[name] = self._clock()
-            factor = self._factor()
+            self._running[name] = now = self._clock()
+            factor = self._factor(now)
         expected = "" if factor is None else f", about {_words(self._weights[name] * factor)}"
         print(f"{name}: started{expected}", flush=True)
 
@@ -68,7 +68,8 @@ class Progress:
     def line(self) -> str:
         """What runs and what is left, as one line."""
         with self._guard:
-            now, factor = self._clock(), self._factor()
+            now = self._clock()
+            factor = self._factor(now)
             done = len(self._took) + len(self._kept)
             running = []
             for name, since in self._running.items():
@@ -79,12 +80,22 @@ class Progress:
         elapsed = _words(now - self._begun)
         return f"after {elapsed}: {done} of {len(self._weights)} chapters done, running {names}{left}"
 
-    def _factor(self) -> float | None:
-        """Seconds here for a weight of one, from what has finished so far; None where that is not known."""
-        expected = sum(self._weights[name] for name in self._took)
-        if expected:
-            return sum(self._took.values()) / expected
-        return 1.0 if self._are_seconds else None
+    def _factor(self, now: float) -> float | None:
+        """Seconds here for a weight of one, from what has finished so far; None where that is not known.
+
+        What runs for longer than it should counts as if it ended now, so that a slow machine is noticed early.
+        """
+        factor = self._ratio(self._took) or (1.0 if self._are_seconds else None)
+        if factor is None:
+            return None
+        running = {name: now - since for name, since in self._running.items()}
+        late = {name: took for name, took in running.items() if took > self._weights[name] * factor}
+        return self._ratio(self._took | late) or factor
+
+    def _ratio(self, took: Mapping[str, float]) -> float:
+        """Seconds for a weight of one among these chapters; 0 where there is none."""
+        weight = sum(self._weights[name] for name in took)
+        return sum(took.values()) / weight if weight else 0.0
 
     def _left(self, now: float, factor: float) -> float:
         """Seconds until the last chapter ends when each free worker takes the longest that waits."""

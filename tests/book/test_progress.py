@@ -42,6 +42,13 @@ def test_a_slower_machine_is_noticed_and_kept_chapters_cost_nothing():
     )
 
 
+def test_a_chapter_that_is_late_lengthens_what_is_left_before_it_ends():
+    clock, followed = following({"a": 600, "b": 600}, workers=1)
+    followed.started("a")
+    clock.now = 1200
+    assert followed.line().endswith("running a (20 min of about 20 min); about 20 min left")
+
+
 def test_nothing_is_predicted_before_anything_is_known():
     clock, followed = following({"a": 600, "b": 600}, are_seconds=False, workers=1)
     followed.started("a")
