@@ -1,50 +1,58 @@
-# The two commands: make book, make test. Both set up what they need; both can be interrupted and run again.
+# make read, make book, make test. Each sets up what it needs, and can be interrupted, run twice and run again.
 
 SHELL := /bin/bash
 PYTHON ?= python3
 SCALE ?= laptop
+WORKERS ?=
 TORCH_INDEX ?=
 STUDY ?= recipe_study
 STUDIES := $(basename $(notdir $(wildcard benchmarks/*_study.py)))
 
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+BOOK := $(VENV)/.ready-book
+TEST := $(VENV)/.ready-test
+# Whoever has the book's environment reads with it; whoever only reads needs no torch.
+READER := $(if $(wildcard $(BOOK)),$(VENV)/.ready-book,.venv-read/.ready-read)
 export MEA_STORE ?= $(CURDIR)/build/store
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help book test lint refresh bench study clean
+.PHONY: help read book test lint refresh bench study clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "SCALE=smoke|laptop|colab|paper   how much is trained (default: laptop)"
+	@echo "WORKERS=N                        chapters run at once (default: one a core)"
 	@echo "STUDY=NAME                       the study that is made: $(STUDIES)"
 	@echo "TORCH_INDEX=URL                  another package index for torch, such as one with CPU builds"
 	@echo "PYTHON=python3.12                the Python the environment is made with"
 
-book: $(READY) ## run every chapter, check every claim, render the site
-	@$(BIN)/python book/make_book.py --scale $(SCALE)
+read: $(READER) ## render the book from its stored outputs (a minute, no PyTorch)
+	@$(dir $<)bin/python book/read_book.py
+
+book: $(BOOK) ## run every chapter, check every claim, render the site
+	@$(BIN)/python book/make_book.py --scale $(SCALE) $(if $(WORKERS),--workers $(WORKERS))
 
 test: lint ## everything that CI runs
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
-lint: $(READY) ## style of the code
+lint: $(TEST) ## style of the code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-refresh: $(READY) ## a laptop run whose outputs are stored in notebooks/
+refresh: $(BOOK) ## a laptop run whose outputs are stored in notebooks/
 	@$(BIN)/python book/make_book.py --scale laptop --refresh
 
-bench: $(READY) ## ratios of speed and memory against peers, as JSON
+bench: $(TEST) ## ratios of speed and memory against peers, as JSON
 	@$(BIN)/python -m benchmarks
 
-study: $(READY) ## a study over several seeds, into results/ (hours)
+study: $(TEST) ## a study over several seeds, into results/ (hours)
 	@$(BIN)/python -m benchmarks.$(STUDY)
 
 clean: ## remove built pages and executed notebooks; the environment and trained models stay
-	@rm -rf build/html build/site build/stage build/notebooks build/work build/claims build/claims.json
+	@rm -rf build/html* build/rendering.* build/read build/notebooks build/running build/work build/claims build/claims.json
 
-$(READY): pyproject.toml constraints.txt book/setup_environment.sh
-	@PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) bash book/setup_environment.sh $(VENV)
-	@touch $@
+# The script makes the stamp itself, since it may find that another process has just done the work.
+.venv-read/.ready-read $(BOOK) $(TEST): pyproject.toml constraints.txt book/setup_environment.sh
+	@PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) bash book/setup_environment.sh $(@D) $(subst .ready-,,$(@F))

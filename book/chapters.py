@@ -1,172 +1,194 @@
 """Run the chapters with papermill, several at once, and keep what is finished."""
 
-import hashlib
-import importlib.util
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import psutil
+from digests import chapter_digest, code_of
+from files import one_at_a_time, write_whole
+from finished import Finished
+from progress import Progress, expectations
 
-# Found without importing it, which would load PyTorch into a process that only starts others.
-PACKAGE = Path(importlib.util.find_spec("mea_lib").origin).parent
+PROCESS = Path(__file__).with_name("chapter_process.py")
 LOG_TAIL = 25
 SECONDS_TO_END = 5
 
 
-def run_all(notebooks: list[Path], out: Path, scale: str, workers: int | None = None) -> list[str]:
-    """Execute the notebooks and return the names of those that failed.
+def run_all(
+    notebooks: list[Path], out: Path, scale: str, workers: int | None = None
+) -> dict[str, str | None]:
+    """Execute the notebooks; for each name the digest of what it was made from, or None where it failed.
 
     Each runs in a process of its own with one thread, one process a core: on CPUs two processes with one
     thread train faster than one with two, and the store sees to it that no model is trained twice.
     """
     workers = workers or os.cpu_count() or 1
-    (out / "notebooks").mkdir(parents=True, exist_ok=True)
-    longest_first = sorted(notebooks, key=lambda path: (-_minutes(path), path.name))
-    stopping = threading.Event()
-    with _PeakMemory() as memory, ThreadPoolExecutor(workers) as pool:
+    weights, are_seconds = expectations(notebooks, scale)
+    longest_first = sorted(notebooks, key=lambda path: (-weights[path.stem], path.name))
+    progress = Progress(weights, are_seconds, workers)
+    run = Run(out, scale, not any(store(out).glob("*")), threading.Event(), progress)
+    with _PeakMemory() as memory, progress, ThreadPoolExecutor(workers) as pool:
         try:
-            done = list(pool.map(lambda path: run_one(path, out, scale, stopping), longest_first))
+            digests = list(pool.map(run.chapter, longest_first))
         except KeyboardInterrupt:
-            stopping.set()
+            run.stopping.set()
             _end_children()
             raise
     if memory.peak_gib:
         print(f"chapters: peak memory of all processes {memory.peak_gib:.2f} GiB", flush=True)
-    return sorted(path.stem for path, finished in zip(longest_first, done, strict=True) if not finished)
+    return dict(sorted((path.stem, digest) for path, digest in zip(longest_first, digests, strict=True)))
 
 
-def run_one(path: Path, out: Path, scale: str, stopping: threading.Event) -> bool:
-    """Execute one notebook unless its executed copy belongs to the present code; whether it succeeded.
-
-    Once `stopping` is set nothing more is started, and what ends is not reported as failed.
-    """
-    executed = out / "notebooks" / path.name
-    stamp = executed.with_suffix(".stamp")
-    work = out / "work" / path.stem
-    digest = chapter_digest(path, scale, work)
-    claims = out / "claims" / f"{path.stem}.json"
-    if all(file.exists() for file in (executed, stamp, claims)) and stamp.read_text() == digest:
-        print(f"{path.stem}: unchanged, kept", flush=True)
+def fetch_data(notebooks: list[Path], out: Path, scale: str) -> bool:
+    """Make sure, once for all, of the data sets that chapters which must run load by name; whether they are there."""
+    waiting = [
+        path
+        for path in notebooks
+        if not Finished(out, path.stem).is_of(chapter_digest(path, scale, work(out, path)))
+    ]
+    code = "\n".join(code_of(nbformat.read(path, as_version=4)) for path in waiting)
+    names = sorted(set(re.findall(r"""\bmea\.load\(\s*["']([^"']+)["']""", code)))
+    if not names:
         return True
-    stamp.unlink(missing_ok=True)
-    claims.unlink(missing_ok=True)
-    work.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {
-        "MEA_SCALE": scale,
-        "MEA_STORE": os.environ.get("MEA_STORE", str(out / "store")),
-        "MEA_CLAIMS_DIR": str(claims.parent.resolve()),
-        "OMP_NUM_THREADS": "1",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-    partial = executed.with_suffix(".running.ipynb")
-    command = [sys.executable, "-m", "papermill", str(path.resolve()), str(partial.resolve())]
-    command += ["-p", "SCALE", scale, "-k", "python3", "--cwd", str(work), "--no-progress-bar"]
-    if stopping.is_set():
-        return False
-    print(f"{path.stem}: started", flush=True)
-    started = time.perf_counter()
-    # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the chapters.
-    finished = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, start_new_session=True
-    )
-    seconds = time.perf_counter() - started
-    if stopping.is_set():
-        return False
-    if finished.returncode:
-        lines = (finished.stdout + finished.stderr).strip().splitlines()[-LOG_TAIL:]
-        print(
-            f"{path.stem}: failed after {seconds:.0f} s\n  " + "\n  ".join(lines), file=sys.stderr, flush=True
-        )
-        return False
-    if not claims.exists():
-        print(
-            f"{path.stem}: failed, since it saved no claims; end it with claims.save()",
-            file=sys.stderr,
-            flush=True,
-        )
-        return False
-    _drop_install_noise(partial)
-    os.replace(partial, executed)
-    stamp.write_text(digest)
-    print(f"{path.stem}: done in {seconds:.0f} s", flush=True)
-    return True
+    command = [sys.executable, "-m", "mea_lib.data", *names]
+    return subprocess.run(command, env=environment(out, scale), check=False).returncode == 0
 
 
-def collect_claims(out: Path, chapters: list[str]) -> list[dict]:
-    """All claims of these chapters, in order; also written to claims.json."""
-    claims = []
-    for chapter in sorted(chapters):
-        path = out / "claims" / f"{chapter}.json"
-        claims += json.loads(path.read_text()) if path.exists() else []
-    (out / "claims.json").write_text(json.dumps(claims, indent=2, ensure_ascii=False))
+def collect_claims(out: Path, digests: Mapping[str, str | None]) -> list[dict]:
+    """All claims of the chapters that finished, in order; also written to claims.json."""
+    finished = sorted(name for name, digest in digests.items() if digest)
+    claims = [claim for name in finished for claim in Finished(out, name).read_claims()]
+    write_whole(out / "claims.json", json.dumps(claims, indent=2, ensure_ascii=False))
     return claims
 
 
-def store_outputs(notebooks: list[Path], out: Path) -> None:
-    """Put the outputs of the executed copies into the notebooks, with digests of the code they belong to.
+def overtaken(out: Path, digests: Mapping[str, str | None]) -> list[str]:
+    """Chapters that another process has meanwhile run again from something else, such as another scale."""
+    return [name for name, digest in digests.items() if digest and not Finished(out, name).is_of(digest)]
 
-    `mea.outputs_of` changes with the notebook's own code, `mea.code_digest` with the package's as well.
+
+def store(out: Path) -> Path:
+    """The folder of finished models, which every chapter shares."""
+    return Path(os.environ.get("MEA_STORE") or out / "store").resolve()
+
+
+def work(out: Path, path: Path) -> Path:
+    """The folder in which a chapter runs."""
+    return out / "work" / path.stem
+
+
+def environment(out: Path, scale: str) -> dict[str, str]:
+    """Variables for the processes that this one starts; folders are absolute, since they run in others."""
+    variables = os.environ | {
+        "MEA_SCALE": scale,
+        "MEA_STORE": str(store(out)),
+        "OMP_NUM_THREADS": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    for name in ("MEA_DATA", "MEA_CACHE"):
+        if variables.get(name):
+            variables[name] = str(Path(variables[name]).expanduser().resolve())
+    return variables
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the driver.
+
+    Attributes:
+        out: the build's folder.
+        scale: its name.
+        from_nothing: whether it began with an empty store, so that its times are those of a first run.
+        stopping: once it is set nothing more is started, and what ends is not reported as failed.
+        progress: told what starts and ends.
     """
-    for path in notebooks:
-        executed = nbformat.read(out / "notebooks" / path.name, as_version=4)
-        kept = nbformat.read(path, as_version=4)
-        executed_code = [
-            cell
-            for cell in executed.cells
-            if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
-        ]
-        own_code = [cell for cell in kept.cells if cell.cell_type == "code"]
-        for own, run in zip(own_code, executed_code, strict=True):
-            own.outputs, own.execution_count = run.outputs, run.execution_count
-        mea = kept.metadata.setdefault("mea", {})
-        mea["outputs_of"], mea["code_digest"] = cells_digest(kept), code_digest(kept)
-        nbformat.write(kept, path)
-        print(f"{path.stem}: outputs stored", flush=True)
+
+    out: Path
+    scale: str
+    from_nothing: bool
+    stopping: threading.Event
+    progress: Progress
+
+    def chapter(self, path: Path) -> str | None:
+        """Execute one notebook unless its executed copy belongs to the present code; the digest of what that is.
+
+        Another process that runs the same chapter is waited for. None when the chapter fails or is interrupted.
+        """
+        finished = Finished(self.out, path.stem)
+        digest = chapter_digest(path, self.scale, work(self.out, path))
+        lock = self.out / "locks" / f"{path.stem}.lock"
+        with one_at_a_time(lock, f"{path.stem}: another process runs it, waiting", self.stopping):
+            if self.stopping.is_set():
+                return None
+            if finished.is_of(digest):
+                self.progress.kept(path.stem)
+                return digest
+            return digest if self._execute(path, finished, digest) else None
+
+    def _execute(self, path: Path, finished: Finished, digest: str) -> bool:
+        """Run the notebook in a folder of this process's own and publish what it leaves; whether it succeeded."""
+        for left in (self.out / "running").glob(f"{path.stem}.*"):
+            shutil.rmtree(left, ignore_errors=True)  # by a driver that is gone, since the lock is ours
+        running = self.out / "running" / f"{path.stem}.{os.getpid()}"
+        partial, claims = running / path.name, running / f"{path.stem}.json"
+        for folder in (running, work(self.out, path)):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.progress.started(path.stem)
+        status, log = self._papermill(path, partial)
+        seconds = self.progress.ended(path.stem)
+        if self.stopping.is_set():
+            return False
+        if status:
+            _complain(f"{path.stem}: failed after {seconds:.0f} s; as far as it came it is in {partial}", log)
+            return False
+        if not claims.exists():
+            _complain(f"{path.stem}: failed, since it saved no claims; end it with claims.save()")
+            return False
+        _drop_install_noise(partial)
+        finished.publish(partial, claims, digest, self.scale, seconds if self.from_nothing else None)
+        shutil.rmtree(running, ignore_errors=True)
+        print(f"{path.stem}: done in {seconds:.0f} s", flush=True)
+        return True
+
+    def _papermill(self, path: Path, partial: Path) -> tuple[int, str]:
+        """Exit status and log of the process that executes the notebook, which claims into the copy's folder."""
+        variables = environment(self.out, self.scale) | {"MEA_CLAIMS_DIR": str(partial.parent.resolve())}
+        command = [sys.executable, str(PROCESS), str(path.resolve()), str(partial.resolve()), self.scale]
+        command += [str(work(self.out, path))]
+        # Nothing is ever written to this pipe: its end tells the process that the driver is gone.
+        read_end, write_end = os.pipe()
+        try:
+            # In a session of its own, so that Ctrl-C reaches the driver alone, which then ends the chapters.
+            ended = subprocess.run(
+                command,
+                env=variables,
+                stdin=read_end,
+                capture_output=True,
+                text=True,
+                check=False,
+                start_new_session=True,
+            )
+        finally:
+            os.close(read_end)
+            os.close(write_end)
+        return ended.returncode, ended.stdout + ended.stderr
 
 
-def cells_digest(notebook: nbformat.NotebookNode) -> str:
-    """Hash of the code in a notebook's cells, which its stored outputs must belong to."""
-    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    return hashlib.sha256(code.encode()).hexdigest()[:16]
-
-
-def code_digest(notebook: nbformat.NotebookNode) -> str:
-    """Hash of the code in a notebook's cells and in the package."""
-    return hashlib.sha256(cells_digest(notebook).encode() + package_digest()).hexdigest()[:16]
-
-
-def package_digest() -> bytes:
-    """Hash of the package's files."""
-    digest = hashlib.sha256()
-    for file in sorted(PACKAGE.rglob("*.py")):
-        digest.update(f"{file.relative_to(PACKAGE).as_posix()}\0".encode() + file.read_bytes() + b"\0")
-    return digest.digest()
-
-
-def chapter_digest(path: Path, scale: str, work: Path) -> str:
-    """Hash of everything an executed copy depends on: the notebook, the package, the scale, the studies shown."""
-    notebook = nbformat.read(path, as_version=4)
-    digest = hashlib.sha256("\0".join(f"{cell.cell_type}\n{cell.source}" for cell in notebook.cells).encode())
-    digest.update(package_digest())
-    digest.update(scale.encode())
-    for study in _studies(notebook, work):
-        digest.update(study.read_bytes())
-    return digest.hexdigest()
-
-
-def _studies(notebook: nbformat.NotebookNode, work: Path) -> list[Path]:
-    """The results that the code names, in all folders where `find_results` looks when it runs in `work`."""
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    found = (file for folder in work.resolve().parents for file in sorted(folder.glob("results/*.json")))
-    return [file for file in found if f'"{file.stem}"' in code]
+def _complain(sentence: str, log: str = "") -> None:
+    """Print what is wrong, and the end of the log, as one piece."""
+    lines = log.strip().splitlines()[-LOG_TAIL:]
+    print("\n  ".join([sentence, *lines]), file=sys.stderr, flush=True)
 
 
 def _end_children() -> None:
@@ -177,11 +199,6 @@ def _end_children() -> None:
             with suppress(psutil.NoSuchProcess):
                 end(child)
         _, children = psutil.wait_procs(children, SECONDS_TO_END)
-
-
-def _minutes(path: Path) -> float:
-    """How long the chapter is expected to take, from its metadata."""
-    return nbformat.read(path, as_version=4).metadata.get("mea", {}).get("minutes", 0)
 
 
 def _drop_install_noise(path: Path) -> None:

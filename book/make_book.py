@@ -4,10 +4,13 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import chapters
 import site_pages
+import stored_outputs
+from finished import Finished
 
 ROOT = Path(__file__).resolve().parent.parent
 SCALES = ("smoke", "laptop", "colab", "paper")
@@ -45,12 +48,17 @@ def main(arguments: list[str] | None = None) -> int:
 def make(options: argparse.Namespace) -> int:
     """Do what the options say; the exit status."""
     started = time.perf_counter()
+    out = options.out
     notebooks = sorted(options.notebooks.glob(f"{options.only}*.ipynb"))
     if not notebooks:
         print(f"no chapter in {options.notebooks} starts with {options.only!r}", file=sys.stderr)
         return 1
-    failed = chapters.run_all(notebooks, options.out, options.scale, options.workers)
-    claims = chapters.collect_claims(options.out, [path.stem for path in notebooks])
+    if not chapters.fetch_data(notebooks, out, options.scale):
+        print("the data are not there, so no chapter was started; the reason is above", file=sys.stderr)
+        return 1
+    digests = chapters.run_all(notebooks, out, options.scale, options.workers)
+    claims = chapters.collect_claims(out, digests)
+    failed = [name for name, digest in digests.items() if digest is None]
     broken = [] if options.scale == "smoke" else [claim for claim in claims if not claim["holds"]]
     for name in failed:
         print(f"failed: chapter {name}; the end of its log is above", file=sys.stderr)
@@ -59,19 +67,33 @@ def make(options: argparse.Namespace) -> int:
             f"does not hold: {claim['id']}: {claim['claim']} (measured {claim['measured']}, rule: {claim['rule']})",
             file=sys.stderr,
         )
-    if failed:
+    if failed or _overtaken(out, digests):
         return 1
     if options.refresh and not broken:
-        chapters.store_outputs(notebooks, options.out)
+        stored_outputs.store_outputs(notebooks, out)
     if not options.no_site and not options.only:
-        index = site_pages.render(ROOT, options.out, claims, [path.stem for path in notebooks])
-        if index is None:
+        print("rendering the pages, about half a minute", flush=True)
+        executed = [Finished(out, name).notebook for name in digests]
+        index = site_pages.render(ROOT, out, claims, executed)
+        if index is None or _overtaken(out, digests):
             return 1
         print(f"The book is at {index}")
     print(
         f"{len(claims)} claims checked at scale {options.scale}, {time.perf_counter() - started:.0f} s in all"
     )
     return 1 if broken else 0
+
+
+def _overtaken(out: Path, digests: Mapping[str, str | None]) -> bool:
+    """Whether another process has replaced what this one is about; it is said."""
+    names = chapters.overtaken(out, digests)
+    if names:
+        print(
+            f"another process has meanwhile run {', '.join(names)} at another scale or from other code; "
+            "run the same command again when it has ended, or name another folder with --out",
+            file=sys.stderr,
+        )
+    return bool(names)
 
 
 if __name__ == "__main__":

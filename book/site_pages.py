@@ -1,47 +1,61 @@
-"""Stage the book's pages beside the executed chapters, and render them."""
+"""Stage the book's pages beside the chapters, and render them."""
 
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from files import one_at_a_time
 
-def render(root: Path, out: Path, claims: Sequence[dict], chapters: Sequence[str]) -> Path | None:
-    """Render the site from a staged copy; the path of its first page, or None when it has errors."""
-    stage = stage_pages(root, out, claims, chapters)
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
-    command += ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
-    command += ["--path-output", str(out / "site"), "-W", "-q"]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        print(finished.stdout[-3000:], finished.stderr[-3000:], sep="\n", file=sys.stderr)
-        print("the site has errors or warnings, shown above", file=sys.stderr)
-        return None
+
+def render(root: Path, out: Path, claims: Sequence[Mapping], notebooks: Sequence[Path]) -> Path | None:
+    """Render the site from a staged copy; the path of its first page, or None when it has errors.
+
+    One process at a time renders into `out`; the pages there are replaced when the new ones are complete.
+
+    Args:
+        root: of the repository.
+        out: folder for all that is made.
+        claims: for the page that lists them.
+        notebooks: the chapters with their outputs.
+    """
     html = out / "html"
-    shutil.rmtree(html, ignore_errors=True)
-    shutil.copytree(out / "site" / "_build" / "html", html)
+    with one_at_a_time(out / "locks" / "site.lock", "site: another process renders it, waiting"):
+        for left in [*out.glob("rendering.*"), *out.glob(f"{html.name}.*")]:
+            shutil.rmtree(left, ignore_errors=True)  # by a process that is gone, since the lock is ours
+        rendering = out / f"rendering.{os.getpid()}"
+        stage = stage_pages(root, rendering / "stage", claims, notebooks)
+        command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
+        command += ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
+        command += ["--path-output", str(rendering / "site"), "-W", "-q"]
+        finished = subprocess.run(command, capture_output=True, text=True, check=False)
+        if finished.returncode:
+            print(finished.stdout[-3000:], finished.stderr[-3000:], sep="\n", file=sys.stderr)
+            print("the site has errors or warnings, shown above", file=sys.stderr)
+            return None
+        _replace_folder(html, rendering / "site" / "_build" / "html")
+        shutil.rmtree(rendering, ignore_errors=True)
     return html / "index.html"
 
 
-def stage_pages(root: Path, out: Path, claims: Sequence[dict], chapters: Sequence[str]) -> Path:
-    """Copy pages, executed chapters and configuration into one folder, so that the working tree stays clean."""
-    stage = out / "stage"
-    shutil.rmtree(stage, ignore_errors=True)
+def stage_pages(root: Path, stage: Path, claims: Sequence[Mapping], notebooks: Sequence[Path]) -> Path:
+    """Copy pages, chapters and configuration into the new folder `stage`: the working tree stays clean."""
     shutil.copytree(
         root / "book", stage / "book", ignore=shutil.ignore_patterns("*.py", "*.sh", "__pycache__")
     )
     shutil.copy(root / "_config.yml", stage)
     (stage / "notebooks").mkdir()
-    for chapter in chapters:
-        shutil.copy(out / "notebooks" / f"{chapter}.ipynb", stage / "notebooks")
+    for notebook in notebooks:
+        shutil.copy(notebook, stage / "notebooks")
     page = stage / "book" / "claims.md"
     page.write_text(page.read_text().replace("<!-- claims -->", claims_table(claims)))
     return stage
 
 
-def claims_table(claims: Sequence[dict]) -> str:
+def claims_table(claims: Sequence[Mapping]) -> str:
     """All claims as one HTML table, grouped by chapter."""
     if not claims:
         return "No chapter has been run yet, so nothing is claimed."
@@ -60,3 +74,12 @@ def claims_table(claims: Sequence[dict]) -> str:
     scales = ", ".join(sorted({claim["scale"] for claim in claims}))
     note = " Nothing is claimed at smoke scale." if "smoke" in scales else ""
     return f'Scale of this run: **{scales}**.{note}\n\n<div style="overflow-x:auto">{table}</div>'
+
+
+def _replace_folder(folder: Path, new: Path) -> None:
+    """Move `new` to `folder`: what stands there is whole at every moment, the older one or the new."""
+    old = folder.with_name(f"{folder.name}.{os.getpid()}")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

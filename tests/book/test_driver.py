@@ -1,63 +1,18 @@
 """The driver of `make book` at its door: what it runs, keeps, reports and refuses."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
-from pathlib import Path
 
+import chapters
+import digests
+import make_book
 import nbformat
 import psutil
 import pytest
+from toy_chapters import CLAIM, PLAIN_CLAIM, chapter, command, drive, wait_for
 
 from mea_lib.scale import SCALES
-
-ROOT = Path(__file__).parent.parent.parent
-DRIVER = ROOT / "book" / "make_book.py"
-sys.path.insert(0, str(ROOT / "book"))
-
-import chapters  # noqa: E402
-import make_book  # noqa: E402
-
-PARAMETERS = 'import os\nSCALE = os.environ.get("MEA_SCALE", "laptop")'
-CLAIM = """
-import mea_lib as mea
-from mea_lib.teaching import Claims
-claims = Claims({chapter!r}, mea.preset(SCALE))
-claims.at_least("one", "One is enough", {value}, 0.5)
-claims.save()
-"""
-# The same file written by hand, for the tests that look at the driver alone.
-PLAIN_CLAIM = """
-import json, pathlib
-claim = dict(id="00-one", chapter={chapter!r}, claim="One is enough", paper="–", measured="{value}",
-             rule="at least 0.5", holds={value} >= 0.5, scale=SCALE)
-folder = pathlib.Path(os.environ["MEA_CLAIMS_DIR"])
-folder.mkdir(parents=True, exist_ok=True)
-(folder / ({chapter!r} + ".json")).write_text(json.dumps([claim]))
-"""
-
-
-def chapter(folder, name, *cells):
-    folder.mkdir(exist_ok=True)
-    parameters = nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
-    notebook = nbformat.v4.new_notebook(
-        cells=[
-            nbformat.v4.new_markdown_cell(f"# {name}"),
-            parameters,
-            *map(nbformat.v4.new_code_cell, cells),
-        ],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-    )
-    nbformat.write(notebook, folder / f"{name}.ipynb")
-
-
-def drive(tmp_path, *options, scale="laptop"):
-    command = [sys.executable, str(DRIVER), "--scale", scale, "--no-site"]
-    command += ["--notebooks", str(tmp_path / "notebooks"), "--out", str(tmp_path / "out"), *options]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False, timeout=300)
 
 
 def test_claims_that_hold_end_with_zero_and_finished_chapters_are_kept(tmp_path):
@@ -83,7 +38,7 @@ def test_a_chapter_is_run_again_when_it_the_scale_or_its_claims_changed(tmp_path
 
 
 def test_a_chapter_is_run_again_when_a_study_that_it_shows_changed(tmp_path):
-    shows = 'from mea_lib.teaching import find_results\nshown = find_results("shown_study")'
+    shows = 'shown = "shown_study"'
     chapter(tmp_path / "notebooks", "00_good", shows, PLAIN_CLAIM.format(chapter="00_good", value=0.7))
     results = tmp_path / "results"
     results.mkdir()
@@ -112,9 +67,11 @@ def test_the_site_shows_claims_that_do_not_hold_and_they_are_not_stored(
     (tmp_path / "00_a.ipynb").touch()
     claims = [{"id": "00-a", "claim": "so", "measured": "1", "rule": "r", "holds": holds}]
     rendered, stored = [], []
-    monkeypatch.setattr(chapters, "run_all", lambda *_: [])
+    monkeypatch.setattr(chapters, "fetch_data", lambda *_: True)
+    monkeypatch.setattr(chapters, "run_all", lambda *_: {"00_a": "digest"})
     monkeypatch.setattr(chapters, "collect_claims", lambda *_: claims)
-    monkeypatch.setattr(chapters, "store_outputs", lambda *_: stored.append(True))
+    monkeypatch.setattr(chapters, "overtaken", lambda *_: [])
+    monkeypatch.setattr(make_book.stored_outputs, "store_outputs", lambda *_: stored.append(True))
     monkeypatch.setattr(make_book.site_pages, "render", lambda *given: rendered.append(given[2]) or tmp_path)
     options = ["--scale", scale, "--notebooks", str(tmp_path), "--out", str(tmp_path), "--refresh"]
     assert make_book.main(options) == status
@@ -138,30 +95,51 @@ def test_a_chapter_that_fails_is_named_and_the_others_are_kept(tmp_path):
 
 def test_refresh_stores_outputs_with_the_code_they_belong_to(tmp_path):
     folder = tmp_path / "notebooks"
-    chapter(folder, "00_good", PLAIN_CLAIM.format(chapter="00_good", value=0.7), "print(SCALE, 6 * 7)")
-    assert drive(tmp_path, "--refresh").returncode == 0
+    cells = [PLAIN_CLAIM.format(chapter="00_good", value=0.7), "print(SCALE, 6 * 7)"]
+    chapter(folder, "00_good", *cells, minutes=3, seconds={"laptop": 1000, "colab": 7})
+    assert drive(tmp_path, "--refresh", MEA_STORE=str(tmp_path / "store")).returncode == 0
     kept = nbformat.read(folder / "00_good.ipynb", as_version=4)
     assert kept.cells[-1].outputs[0].text == "laptop 42\n"
     assert len(kept.cells) == 4
-    assert kept.metadata["mea"] == {
-        "outputs_of": chapters.cells_digest(kept),
-        "code_digest": chapters.code_digest(kept),
+    mea = kept.metadata["mea"]
+    assert {name: mea[name] for name in ("minutes", "scale", "outputs_of", "code_digest")} == {
+        "minutes": 3,
+        "scale": "laptop",
+        "outputs_of": digests.cells_digest(kept),
+        "code_digest": digests.code_digest(kept),
     }
+    assert mea["claims"] == json.loads((tmp_path / "out" / "claims.json").read_text())
+    assert mea["seconds"]["laptop"] < 1000
+    assert mea["seconds"]["colab"] == 7
     assert not any("papermill" in cell.metadata or "execution" in cell.metadata for cell in kept.cells)
 
 
-def test_the_digest_of_the_code_follows_the_cells_and_the_package(tmp_path, monkeypatch):
-    (tmp_path / "loss.py").write_text("a = 1")
-    monkeypatch.setattr(chapters, "PACKAGE", tmp_path)
+def test_times_from_a_store_that_has_models_are_not_stored(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "model.json").touch()
+    path = chapter(tmp_path / "notebooks", "00_good", PLAIN_CLAIM.format(chapter="00_good", value=0.7))
+    assert drive(tmp_path, "--refresh", MEA_STORE=str(tmp_path / "store")).returncode == 0
+    assert "seconds" not in nbformat.read(path, as_version=4).metadata["mea"]
+
+
+def test_the_digest_of_the_code_follows_the_cells_and_what_takes_part_of_the_package(tmp_path, monkeypatch):
+    def package(name, answer):
+        folder = tmp_path / name
+        folder.mkdir()
+        asked = f"def chapter_code_digest(code):\n    return {answer!r} + str('loss' in code)"
+        (folder / "shaping_code.py").write_text(asked)
+        monkeypatch.setattr(digests, "PACKAGE", folder)
+
+    package("first", "a")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
-    digests = [chapters.code_digest(notebook)]
+    found = [digests.code_digest(notebook)]
     notebook.cells.append(nbformat.v4.new_markdown_cell("prose"))
-    assert chapters.code_digest(notebook) == digests[0]
-    (tmp_path / "loss.py").write_text("a = 2")
-    digests.append(chapters.code_digest(notebook))
+    assert digests.code_digest(notebook) == found[0]
+    package("second", "b")
+    found.append(digests.code_digest(notebook))
     notebook.cells[0].source = "2"
-    digests.append(chapters.code_digest(notebook))
-    assert len(set(digests)) == 3
+    found.append(digests.code_digest(notebook))
+    assert len(set(found)) == 3
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
@@ -170,19 +148,15 @@ def test_an_interruption_ends_every_process_and_says_that_work_is_kept(tmp_path,
     wait = f"import pathlib, time\npathlib.Path({str(alive)!r}).write_text(str(os.getpid()))\ntime.sleep(100)"
     chapter(tmp_path / "notebooks", "00_long", wait)
     chapter(tmp_path / "notebooks", "01_queued", wait)
-    command = [sys.executable, str(DRIVER), "--no-site", "--workers", "1"]
-    command += ["--notebooks", str(tmp_path / "notebooks"), "--out", str(tmp_path / "out")]
     # Whoever runs the tests in the background has made them ignore Ctrl-C, and children inherit that.
     driver = subprocess.Popen(
-        command,
+        command(tmp_path, "--workers", "1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    waited_until = time.monotonic() + 60
-    while not (alive.exists() and alive.read_text()) and time.monotonic() < waited_until:
-        time.sleep(0.1)
+    assert wait_for(lambda: alive.exists() and alive.read_text())
     kernel = int(alive.read_text())
     driver.send_signal(ending)
     said, complained = driver.communicate(timeout=60)
@@ -195,6 +169,33 @@ def test_an_interruption_ends_every_process_and_says_that_work_is_kept(tmp_path,
 
 def test_the_scales_are_those_of_the_package():
     assert make_book.SCALES == SCALES
+
+
+def test_what_the_chapters_load_is_fetched_once_before_any_of_them_starts(tmp_path):
+    """With a package made for this test, which notes how it is called."""
+    package = tmp_path / "python" / "mea_lib"
+    (package / "data").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "data" / "__init__.py").touch()
+    (package / "shaping_code.py").write_text("def chapter_code_digest(code):\n    return 'same'")
+    fetch = package / "data" / "__main__.py"
+    loads = 'if 0:\n    mea.load("clothes", 1), mea.load(\n        "digits", 1), mea.load(a)'
+    cells = [loads, PLAIN_CLAIM.format(chapter="00_good", value=0.7)]
+    chapter(tmp_path / "notebooks", "00_good", *cells)
+    chapter(tmp_path / "notebooks", "01_more", 'if 0:\n    mea.load("clothes", 1)')
+
+    def found(*options):
+        return drive(tmp_path, *options, cwd=tmp_path, PYTHONPATH=str(tmp_path / "python"))
+
+    fetch.write_text("import sys\nsys.exit('no room for the data')")
+    refused = found()
+    assert refused.returncode == 1
+    assert "no room for the data\nthe data are not there, so no chapter was started" in refused.stderr
+    assert "started" not in refused.stdout
+
+    fetch.write_text("import sys\nprint('fetched', *sys.argv[1:])")
+    assert "fetched clothes digits\n00_good: started" in found("--only", "00").stdout
+    assert "fetched" not in found("--only", "00").stdout
 
 
 def test_no_chapter_of_that_name(tmp_path):

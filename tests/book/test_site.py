@@ -1,16 +1,14 @@
 """The pages around the chapters."""
 
 import re
-import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import site_pages
 import yaml
-
-ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(ROOT / "book"))
-
-from site_pages import claims_table, stage_pages  # noqa: E402
+from site_pages import claims_table, stage_pages
+from toy_chapters import ROOT
 
 CLAIM = {
     "id": "00-a",
@@ -42,14 +40,33 @@ def test_the_site_is_made_from_a_copy(tmp_path):
     executed = tmp_path / "notebooks" / "00_steal.ipynb"
     executed.parent.mkdir()
     executed.write_text("executed")
-    (tmp_path / "stage" / "left_over").mkdir(parents=True)
-    stage = stage_pages(ROOT, tmp_path, [CLAIM], ["00_steal"])
+    stage = stage_pages(ROOT, tmp_path / "stage", [CLAIM], [executed])
     assert (stage / "notebooks" / "00_steal.ipynb").read_text() == "executed"
     assert "✓ holds" in (stage / "book" / "claims.md").read_text()
     assert "✓ holds" not in (ROOT / "book" / "claims.md").read_text()
     assert {path.name for path in stage.iterdir()} == {"_config.yml", "book", "notebooks"}
     assert {"_toc.yml", "references.bib", "_static"} <= {path.name for path in (stage / "book").iterdir()}
     assert not list(stage.rglob("*.py"))
+
+
+@pytest.mark.parametrize("has_errors", [False, True])
+def test_the_pages_are_replaced_when_the_new_ones_are_complete(tmp_path, monkeypatch, has_errors):
+    def builder(command, **_):
+        made = Path(command[command.index("--path-output") + 1]) / "_build" / "html"
+        made.mkdir(parents=True)
+        (made / "index.html").write_text("new")
+        assert (tmp_path / "html" / "index.html").read_text() == "old"
+        return SimpleNamespace(returncode=int(has_errors), stdout="", stderr="")
+
+    for folder in ("html", "html.1", "rendering.1"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "index.html").write_text("old")
+    monkeypatch.setattr(site_pages.subprocess, "run", builder)
+    index = site_pages.render(ROOT, tmp_path, [], [])
+    assert (tmp_path / "html" / "index.html").read_text() == ("old" if has_errors else "new")
+    assert (index is None) == has_errors
+    assert not (tmp_path / "html.1").exists()
+    assert not (tmp_path / "rendering.1").exists()
 
 
 def toc_files():

@@ -1,15 +1,22 @@
 """What a newcomer types, and what it installs."""
 
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def disk(gib):
+    """A `df` that finds this much room."""
+    return f"printf 'h\\nd 1 1 {gib * 2**20} 1 /\\n'"
 
 
 def normal(requirement):
@@ -21,7 +28,8 @@ def test_every_dependency_has_an_exact_version():
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
     pinned = {normal(line) for line in lines}
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    assert {normal(requirement) for group in groups for requirement in group} <= pinned
+    named = {normal(requirement) for group in groups for requirement in group}
+    assert named - {"mea-lib"} <= pinned
 
 
 def test_conda_users_install_the_same():
@@ -33,7 +41,7 @@ def test_conda_users_install_the_same():
 def test_commands_of_the_readme_exist():
     makefile = (ROOT / "Makefile").read_text()
     commands = set(re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.M))
-    assert {"book", "test"} <= commands
+    assert {"read", "book", "test"} <= commands
     for command in commands:
         assert re.search(rf"^{command}:.*## ", makefile, re.M), command
 
@@ -44,20 +52,29 @@ def test_ci_runs_the_readmes_test_command():
 
 def test_help_lists_the_commands():
     text = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for command in ("book", "test", "lint", "refresh", "bench", "study", "clean"):
+    for command in ("read", "book", "test", "lint", "refresh", "bench", "study", "clean"):
         assert f"make {command}" in text
 
 
-def setup(tmp_path, **variables):
-    command = ["bash", str(ROOT / "book" / "setup_environment.sh"), str(tmp_path / "venv")]
+def start_setup(tmp_path, purpose="book", **variables):
+    command = ["bash", str(ROOT / "book" / "setup_environment.sh"), str(tmp_path / "venv"), purpose]
     environment = {"PATH": f"{tmp_path}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path)} | variables
-    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
+
+
+def setup(tmp_path, purpose="book", **variables):
+    started = start_setup(tmp_path, purpose, **variables)
+    said, complained = started.communicate(timeout=60)
+    return SimpleNamespace(returncode=started.returncode, stdout=said, stderr=complained)
 
 
 def fake(tmp_path, name, script):
-    (tmp_path / "bin").mkdir(exist_ok=True)
-    path = tmp_path / "bin" / name
-    path.write_text("#!/bin/sh\n" + script)
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/bash\n" + script)
     path.chmod(0o755)
 
 
@@ -70,12 +87,8 @@ def fake(tmp_path, name, script):
             {"PYTHON": "oldpython"},
             "Python 3.8.1 is not supported",
         ),
-        ({"df": "printf 'h\\nd 1 1 5242880 1 /\\n'"}, {}, "only 5 GiB are free"),
-        (
-            {"df": "printf 'h\\nd 1 1 2097152 1 /\\n'"},
-            {"TORCH_INDEX": "https://index"},
-            "only 2 GiB are free here and about 4",
-        ),
+        ({"df": disk(gib=2)}, {}, "only 2 GiB are free here and about 4 are needed; make room"),
+        ({"df": disk(gib=0)}, {"purpose": "read"}, "only 0 GiB are free here and about 1 are needed"),
         (
             {"bare": 'case "$2" in *ensurepip*) exit 1;; *) exit 0;; esac'},
             {"PYTHON": "bare"},
@@ -85,7 +98,7 @@ def fake(tmp_path, name, script):
 )
 def test_what_is_missing_is_said_in_one_sentence(tmp_path, fakes, variables, message):
     for name, script in fakes.items():
-        fake(tmp_path, name, script)
+        fake(tmp_path, f"bin/{name}", script)
     found = setup(tmp_path, **variables)
     assert found.returncode == 1
     assert message in found.stderr
@@ -94,10 +107,7 @@ def test_what_is_missing_is_said_in_one_sentence(tmp_path, fakes, variables, mes
 
 
 def install_that_fails(tmp_path, words):
-    pip = tmp_path / "venv" / "bin" / "pip"
-    pip.parent.mkdir(parents=True)
-    pip.write_text(f'#!/bin/sh\necho "{words}"; exit 1\n')
-    pip.chmod(0o755)
+    fake(tmp_path, "venv/bin/pip", f'echo "{words}"; exit 1')
     found = setup(tmp_path)
     assert found.returncode == 1
     return found.stderr.splitlines()
@@ -117,7 +127,99 @@ def test_no_network_is_said_in_one_sentence(tmp_path, words):
 
 
 def test_another_failure_of_the_installation_is_shown(tmp_path):
-    words = "pip's dependency resolver found conflicting dependencies"
+    words = "pip met something that nobody expected"
     shown, line = install_that_fails(tmp_path, words)
     assert shown == words
     assert "failed as shown above" in line
+
+
+# Notes how it is called, knows no torch that is installed, and has CPU builds where the variable says so.
+PIP = """
+echo "$@" >>log
+case "$*" in
+show*) exit "${TORCH_IS_THERE:-1}" ;;
+*+cpu*) [ -n "${CPU_BUILDS:-}" ] || { echo "ERROR: No matching distribution found for torch"; exit 1; } ;;
+esac
+sleep "${PIP_SLEEPS:-0}"
+"""
+without_gpu = pytest.mark.skipif(Path("/proc/driver/nvidia/gpus").exists(), reason="this machine has a GPU")
+
+
+def installed(tmp_path):
+    """What pip was asked to install, without the options that are always there."""
+    lines = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("install")]
+    return [line.removeprefix("install --quiet --retries 2 ") for line in lines]
+
+
+@without_gpu
+def test_without_a_gpu_torchs_cpu_build_is_taken_where_there_is_one(tmp_path):
+    fake(tmp_path, "venv/bin/pip", PIP)
+    found = setup(tmp_path, CPU_BUILDS="1", TORCH_INDEX="https://index")
+    assert found.returncode == 0, found.stderr
+    assert "there is no GPU, so the CPU build of torch was installed: torch==" in found.stdout
+    cpu_builds, book = installed(tmp_path)
+    pinned = r"torch==[\d.]+\+cpu torchvision==[\d.]+\+cpu"
+    assert re.fullmatch(rf"--extra-index-url https://index -c constraints.txt {pinned}", cpu_builds)
+    assert book == "--extra-index-url https://index -c constraints.txt -e .[book,service]"
+
+
+@without_gpu
+def test_without_a_cpu_build_the_ordinary_one_is_taken_if_there_is_room(tmp_path):
+    fake(tmp_path, "venv/bin/pip", PIP)
+    found = setup(tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "pip finds no CPU build" in found.stdout
+    assert installed(tmp_path)[-1] == "-c constraints.txt -e .[book,service]"
+    (tmp_path / "venv" / ".ready-book").unlink()
+    fake(tmp_path, "bin/df", disk(gib=5))
+    found = setup(tmp_path)
+    assert found.returncode == 1
+    assert "only 5 GiB are free here and about 9 are needed; make room; set TORCH_INDEX" in found.stderr
+
+
+@pytest.mark.parametrize("there", ["a GPU", "torch"])
+def test_with_a_gpu_or_with_torch_nothing_is_chosen(tmp_path, there):
+    fake(tmp_path, "venv/bin/pip", PIP)
+    fake(tmp_path, "bin/df", disk(gib=20))
+    if there == "a GPU":
+        fake(tmp_path, "bin/nvidia-smi", "exit 0")
+    found = setup(tmp_path, "test", TORCH_IS_THERE="0" if there == "torch" else "1")
+    assert found.returncode == 0, found.stderr
+    assert ("there is a GPU, so torch is installed with its GPU libraries" in found.stdout) == (
+        there == "a GPU"
+    )
+    assert installed(tmp_path) == ["-c constraints.txt -e .[book,service,test]"]
+
+
+def test_reading_needs_the_packages_of_its_extra_and_nothing_else(tmp_path):
+    fake(tmp_path, "venv/bin/pip", PIP)
+    found = setup(tmp_path, "read")
+    assert found.returncode == 0, found.stderr
+    (asked,) = installed(tmp_path)
+    file = Path(asked.removeprefix("-c constraints.txt -r "))
+    assert file.read_text().splitlines() == PROJECT["optional-dependencies"]["read"]
+    assert "mea-lib[read]" in PROJECT["optional-dependencies"]["book"]
+
+
+def test_of_two_at_once_one_installs_and_the_other_waits(tmp_path):
+    fake(tmp_path, "venv/bin/pip", PIP)
+    both = [start_setup(tmp_path, TORCH_IS_THERE="0", PIP_SLEEPS="1.5") for _ in range(2)]
+    said = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sorted("another process is at work on this environment, waiting" in out for out, _ in said) == [
+        False,
+        True,
+    ]
+    assert installed(tmp_path) == ["-c constraints.txt -e .[book,service]"]
+
+
+def test_a_half_made_environment_is_completed_and_not_removed(tmp_path):
+    (tmp_path / "venv" / "lib").mkdir(parents=True)
+    (tmp_path / "venv" / "lib" / "in_use.so").touch()
+    (tmp_path / "pip").write_text("#!/bin/bash\n" + PIP)
+    makes = 'if [ "$2" = venv ]; then mkdir -p "$3/bin"; cp pip "$3/bin"; chmod +x "$3/bin/pip"; '
+    fake(tmp_path, "bin/maker", makes + 'else exec python3 "$@"; fi')
+    found = setup(tmp_path, "read", PYTHON="maker")
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "venv" / "lib" / "in_use.so").exists()
+    assert (tmp_path / "venv" / ".ready-read").exists()

@@ -1,0 +1,41 @@
+"""One chapter run by papermill, in a process that ends with the driver that started it, however that one ends."""
+
+import os
+import sys
+import threading
+
+import papermill
+import psutil
+
+ROUNDS = 3
+SECONDS_TO_END = 5
+
+
+def main(source: str, target: str, scale: str, folder: str) -> None:
+    """Execute the notebook `source` in `folder` and write the executed copy to `target`."""
+    threading.Thread(target=end_with_driver, daemon=True).start()
+    papermill.execute_notebook(
+        source, target, parameters={"SCALE": scale}, kernel_name="python3", cwd=folder, progress_bar=False
+    )
+
+
+def end_with_driver() -> None:
+    """Wait for the end of standard input, then end the kernel, all that it has started, and this process.
+
+    The driver holds the other end of that pipe. The system closes it when the driver is gone, even by kill -9.
+    """
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    for _ in range(ROUNDS):
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            try:
+                child.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(children, SECONDS_TO_END)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
