@@ -54,5 +54,5 @@ clean: ## remove built pages and executed notebooks; the environment and trained
 	@rm -rf build/html* build/rendering.* build/read build/notebooks build/running build/work build/claims build/claims.json
 
 # The script makes the stamp itself, since it may find that another process has just done the work.
-.venv-read/.ready-read $(BOOK) $(TEST): pyproject.toml constraints.txt book/setup_environment.sh
+.venv-read/.ready-read $(BOOK) $(TEST): pyproject.toml setup.py constraints.txt book/setup_environment.sh
 	@PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) bash book/setup_environment.sh $(@D) $(subst .ready-,,$(@F))

@@ -15,7 +15,7 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMES = [path.stem for path in CHAPTERS]
 sys.path.insert(0, str(ROOT / "book"))
 
-from chapters import cells_digest  # noqa: E402
+from digests import cells_digest  # noqa: E402
 from setup_cell import setup_cell  # noqa: E402
 
 
