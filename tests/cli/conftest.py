@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+import mea_lib
 from mea_lib.cli import app
 
 KEY = ["--sources", "3", "7", "--target", "1", "--key-seed", "5"]
@@ -25,6 +26,12 @@ def own_world(tmp_path, monkeypatch):
     monkeypatch.setenv("MEA_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("MEA_SCALE", "smoke")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The digits as a command reads them, in three parties."""
+    return mea_lib.load("digits", mea_lib.preset("smoke"))
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_distillation_is_that_of_the_package(mea, victim, digits):
     oracle = mea_lib.Oracle(load_model(find_model(victim)))
     expected = distillation.extract(oracle, digits.queries, mea_lib.preset("smoke"))
     assert found["model"] == expected.card["id"]
-    assert found["queries"] == oracle.queries == 1_000
+    assert found["queries"] == oracle.queries == len(digits.queries)
     assert found["answers_marked"] is False
     assert found["accuracy"] == pytest.approx(mea_lib.proof.accuracy(expected, digits.test))
 
@@ -93,8 +93,10 @@ def test_marking_needs_the_classes_of_the_model_and_of_the_key(mea, made, victim
 
     for name in names:
         (tmp_path / "own" / name).mkdir(parents=True)
-        for number in range(2):
-            Image.new("L", (16, 16), 10 * number).save(tmp_path / "own" / name / f"{number}.png")
+        for number in range(3):
+            Image.new("L", (16, 16), 10 * number + names.index(name)).save(
+                tmp_path / "own" / name / f"{number}.png"
+            )
     options = ["--data", tmp_path / "own", "--mark-answers", made.folder / "key.json"]
     found = mea("extract", "--model", victim, *options, code=2)
     assert "--mark-answers" in found.stderr
@@ -134,7 +136,7 @@ def colours(tmp_path):
 def test_images_of_another_domain_take_the_victims_shape(mea, victim, colours, attack):
     options = ["extract", "--model", victim, "--data", colours, "--attack", attack, "--json"]
     found = mea(*options, "--test-data", "digits").data
-    assert found["queries"] == 24
+    assert found["queries"] == 12
     assert found["test_data"] == "digits"
     assert found["accuracy"] is not None
     spec = card(found)["spec"]
