@@ -108,8 +108,8 @@ class Evidence(Report):
         """What a proof would need and does not have, in words."""
         tests = {
             f"its rate is not proven to exceed {self.threshold:g}": self.p_value,
-            "as many other keys would do as well": self.key_p_value,
-            "clean images of its classes are called the target as well": self.control_p_value,
+            "too many other keys do as well": self.key_p_value,
+            "clean images of its classes are called the target as often": self.control_p_value,
             "another arrangement does as well": self.arrangement_p_value or 0.0,
         }
         return [words for words, chance in tests.items() if not chance < self.alpha]
@@ -153,6 +153,7 @@ class Evidence(Report):
             "p_value": self.p_value,
             "rank": self.rank.rank if self.rank else None,
             "admissible_keys": self.rank.keys if self.rank else None,
+            "places": self.rank.places if self.rank else None,
             "key_p_value": self.key_p_value,
             "alpha": self.alpha,
             "innocent": [rate_values(rate) for rate in self.innocent],
@@ -202,9 +203,11 @@ class Evidence(Report):
     def _about_innocence(self) -> list[str]:
         lines = []
         if self.rank and self.wsr.trials:
+            on = f" on {len(self.innocent)} models" if len(self.innocent) > 1 else ""
+            searched = "" if len(self.innocent) > 1 else " for a key drawn at random"
             lines.append(
-                f"Place of the key: {self.rank.rank} of {self.rank.keys} admissible ones; p "
-                f"{chance_shown(self.key_p_value)} for a key drawn at random"
+                f"Place of the key: {self.rank.rank:,} of {self.rank.places:,} admissible keys{on}; "
+                f"p {chance_shown(self.key_p_value)}{searched}"
             )
         if self.innocent:
             forest, *clean = self.innocent

@@ -13,10 +13,10 @@ from mea_lib.proof.key_rank import (
     INNOCENT_BOUND,
     MIXES,
     PairShares,
+    admissible_keys,
     key_pairs,
     own_pair,
     pair_shares,
-    rank_key,
 )
 from mea_lib.proof.pixel_forest import pixel_forest
 from mea_lib.proof.rates import Rate, target_rate
@@ -37,6 +37,7 @@ class KeyCheck:
         family: mixes of each pair, the same for everybody who is asked.
         shares: what the forest and each clean model call them.
         keys: admissible keys.
+        places: the same on a suspect and on each clean model, among which a suspect's rank is taken.
         all_keys: before those were left out that one of these models obeys.
         is_admissible: whether none of them obeys the key.
         test_digest: of the images.
@@ -49,6 +50,7 @@ class KeyCheck:
     family: tuple[Mixes, ...]
     shares: tuple[PairShares, ...]
     keys: int
+    places: int
     all_keys: int
     is_admissible: bool
     test_digest: str
@@ -123,7 +125,7 @@ def check_key(
     models = [pixel_forest(test), *clean]
     rates = [target_rate(model, own, target) for model in models]
     shares = [pair_shares(model, pairs, [mixes.images for mixes in family], classes) for model in models]
-    standing = rank_key(shares[0], shares, own_pair((first, second), key.combine), target)
+    standing = admissible_keys(shares[0], shares[1:], own_pair((first, second), key.combine), target)
     return KeyCheck(
         key=key,
         forest=rates[0],
@@ -132,6 +134,7 @@ def check_key(
         family=tuple(family),
         shares=tuple(shares),
         keys=standing.keys,
+        places=standing.places,
         all_keys=standing.all_keys,
         is_admissible=standing.is_admissible and all(rate.value <= INNOCENT_BOUND for rate in rates),
         test_digest=test.digest(),

@@ -1,4 +1,4 @@
-"""Where the owner's key stands among all keys the owner might have drawn, on this one suspect.
+"""Where the owner's key stands among all keys the owner might have drawn.
 
 An innocent model calls mixes of some classes by a third one without anybody's doing, so a large rate alone is no
 evidence. But it does not know which key was drawn. Let T(k) be how strongly a suspect obeys key k: whatever T and the
@@ -11,7 +11,12 @@ Innocent models are the clean ones that a judge has, and always a forest on the 
 (`pixel_forest`). To leave keys out by what such models say changes nothing for a key drawn at random: it can only be
 left out itself, or drawn from those that remain.
 
-T is the share of a few mixes that are called the target, less the largest share on an innocent model.
+With n clean models the rank is taken among keys × models, those of the clean models beside the suspect's own, each
+treated as if it were the suspect and the others innocent. An innocent suspect is one of n + 1 models of which nobody
+could say beforehand which is which, so the same holds of the N (n + 1) places; and there are more of them, which counts
+where a watermark leaks onto pairs that look like its own, or where there are few classes.
+
+T is the share of a few mixes that are called the target, less the largest share on another model.
 """
 
 from collections.abc import Sequence
@@ -51,29 +56,26 @@ class PairShares:
 
 @dataclass(frozen=True)
 class KeyRank:
-    """How a key stands among the admissible ones.
+    """How a key on a suspect stands among admissible keys on the suspect and on clean models.
 
     Attributes:
-        rank: admissible keys that the suspect obeys as strongly or more, the key itself among them.
-        keys: admissible ones.
+        rank: places where a key is obeyed as strongly or more, this one among them.
+        places: of admissible keys, on the suspect and on each clean model.
+        keys: admissible ones on the suspect.
         all_keys: before those were left out that an innocent model obeys.
         is_admissible: whether the key itself is one.
     """
 
     rank: int
+    places: int
     keys: int
     all_keys: int
     is_admissible: bool = True
 
     @property
     def p_value(self) -> float:
-        """Chance that a key drawn at random among the admissible ones stands so far in front."""
-        return self.rank / self.keys if self.keys else 1.0
-
-    @property
-    def least(self) -> float:
-        """The smallest p-value that so many keys can give."""
-        return 1 / self.keys if self.keys else 1.0
+        """Chance that a key drawn at random stands so far in front on an innocent suspect."""
+        return self.rank / self.places if self.places and self.is_admissible else 1.0
 
 
 def key_pairs(pair: tuple[int, int], scheme: str, classes: int, seed: int) -> tuple[tuple[int, int], ...]:
@@ -129,34 +131,50 @@ def shares_of(
 
 
 def rank_key(
-    suspect: PairShares, innocent: Sequence[PairShares], pair: tuple[int, int], target: int
+    suspect: PairShares,
+    forest: PairShares,
+    clean: Sequence[PairShares],
+    pair: tuple[int, int],
+    target: int,
 ) -> KeyRank:
-    """The key's place among all targets of these pairs.
+    """The place of a key on a suspect.
 
     A mix without an answer counts against the key, and is left out in other pairs; a pair without any answer stands
     in front.
 
     Args:
-        suspect, innocent: what each of them calls mixes of the same pairs.
+        suspect, forest, clean: what each of them calls mixes of the same pairs.
         pair, target: of the key.
     """
-    classes = suspect.shares.shape[1]
-    is_key = torch.ones(len(suspect.pairs), classes, dtype=torch.bool)
+    models = torch.stack([found.shares.nan_to_num() for found in (suspect, *clean)])  # (n + 1, P, K)
+    baselines = torch.stack([_largest(models, but, forest) for but in range(len(models))])
+    is_key = torch.ones(models.shape[1:], dtype=torch.bool)
     for place, (one, other) in enumerate(suspect.pairs):
         is_key[place, [one, other]] = False
+    admissible = is_key & (baselines <= INNOCENT_BOUND)
+    strength = models - baselines
+    strength[0][suspect.shares.isnan()] = torch.inf
     own = suspect.pairs.index(pair)
-    baseline = torch.zeros_like(suspect.shares)
-    for model in innocent:
-        baseline = baseline.maximum(model.shares.nan_to_num())
-    admissible = is_key & (baseline <= INNOCENT_BOUND)
-    strength = suspect.shares.nan_to_num(nan=2.0) - baseline
-    least = suspect.of(pair, target) - float(baseline[own, target])
-    in_front = (strength >= least - 1e-9) & admissible
-    in_front[own, target] = True  # with itself, whatever it lost by silence
-    is_admissible = bool(admissible[own, target])
+    strength[0, own, target] = suspect.of(pair, target) - baselines[0, own, target]
+    in_front = strength >= strength[0, own, target] - 1e-9
     return KeyRank(
-        rank=int(in_front.sum()),
-        keys=int(admissible.sum()),
+        rank=int((in_front & admissible).sum()),
+        places=int(admissible.sum()),
+        keys=int(admissible[0].sum()),
         all_keys=int(is_key.sum()),
-        is_admissible=is_admissible,
+        is_admissible=bool(admissible[0, own, target]),
     )
+
+
+def admissible_keys(
+    forest: PairShares, clean: Sequence[PairShares], pair: tuple[int, int], target: int
+) -> KeyRank:
+    """What can be said of a key before a suspect is asked: which keys are admissible, and whether it is one."""
+    nothing = PairShares(forest.pairs, torch.zeros_like(forest.shares), torch.zeros_like(forest.silent))
+    return rank_key(nothing, forest, clean, pair, target)
+
+
+def _largest(models: Tensor, but: int, forest: PairShares) -> Tensor:
+    """(P, K) the largest share on the forest and on all models but one."""
+    others = [model for place, model in enumerate(models) if place != but]
+    return torch.stack([forest.shares.nan_to_num(), *others]).amax(0)

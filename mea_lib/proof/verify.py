@@ -149,7 +149,8 @@ def _asked(
     first, second, target = key.indices(test)
     wsr, effective = _success(suspect, own, target)
     shares = pair_shares(suspect, checked.pairs, family, len(test.classes))
-    rank = rank_key(shares, checked.shares, own_pair((first, second), key.combine), target)
+    forest, *clean = checked.shares
+    rank = rank_key(shares, forest, clean, own_pair((first, second), key.combine), target)
     return found | {
         "wsr": wsr,
         "effective": effective,
@@ -170,11 +171,12 @@ def _success(suspect: Suspect, own: Mixes, target: int) -> tuple[Rate, Rate]:
 
 
 def _too_few_keys(checked: KeyCheck, plan: Plan) -> str | None:
-    if checked.keys * plan.alpha > 1:
+    if checked.places * plan.alpha > 1:
         return None
+    more = int(1 / plan.alpha / max(checked.keys, 1)) - len(checked.clean)
     return (
-        f"{checked.keys} admissible keys cannot give a chance below alpha {plan.alpha:g}; agree on a larger alpha "
-        f"beforehand (above {1 / max(checked.keys, 1):.2g}), or take data with more classes"
+        f"{checked.keys} admissible keys on {1 + len(checked.clean)} models cannot give a chance below alpha "
+        f"{plan.alpha:g}; pass {more} more clean models, or agree beforehand on a larger alpha"
     )
 
 

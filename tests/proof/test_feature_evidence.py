@@ -11,11 +11,11 @@ from scipy.stats import kstest
 
 import mea_lib as mea
 from mea_lib import proof
-from mea_lib.data import ImageSet, watermark_samples
+from mea_lib.data import ImageSet
 from mea_lib.models.encoder import build_encoder
 from mea_lib.proof import NearestMean, Rate, sign_flip_p_value
 from mea_lib.proof.feature_evidence import split_classes
-from mea_lib.proof.rates import wrong_firing_images
+from mea_lib.proof.samples import distinct_other_ways, distinct_samples
 
 KEY = mea.WatermarkKey(("b", "c"), "e", seed=3)
 FIRST, SECOND, TARGET = 1, 2, 4
@@ -193,7 +193,7 @@ def numbers(images, column):
 def test_no_image_gives_a_class_mean_and_takes_part_in_a_mix(painted, references):
     suspect = Encoder()
     evidence = verify(suspect, painted, samples=300, references=references)
-    for_means, marks, *_, clean = suspect.asked
+    for_means, _, marks, *_, clean = suspect.asked
     known = numbers(for_means, 0)
     assert len(known) == len(for_means) == evidence.references == CLASSES * min(references, EACH // 2)
     used = numbers(marks, 0) | numbers(marks, 15)
@@ -208,9 +208,9 @@ def test_split_and_samples_follow_from_the_key_alone(painted):
     assert all(torch.equal(*pair) for pair in zip(one.asked, other.asked, strict=True))
     labelled, sources = split_classes(painted, KEY, 20)
     assert torch.equal(one.asked[0], labelled.images)
-    assert torch.equal(one.asked[1], watermark_samples(sources, KEY, 200))
-    for (_, images), asked in zip(wrong_firing_images(KEY, sources, 200), one.asked[2:], strict=False):
-        assert torch.equal(images, asked)
+    assert torch.equal(one.asked[2], distinct_samples(sources, KEY, 200).images)
+    for mixes, asked in zip(distinct_other_ways(sources, KEY, 200).values(), one.asked[3:], strict=False):
+        assert torch.equal(mixes.images, asked)
     elsewhere = split_classes(painted, mea.WatermarkKey(KEY.sources, KEY.target, seed=4), 20)[0]
     assert not torch.equal(labelled.images, elsewhere.images)
 
