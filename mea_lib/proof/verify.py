@@ -173,10 +173,10 @@ def _success(suspect: Suspect, own: Mixes, target: int) -> tuple[Rate, Rate]:
 def _too_few_keys(checked: KeyCheck, plan: Plan) -> str | None:
     if checked.places * plan.alpha > 1:
         return None
-    more = int(1 / plan.alpha / max(checked.keys, 1)) - len(checked.clean)
+    more = max(1, int(1 / plan.alpha / max(checked.keys, 1)) - len(checked.clean))
     return (
-        f"{checked.keys} admissible keys on {1 + len(checked.clean)} models cannot give a chance below alpha "
-        f"{plan.alpha:g}; pass {more} more clean models, or agree beforehand on a larger alpha"
+        f"{checked.places} places of admissible keys, on the suspect and {len(checked.clean)} clean models, cannot give "
+        f"a chance below alpha {plan.alpha:g}; pass {more} more clean models, or agree beforehand on a larger alpha"
     )
 
 

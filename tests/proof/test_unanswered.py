@@ -10,20 +10,9 @@ from hypothesis import strategies as st
 import mea_lib as mea
 from mea_lib import proof
 from mea_lib.blackbox.query_log import image_keys
-from mea_lib.data import ImageSet
 from mea_lib.proof import Evidence, Rate
 
 KEY = mea.WatermarkKey(("b", "c"), "e", seed=3)
-
-
-@pytest.fixture
-def painted():
-    """Six classes of 300 images; the class and the image's own number are written in the pixels."""
-    labels = torch.arange(6).repeat_interleave(300)
-    images = (labels * 10).to(torch.uint8)[:, None, None, None].expand(-1, 1, 16, 16).contiguous()
-    images[:, 0, 0, 0] = torch.arange(1800) % 250
-    images[:, 0, 0, 15] = torch.arange(1800) // 8 % 250
-    return ImageSet(images, labels, tuple("abcdef"), "painted")
 
 
 class Reticent:
