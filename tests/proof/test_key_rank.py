@@ -125,10 +125,8 @@ def test_few_classes_need_clean_models(painted):
         return torch.nn.functional.one_hot(images[:, 0, 4, 1].long() // 10, 4).float()
 
     alone = mea.verify_ownership(suspect, key, four, **OPTIONS)
-    assert (
-        "24 places of admissible keys, on the suspect and 0 clean models, cannot give" in alone.verdict
+    assert "24 places of admissible keys, on the suspect and 0 clean models, cannot" in alone.verdict
     assert "pass 4 more clean models" in alone.verdict
-    )
     assert mea.verify_ownership(suspect, key, four, clean=[clean] * 4, **OPTIONS).is_stolen
 
 
