@@ -142,16 +142,11 @@ def _reason(
     if right >= level:
         return _unknown_class(check, key, 1 / len(probe.classes)), 0
     most, share = _most_named(called)
-    if share >= NEARLY_ALL:
-        what = "no class at all" if most == NO_CLASS else f"nearly everything {probe.classes[most]}"
-        return (
-            f"the suspect calls {what}; it is collapsed, or was asked with the wrong range of pixels or normalisation",
-            0,
-        )
     short = f"the suspect recognises {right:.2f} of clean images"
-    other = explaining_permutation(called, probe.labels, len(probe.classes))
-    if other is not None and other[1] >= level:
-        return f"{short}, but {_permutation_shown(other[0], probe.classes, other[1])}", 0
+    if share < NEARLY_ALL:
+        other = explaining_permutation(called, probe.labels, len(probe.classes))
+        if other is not None and other[1] >= level:
+            return f"{short}, but {_permutation_shown(other[0], probe.classes, other[1])}", 0
     asked = 0
     for name, (what, change) in _RETRIES.items():
         remaining = getattr(suspect, "remaining", None)
@@ -164,6 +159,12 @@ def _reason(
         again = _rate(_called(answers_of(suspect, change(probe.images), probe.classes)), probe.labels).value
         if again >= level:
             return f"{short}, but {again:.2f} with {what}: set that where the suspect is described", asked
+    if share >= NEARLY_ALL:
+        what = "no class at all" if most == NO_CLASS else f"nearly everything {probe.classes[most]}"
+        return (
+            f"the suspect calls {what}; it is collapsed, or was asked with the wrong range of pixels or normalisation",
+            asked,
+        )
     return f"{short}, below {level:.2f}; {_LIKELY}", asked
 
 
@@ -196,10 +197,8 @@ def _permutation_shown(instead: list[int], classes: tuple[str, ...], share: floa
     shift = [(new - old) % len(classes) for old, new in enumerate(instead)]
     most = max(set(shift), key=shift.count)
     if most in (1, len(classes) - 1) and shift.count(most) >= len(classes) - 1:
-        start = 1 if most == 1 else -1
-        return (
-            f"{share:.2f} when its classes are numbered from {start} instead of 0: say so, or fix its labels"
-        )
+        how = "numbered from 1 instead of 0" if most == 1 else "moved down by one"
+        return f"{share:.2f} when its classes are {how}: say so where the suspect is described"
     moved = [f"{classes[old]} is called {classes[new]}" for old, new in enumerate(instead) if old != new]
     more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
     return f"{share:.2f} with its classes in another order ({', '.join(moved[:3])}{more}): name its classes"
