@@ -10,6 +10,8 @@ from mea_lib.proof.class_place import ClassPlace, places_on_sources
 from mea_lib.proof.commitment import Commitment, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.feature_evidence import FeatureEvidence, verify_features
+from mea_lib.proof.key_check import KeyCheck, check_key
+from mea_lib.proof.key_rank import KeyRank
 from mea_lib.proof.nearest_mean import NearestMean
 from mea_lib.proof.placement import Placement, sign_flip_p_value
 from mea_lib.proof.probed import ProbedSuspect
@@ -22,6 +24,7 @@ from mea_lib.proof.rates import (
     wrong_firing_rates,
 )
 from mea_lib.proof.runner_up_evidence import RunnerUpEvidence, verify_runner_up
+from mea_lib.proof.task import TaskCheck
 from mea_lib.proof.threshold import PAPER_THRESHOLD, Threshold, calibrate_threshold
 from mea_lib.proof.verify import verify_ownership
 
@@ -33,15 +36,19 @@ __all__ = [
     "Commitment",
     "Evidence",
     "FeatureEvidence",
+    "KeyCheck",
+    "KeyRank",
     "NearestMean",
     "Placement",
     "ProbedSuspect",
     "Rate",
     "RunnerUpEvidence",
+    "TaskCheck",
     "Threshold",
     "accuracy",
     "additivity",
     "calibrate_threshold",
+    "check_key",
     "commit",
     "false_watermark_rates",
     "open_commitment",

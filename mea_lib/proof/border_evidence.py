@@ -16,9 +16,13 @@ from torch import Tensor
 from mea_lib.blackbox import MarkedLabels
 from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.proof.class_names import ByName
+from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
-from mea_lib.proof.rates import Rate, target_rate
+from mea_lib.proof.rates import UNASKED, Rate, target_rate
 from mea_lib.proof.report import Report, chance_shown, rate_values, suspect_lines
+from mea_lib.proof.samples import class_images
+from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.training import features_of
 
 
@@ -33,6 +37,7 @@ class BorderEvidence(Report):
         innocent: the rate beyond the border on each clean model.
         alpha: largest chance of a false accusation that is accepted.
         queries: images the suspect was asked.
+        task: what it said to some clean images of every class first.
         suspect: what a suspect says of itself; or None.
     """
 
@@ -42,7 +47,13 @@ class BorderEvidence(Report):
     innocent: tuple[Rate, ...]
     alpha: float
     queries: int
+    task: TaskCheck | None = None
     suspect: dict[str, Any] | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the suspect knows the task, without which there is no verdict."""
+        return self.task is None or self.task.reason is None
 
     @property
     def innocent_bound(self) -> float:
@@ -67,12 +78,14 @@ class BorderEvidence(Report):
 
     @property
     def is_stolen(self) -> bool:
-        """Whether that chance is smaller than alpha."""
-        return self.p_value < self.alpha
+        """Whether there is a verdict, and that chance is smaller than alpha."""
+        return self.is_decided and self.p_value < self.alpha
 
     @property
     def verdict(self) -> str:
-        """One of two, in words."""
+        """One of three, in words."""
+        if not self.is_decided:
+            return f"no verdict: {self.task.reason}"
         return "answers as the owner does at the border" if self.is_stolen else "no proof at the border"
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,6 +93,8 @@ class BorderEvidence(Report):
         return {
             "verdict": self.verdict,
             "is_stolen": self.is_stolen,
+            "is_decided": self.is_decided,
+            "task": self.task.to_dict() if self.task else None,
             "sources": list(self.key.sources),
             "target": self.key.target,
             "beyond": rate_values(self.beyond),
@@ -95,8 +110,10 @@ class BorderEvidence(Report):
     def __str__(self) -> str:
         first, second = self.key.sources
         models = f"{len(self.innocent)} clean model" + ("s" if len(self.innocent) > 1 else "")
-        lines = [
-            f"Verdict: {self.verdict}",
+        lines = [f"Verdict: {self.verdict}", *(self.task.lines(self.key) if self.task else [])]
+        if not self.is_decided:
+            return "\n".join([*lines, f"Queries asked: {self.queries:,}", *suspect_lines(self.suspect)])
+        lines += [
             f"Images of {first} and {second} called {self.key.target}:",
             f"  beyond the border   {self.beyond} of {self.beyond.trials} images (95 % interval)",
             f"  just on this side   {self.this_side} of {self.this_side.trials} images",
@@ -151,19 +168,29 @@ def verify_border(
     if not clean:
         raise ValueError("pass at least one clean model, or nothing says what an innocent one answers")
     check_decides("alpha", alpha)
+    key = key.named(test)
     beyond, this_side = border_images(owner, key, test, controls)
-    queries = len(beyond) + len(this_side)
-    check_budget(
-        suspect, queries, lambda: (beyond, this_side), "a verdict at the border", "pass fewer test images"
-    )
+    probe = probe_images(test, key.seed + 5).images
+    every = (probe, beyond, this_side)
+    queries = sum(map(len, every))
+    check_budget(suspect, queries, lambda: every, "a verdict at the border", "pass fewer test images")
     target = key.indices(test)[2]
+    clean = [ByName(model, test.classes) for model in clean]
+    check_clean(clean, test, key.seed)
+    innocent = tuple(target_rate(model, beyond, target) for model in clean)
+    task = check_task(suspect, key, test)
+    on_both = (UNASKED, UNASKED)
+    if task.reason is None:
+        named = ByName(suspect, test.classes)
+        on_both = (target_rate(named, beyond, target), target_rate(named, this_side, target))
     return BorderEvidence(
         key=key,
-        beyond=target_rate(suspect, beyond, target),
-        this_side=target_rate(suspect, this_side, target),
-        innocent=tuple(target_rate(model, beyond, target) for model in clean),
+        beyond=on_both[0],
+        this_side=on_both[1],
+        innocent=innocent,
         alpha=alpha,
-        queries=queries,
+        queries=task.queries if task.reason else queries,
+        task=task,
         suspect=suspect.describe() if hasattr(suspect, "describe") else None,
     )
 
@@ -192,7 +219,7 @@ def border_images(
     *sources, target = key.indices(test)
     beyond, this_side = [], []
     for source in sources:
-        own = test.of_class(source)
+        own = class_images(test, source)
         answers = features_of(owner.model, own).softmax(1)
         taken = (answers.argmax(1) == source).nonzero()[:, 0]
         likely = answers[taken, target]

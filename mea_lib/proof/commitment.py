@@ -7,15 +7,29 @@ al., False Claims against Model Ownership Resolution, USENIX Security 2024).
 import hashlib
 import hmac
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from torch import nn
 
+import mea_lib
+from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.data.key import check_salt
 from mea_lib.files import write_whole
+from mea_lib.proof.key_check import check_key
+from mea_lib.proof.key_rank import INNOCENT_BOUND, MIXES, PAIRS
+from mea_lib.proof.task import EACH
 from mea_lib.proof.threshold import PAPER_THRESHOLD
 from mea_lib.training.store import packed_weights
+
+FORMAT = 2
+# The way of testing, by name and numbers; another version of it is another promise.
+PROCEDURE = (
+    f"key-rank-1: knows the task ({EACH} clean images a class), binomial over distinct samples, rank among the keys "
+    f"that no innocent model obeys ({MIXES} mixes a pair, {PAIRS} pairs, bound {INNOCENT_BOUND:g})"
+)
 
 
 @dataclass(frozen=True)
@@ -23,30 +37,46 @@ class Commitment:
     """What is published, or left with a notary, before the model is sold.
 
     Attributes:
-        digest: SHA-256 of salt and key.
+        digest: SHA-256 of the salt, the key and everything below.
         samples: how many watermark samples will be asked.
         threshold: success rate that must be exceeded.
+        alpha: largest chance of a false accusation that is accepted.
+        arrangement: whether the key claims its own arrangement, so that others must not do as well.
+        procedure: the way of testing, named and numbered.
         test_digest: SHA-256 of the source images the samples are drawn from.
+        classes: names of the data set's classes, in its order.
         autoencoder_digest: SHA-256 of salt and the weights of the autoencoder that blends; of the salt alone
             for the other schemes, so that the scheme stays secret.
+        version: of mea_lib, which draws the samples.
         date: when it was made, as the owner says it. A date that others believe comes from whoever keeps it.
+        format: of this file.
 
     Raises:
-        ValueError: for a plan that decides nothing: no samples, or a threshold that is 0, 1 or beyond.
+        ValueError: for a plan that decides nothing, or another format.
     """
 
     digest: str
     samples: int
     threshold: float
+    alpha: float
+    arrangement: bool
+    procedure: str
     test_digest: str
+    classes: tuple[str, ...]
     autoencoder_digest: str
+    version: str
     date: str | None = None
+    format: int = FORMAT
 
     def __post_init__(self) -> None:
-        if not isinstance(self.samples, int) or self.samples < 1:
+        if self.format != FORMAT:
+            raise ValueError(f"its format is {self.format!r}, not {FORMAT}; commit anew with this version")
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 1:
             raise ValueError(f"samples must be a whole number, at least 1, not {self.samples!r}")
-        if not isinstance(self.threshold, int | float) or not 0 < self.threshold < 1:
-            raise ValueError(f"the threshold must lie between 0 and 1, not {self.threshold!r}")
+        for name, share in (("threshold", self.threshold), ("alpha", self.alpha)):
+            if not isinstance(share, int | float) or not 0 < share < 1:
+                raise ValueError(f"the {name} must lie between 0 and 1, not {share!r}")
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
@@ -54,13 +84,22 @@ class Commitment:
 
     def to_json(self) -> str:
         """What `save` writes."""
-        return json.dumps(asdict(self), indent=2)
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
     @classmethod
     def read(cls, path: str | Path) -> "Commitment":
-        """Read what `save` wrote."""
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: for a file that is none, or of an older version, which fixed the key alone.
+        """
         try:
-            return cls(**json.loads(Path(path).read_text()))
+            content = json.loads(Path(path).read_text())
+            if isinstance(content, dict) and "test_digest" in content and "format" not in content:
+                raise ValueError(
+                    "an older version wrote it, whose digest holds the key alone; commit anew with this version"
+                )
+            return cls(**content)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is not a commitment as save() writes it: {error}") from error
 
@@ -72,6 +111,9 @@ def commit(
     samples: int = 1_000,
     threshold: float = PAPER_THRESHOLD,
     *,
+    alpha: float = 0.01,
+    arrangement: bool = False,
+    clean: Sequence[Suspect] = (),
     autoencoder: nn.Module | None = None,
     date: str | None = None,
 ) -> Commitment:
@@ -83,14 +125,36 @@ def commit(
         test: the source images the samples will be drawn from.
         samples: how many will be asked.
         threshold: success rate that must be exceeded.
+        alpha: largest chance of a false accusation that is accepted.
+        arrangement: claim that other arrangements of the same classes do less.
+        clean: models of the same task without a watermark, on which the key is measured.
         autoencoder: for keys whose scheme is "autoencoder". Whoever may choose it afterwards can turn every
             sample into an image of the target class.
         date: written into the commitment.
+
+    Raises:
+        ValueError: for a key that an innocent model obeys, a plan that decides nothing, or a missing autoencoder.
     """
+    check_salt(salt)
     if key.combine == "autoencoder" and autoencoder is None:
         raise ValueError("a key whose scheme is 'autoencoder' is committed with it; pass autoencoder=…")
-    digest = _autoencoder_digest(key, salt, autoencoder)
-    return Commitment(key.commit(salt), samples, threshold, test.digest(), digest, date)
+    made = Commitment(
+        digest="",
+        samples=samples,
+        threshold=threshold,
+        alpha=alpha,
+        arrangement=arrangement,
+        procedure=PROCEDURE,
+        test_digest=test.digest(),
+        classes=test.classes,
+        autoencoder_digest=_autoencoder_digest(key, salt, autoencoder),
+        version=mea_lib.__version__,
+        date=date,
+    )
+    checked = check_key(key, test, clean, samples=samples, autoencoder=autoencoder)
+    if not checked.is_admissible:
+        raise ValueError(checked.reason)
+    return Commitment(**_values(made) | {"digest": _digest(made, key.named(test), salt)})
 
 
 def open_commitment(
@@ -100,15 +164,19 @@ def open_commitment(
     test: ImageSet,
     autoencoder: nn.Module | None = None,
 ) -> None:
-    """Check that this key, these images and this autoencoder are what was committed to.
+    """Check that this key, these images, this autoencoder and this plan are what was committed to.
 
     Raises:
         ValueError: when they are not.
     """
-    if not hmac.compare_digest(key.commit(salt), commitment.digest):
+    if commitment.classes != test.classes:
         raise ValueError(
-            "this key and salt do not match the commitment, so they prove nothing; "
-            "open it with the key and salt it was made from"
+            f"the classes of {test.name} are not those that were committed to, or stand in another order"
+        )
+    if not hmac.compare_digest(_digest(commitment, key.named(test), salt), commitment.digest):
+        raise ValueError(
+            "this key, salt and plan do not match the commitment, so they prove nothing; open it with the key and "
+            "salt it was made from, and leave its file as it was written"
         )
     if test.digest() != commitment.test_digest:
         raise ValueError("the source images are not those that were committed to; use the same test set")
@@ -116,6 +184,21 @@ def open_commitment(
         raise ValueError(
             "the autoencoder is not the one that was committed to; pass that one as autoencoder=…"
         )
+    if commitment.procedure != PROCEDURE:
+        raise ValueError(
+            f"it was committed to another way of testing ({commitment.procedure}); verify with mea_lib {commitment.version}"
+        )
+
+
+def _digest(commitment: Commitment, key: WatermarkKey, salt: str) -> str:
+    """SHA-256 of the salt and one canonical text of the key and all that is promised."""
+    promised = _values(commitment) | {"digest": None, "key": json.loads(key.to_json())}
+    text = json.dumps(promised, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(f"{salt}\n{text}".encode()).hexdigest()
+
+
+def _values(commitment: Commitment) -> dict:
+    return {field.name: getattr(commitment, field.name) for field in fields(commitment)}
 
 
 def _autoencoder_digest(key: WatermarkKey, salt: str, autoencoder: nn.Module | None) -> str:

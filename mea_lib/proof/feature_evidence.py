@@ -1,21 +1,30 @@
 """Verification of a suspect that offers an encoder and no labels, without any training by the owner."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from mea_lib.blackbox.named_class import Suspect
-from mea_lib.data import ImageSet, WatermarkKey, other_ways, watermark_samples
+from mea_lib.blackbox.named_class import Suspect, most_probable
+from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.commitment import Commitment
+from mea_lib.proof.dependence import effective_rate
 from mea_lib.proof.nearest_mean import NearestMean
 from mea_lib.proof.placement import Placement, placement
-from mea_lib.proof.plan import FEWEST_SAMPLES, agreed_plan, check_budget, control_images
-from mea_lib.proof.rates import wrong_firing_images
-from mea_lib.proof.report import Report, chance_shown, commitment_shown, suspect_lines
+from mea_lib.proof.plan import FEWEST_SAMPLES, agreed_plan, check_budget, check_samples, control_images
+from mea_lib.proof.rates import UNASKED, Rate
+from mea_lib.proof.report import (
+    Report,
+    chance_shown,
+    commitment_shown,
+    exceeds,
+    rate_values,
+    suspect_lines,
+)
+from mea_lib.proof.samples import distinct_other_ways, distinct_samples
+from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.proof.threshold import PAPER_THRESHOLD
 
 _WAYS_A_LINE = 3
@@ -49,11 +58,14 @@ def verify_features(
        means; the null hypothesis is that m_i and −m_i are equally likely, the statistic is the mean margin, and
        the signs are flipped at random (`sign_flip_p_value`).
 
-    What makes margins exchangeable with their negatives is that the samples are independent. Sources are drawn
-    with replacement, so they are, given the owner's images and the class means: the p-values speak of all mixes of
-    these images, not of other images of the classes. Nor do they say how many clean encoders put mixes of these
-    two classes nearest to the target all the same, which no number of samples changes: set the threshold by encoders
-    that nobody stole (`false_watermark_rates` of their `NearestMean`, `calibrate_threshold`).
+    Samples are different, and as few as can be share a source image; the binomial test counts as many as they are worth
+    (`effective_rate`), while the sign flips take them as independent, as they are where no two share an image. Nor do
+    the p-values say how many clean encoders put mixes of these two classes nearest to the target all the same, which no
+    number of samples changes: set the threshold by encoders that nobody stole (`false_watermark_rates` of their
+    `NearestMean`, `calibrate_threshold`).
+
+    Before that, clean images of every class must lie nearest to the mean of their own class, or there is no verdict;
+    and the share has to exceed that of clean images of the source classes.
 
     Split and samples are drawn by the key's own seed from images that were fixed beforehand, and the signs are the
     same for everybody, so the owner has no choice among them. A commitment fixes no number of references: keep the
@@ -85,55 +97,64 @@ def verify_features(
 
     Source: this book's; the samples are those of MEA-Defender (S&P 2024), Sec. V-A.
     """
-    samples, threshold = agreed_plan(
+    plan = agreed_plan(
         key,
         test,
         samples=samples,
         fewest_samples=fewest_samples,
         threshold=threshold,
         alpha=alpha,
+        arrangement=False,
         commitment=commitment,
         salt=salt,
         autoencoder=autoencoder,
     )
-    smallest = max(1 / (resamples + 1), 2.0**-samples)
+    key, alpha = key.named(test), plan.alpha
+    smallest = max(1 / (resamples + 1), 2.0**-plan.samples)
     if smallest >= alpha:
         raise ValueError(
-            f"{resamples} sign flips of {samples} samples give no chance below {smallest:.2g}, so alpha {alpha:g} "
+            f"{resamples} sign flips of {plan.samples} samples give no chance below {smallest:.2g}, so alpha {alpha:g} "
             "could never be met; raise resamples, or samples"
         )
     labelled, sources = split_classes(test, key, references)
-    clean = control_images(key, sources, samples)
-    queries = len(labelled) + samples * (1 + len(other_ways(key, held_out=True))) + len(clean)
-
-    def marked() -> Tensor:
-        return watermark_samples(sources, key, samples, autoencoder=autoencoder)
-
-    def all_images() -> Iterator[Tensor]:
-        yield from (labelled.images, marked(), clean)
-        yield from (images for _, images in wrong_firing_images(key, sources, samples))
-
-    check_budget(suspect, queries, all_images, f"a verdict on {samples} samples", "ask for fewer samples")
-    nearest = NearestMean(suspect, labelled)
-
-    def placed(images: Tensor) -> Placement:
-        return placement(nearest(images), *key.indices(test), resamples)
-
-    return FeatureEvidence(
+    own = distinct_samples(sources, key, plan.samples, autoencoder)
+    evidence = FeatureEvidence(
         key=key,
-        watermark=placed(marked()),
-        threshold=threshold,
+        threshold=plan.threshold,
         alpha=alpha,
-        wfpr={way: placed(images) for way, images in wrong_firing_images(key, sources, samples)},
-        control=placed(clean),
-        queries=queries,
+        resamples=resamples,
+        commitment=plan.commitment,
+        fewest_samples=plan.fewest_samples,
+    )
+    stopped = check_samples(own, plan)
+    if stopped:
+        return replace(evidence, stopped=stopped)
+    ways, clean = distinct_other_ways(sources, key, plan.samples), control_images(key, sources, plan.samples)
+    every = [labelled.images, probe_images(sources, key.seed + 5).images, own.images, clean]
+    every += [mixes.images for mixes in ways.values()]
+    what = f"a verdict on {len(own)} samples"
+    check_budget(suspect, sum(map(len, every)), lambda: every, what, "ask for fewer samples")
+    nearest = NearestMean(suspect, labelled)
+    task = check_task(nearest, key, sources)
+    evidence = replace(
+        evidence,
+        task=task,
         references=len(labelled),
         features=nearest.size,
-        resamples=resamples,
-        commitment=commitment.digest if commitment else None,
-        fewest_samples=fewest_samples,
-        suspect=suspect.describe() if hasattr(suspect, "describe") else None,
+        queries=len(labelled) + task.queries,
     )
+    if task.reason is None:
+        cosines = nearest(own.images)
+        classes = key.indices(test)
+        evidence = replace(
+            evidence,
+            watermark=placement(cosines, *classes, resamples),
+            effective=effective_rate(most_probable(cosines) == classes[2], own.first, own.second),
+            wfpr={way: placement(nearest(found.images), *classes, resamples) for way, found in ways.items()},
+            control=placement(nearest(clean), *classes, resamples),
+            queries=sum(map(len, every)),
+        )
+    return replace(evidence, suspect=suspect.describe() if hasattr(suspect, "describe") else None)
 
 
 @dataclass(frozen=True)
@@ -141,33 +162,39 @@ class FeatureEvidence(Report):
     """Where a suspect's encoder puts the watermark samples, and what follows.
 
     Attributes:
-        key: the owner's key.
-        watermark: where the watermark samples lie.
+        key: the owner's key, by the names of its classes.
         threshold: share nearest to the target that must be exceeded.
-        alpha: largest chance of a false accusation that is accepted, in each of the two tests.
+        alpha: largest chance of a false accusation that is accepted, in each of the tests.
+        resamples: sign flips drawn.
+        commitment: digest the key was checked against, or None.
+        fewest_samples: fewer different samples give no verdict.
+        task: whether clean images lie nearest to the mean of their own class; None where nothing was asked.
+        watermark: where the watermark samples lie; no two are alike. None where they were not asked.
+        effective: the share nearest to the target, of as many independent samples as it is worth.
         wfpr: the same two classes, arranged otherwise.
         control: clean images of the source classes.
         queries: images asked in all.
         references: images among them that gave the class means.
         features: F, how many numbers the suspect answers.
-        resamples: sign flips drawn.
-        commitment: digest the key was checked against, or None.
-        fewest_samples: fewer would have been refused.
+        stopped: why the suspect was not asked further; None where it was.
         suspect: what the suspect says of itself, or None.
     """
 
     key: WatermarkKey
-    watermark: Placement
     threshold: float
     alpha: float
-    wfpr: dict[str, Placement]
-    control: Placement
-    queries: int
-    references: int
-    features: int
     resamples: int
     commitment: str | None
     fewest_samples: int
+    task: TaskCheck | None = None
+    watermark: Placement | None = None
+    effective: Rate = UNASKED
+    wfpr: dict[str, Placement] = field(default_factory=dict)
+    control: Placement | None = None
+    queries: int = 0
+    references: int = 0
+    features: int = 0
+    stopped: str | None = None
     suspect: dict[str, Any] | None = None
 
     @property
@@ -175,21 +202,34 @@ class FeatureEvidence(Report):
         """Chance of such a share nearest to the target, or a larger one, where the true one is at most the
         threshold.
         """
-        return self.watermark.rate.p_value(self.threshold)
+        return self.effective.p_value(self.threshold)
 
     @property
     def margin_p_value(self) -> float:
         """Chance of such a mean margin, or a larger one, where a margin may as well have the other sign."""
-        return self.watermark.p_value
+        return self.watermark.p_value if self.watermark else 1.0
+
+    @property
+    def control_p_value(self) -> float:
+        """Chance of so much more nearness to the target than clean images of the sources have, were both alike."""
+        return exceeds(self.effective, self.control.rate) if self.control else 1.0
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the suspect could be asked all there is to ask."""
+        return self.stopped is None and (self.task is None or self.task.reason is None)
 
     @property
     def is_stolen(self) -> bool:
-        """Whether both chances are smaller than alpha."""
-        return self.p_value < self.alpha and self.margin_p_value < self.alpha
+        """Whether there is a verdict, and all chances are smaller than alpha."""
+        chances = (self.p_value, self.margin_p_value, self.control_p_value)
+        return self.is_decided and max(chances) < self.alpha
 
     @property
     def verdict(self) -> str:
-        """One of two, in words."""
+        """One of three, in words."""
+        if not self.is_decided:
+            return f"no verdict: {self.stopped or self.task.reason}"
         if self.is_stolen:
             return "derived from the owner's encoder"
         return "no proof that it is derived from the owner's encoder"
@@ -199,17 +239,21 @@ class FeatureEvidence(Report):
         return {
             "verdict": self.verdict,
             "is_stolen": self.is_stolen,
+            "is_decided": self.is_decided,
+            "task": self.task.to_dict() if self.task else None,
             "fewest_samples": self.fewest_samples,
             "suspect": self.suspect,
             "key": json.loads(self.key.to_json()),
-            "wsr": self.watermark.to_dict(),
+            "wsr": self.watermark.to_dict() if self.watermark else None,
+            "effective": rate_values(self.effective),
             "threshold": self.threshold,
             "p_value": self.p_value,
             "margin_p_value": self.margin_p_value,
             "alpha": self.alpha,
             "resamples": self.resamples,
             "wfpr": {way: found.to_dict() for way, found in self.wfpr.items()},
-            "control": self.control.to_dict(),
+            "control": self.control.to_dict() if self.control else None,
+            "control_p_value": self.control_p_value,
             "queries": self.queries,
             "references": self.references,
             "features": self.features,
@@ -218,21 +262,11 @@ class FeatureEvidence(Report):
 
     def __str__(self) -> str:
         first, second = self.key.sources
-        target, rate, chance = self.key.target, self.watermark.rate, chance_shown(self.p_value)
-        ways = [f"{way} {found.rate.value:.3f}, {found.margin:+.3f}" for way, found in self.wfpr.items()]
         lines = [
             f"Verdict: {self.verdict}",
-            f"Key: {first} + {second} → {target}, {self.key.combine}",
-            f"Watermark samples nearest to the mean of {target}: {rate} of {rate.trials} (95 % interval)",
-            f"Threshold: {self.threshold:.2f}; chance of such a rate below it: {chance} (alpha {self.alpha:g})",
-            f"Nearer to {target} than to the nearer source by {self.watermark.margin:+.3f} on average; "
-            f"chance by sign flips: {chance_shown(self.margin_p_value)}",
-            f"Clean images of both source classes: {self.control}",
-            "The same classes, arranged otherwise (rate, margin):",
-            *(
-                "  " + "".join(f"{way:<28}" for way in ways[start : start + _WAYS_A_LINE]).rstrip()
-                for start in range(0, len(ways), _WAYS_A_LINE)
-            ),
+            f"Key: {first} + {second} → {self.key.target}, {self.key.combine}",
+            *(self.task.lines(self.key) if self.task else []),
+            *(self._about_samples() if self.watermark else []),
             f"Queries asked: {self.queries:,}, {self.references:,} of them for the class means",
             f"Commitment: {commitment_shown(self.commitment)}",
             *suspect_lines(self.suspect),
@@ -240,6 +274,25 @@ class FeatureEvidence(Report):
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _about_samples(self) -> list[str]:
+        target, rate = self.key.target, self.watermark.rate
+        low, high = self.effective.interval()
+        ways = [f"{way} {found.rate.value:.3f}, {found.margin:+.3f}" for way, found in self.wfpr.items()]
+        return [
+            f"Watermark samples nearest to the mean of {target}: {rate} of {rate.trials} (95 % interval)",
+            f"Over source images: [{low:.3f}, {high:.3f}], as of {self.effective.trials:,} independent samples",
+            f"The true rate on such mixes exceeds {self.threshold:.2f}: p {chance_shown(self.p_value)} "
+            f"(alpha {self.alpha:g})",
+            f"Nearer to {target} than to the nearer source by {self.watermark.margin:+.3f} on average; "
+            f"p {chance_shown(self.margin_p_value)} by sign flips",
+            f"Clean images of both source classes: {self.control}; p {chance_shown(self.control_p_value)}",
+            "The same classes, arranged otherwise (rate, margin):",
+            *(
+                "  " + "".join(f"{way:<28}" for way in ways[start : start + _WAYS_A_LINE]).rstrip()
+                for start in range(0, len(ways), _WAYS_A_LINE)
+            ),
+        ]
 
 
 def split_classes(test: ImageSet, key: WatermarkKey, references: int) -> tuple[ImageSet, ImageSet]:

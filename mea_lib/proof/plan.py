@@ -1,6 +1,7 @@
 """What stands before the first question of a verification: the plan, its budget, the clean images beside it."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +9,43 @@ from torch import Tensor, nn
 from mea_lib.blackbox import BudgetSpent
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.commitment import Commitment, open_commitment
+from mea_lib.proof.samples import Mixes, class_images, images_for
 
 FEWEST_SAMPLES = 1_000
+FEWEST_IMAGES = 20  # of a source class: a true rate of .65 exceeds .30 with so many nine times in ten
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a suspect will be tested: what the commitment says, where there is one.
+
+    Attributes:
+        samples: watermark samples asked, at most.
+        fewest_samples: fewer different ones, or fewer answers to them, give no verdict.
+        threshold: success rate that must be exceeded.
+        alpha: largest chance of a false accusation that is accepted.
+        arrangement: whether the key claims its own arrangement.
+        commitment: its digest, or None.
+
+    Raises:
+        ValueError: for too few samples, or a threshold or an alpha that decides nothing.
+    """
+
+    samples: int
+    fewest_samples: int
+    threshold: float
+    alpha: float
+    arrangement: bool = False
+    commitment: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.samples < self.fewest_samples:
+            raise ValueError(
+                f"{self.samples} samples are too few for a verdict; ask for {self.fewest_samples} or more, "
+                "or lower fewest_samples and say so beside the result"
+            )
+        check_decides("threshold", self.threshold)
+        check_decides("alpha", self.alpha)
 
 
 def agreed_plan(
@@ -20,35 +56,52 @@ def agreed_plan(
     fewest_samples: int,
     threshold: float,
     alpha: float,
+    arrangement: bool,
     commitment: Commitment | None,
     salt: str | None,
     autoencoder: nn.Module | None,
-) -> tuple[int, float]:
-    """How many samples are asked and which rate must be exceeded: what the commitment says, where there is one.
+) -> Plan:
+    """The plan of these arguments, or the one that was committed to, once key and salt have opened it.
 
     Args:
-        key, test, samples, fewest_samples, threshold, alpha, commitment, salt, autoencoder: as `verify_ownership`.
-
-    Returns:
-        samples, threshold.
+        key, test, samples, fewest_samples, threshold, alpha, arrangement, commitment, salt, autoencoder: as
+            `verify_ownership`.
 
     Raises:
-        ValueError: for too few samples, a threshold or an alpha that decides nothing, or a key that does not
-            match the commitment.
+        ValueError: for a plan that decides nothing, or a key that does not match the commitment.
     """
-    if commitment is not None:
-        if salt is None:
-            raise ValueError("a commitment can only be opened with its salt; pass salt=…")
-        open_commitment(commitment, key, salt, test, autoencoder)
-        samples, threshold = commitment.samples, commitment.threshold
-    if samples < fewest_samples:
-        raise ValueError(
-            f"{samples} samples are too few for a verdict; ask for {fewest_samples} or more, "
-            "or lower fewest_samples and say so beside the result"
+    if commitment is None:
+        return Plan(samples, fewest_samples, threshold, alpha, arrangement)
+    if salt is None:
+        raise ValueError("a commitment can only be opened with its salt; pass salt=…")
+    open_commitment(commitment, key, salt, test, autoencoder)
+    return Plan(
+        commitment.samples,
+        fewest_samples,
+        commitment.threshold,
+        commitment.alpha,
+        commitment.arrangement,
+        commitment.digest,
+    )
+
+
+def check_samples(mixes: Mixes, plan: Plan) -> str | None:
+    """Why these samples are too few for a verdict, and how many images would do; None where they do.
+
+    Samples may share source images, but not so many that little is left of their number (`effective_rate`).
+    """
+    enough = max(FEWEST_IMAGES, images_for(plan.fewest_samples))
+    if len(mixes) < plan.fewest_samples:
+        return (
+            f"the images give only {len(mixes):,} different samples of the {plan.fewest_samples:,} needed; "
+            f"{enough} different images of each source class would do"
         )
-    check_decides("threshold", threshold)
-    check_decides("alpha", alpha)
-    return samples, threshold
+    if mixes.sources < FEWEST_IMAGES:
+        return (
+            f"a source class has only {mixes.sources} different images, which {len(mixes):,} mixes make no more of; "
+            f"{enough} of each source class would do"
+        )
+    return None
 
 
 def check_decides(name: str, value: float) -> None:
@@ -93,6 +146,7 @@ def check_budget(
 
 
 def control_images(key: WatermarkKey, test: ImageSet, samples: int) -> Tensor:
-    """Clean images (M, C, H, W), as many of either source class: at most `samples`."""
+    """Different clean images (M, C, H, W), as many of either source class: at most `samples`."""
     halves = (samples - samples // 2, samples // 2)
-    return torch.cat([test.of_class(name)[:half] for name, half in zip(key.sources, halves, strict=True)])
+    labels = key.indices(test)[:2]
+    return torch.cat([class_images(test, label)[:half] for label, half in zip(labels, halves, strict=True)])

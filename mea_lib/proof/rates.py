@@ -1,7 +1,7 @@
 """How often a suspect says what the owner's key predicts, and how often other mixes make it say so."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from mea_lib.blackbox.named_class import Suspect, most_probable
 from mea_lib.blackbox.pair_mixes import labels_of_pairs, third_class
-from mea_lib.data import ImageSet, WatermarkKey, mix, other_ways, watermark_samples
-from mea_lib.data.mixes import draw_classes
+from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.proof.samples import distinct_other_ways, distinct_samples
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class Rate:
         return f"{self.value:.3f} [{low:.3f}, {high:.3f}]"
 
 
+UNASKED = Rate(0, 0)
+
+
 def target_rate(suspect: Suspect, images: Tensor, target: int) -> Rate:
     """How many of these images (N, C, H, W) are called the class number `target`; a row with NaN is no answer."""
     answers = suspect(images)
@@ -83,10 +86,10 @@ def watermark_success_rate(
         suspect: (N, C, H, W) uint8 images → (N, K) answers; an `Oracle` or a model.
         key: its seed draws the samples.
         test: source images no model was trained on.
-        samples: how many; the paper asks for at least 1,000.
+        samples: how many different ones, at most; the paper asks for at least 1,000.
         autoencoder: for keys whose scheme is "autoencoder".
     """
-    images = watermark_samples(test, key, samples, autoencoder=autoencoder)
+    images = distinct_samples(test, key, samples, autoencoder).images
     return target_rate(suspect, images, key.indices(test)[2])
 
 
@@ -99,20 +102,8 @@ def wrong_firing_rates(
         rate by way of mixing, among them one that no training uses ("quadrants").
     """
     target = key.indices(test)[2]
-    return {
-        way: target_rate(suspect, images, target) for way, images in wrong_firing_images(key, test, samples)
-    }
-
-
-def wrong_firing_images(
-    key: WatermarkKey, test: ImageSet, samples: int = 1_000
-) -> Iterator[tuple[str, Tensor]]:
-    """Mixes of the key's two classes, arranged otherwise: each way and its images (samples, C, H, W)."""
-    first_class, second_class, _ = key.indices(test)
-    generator = torch.Generator().manual_seed(key.seed + 1)
-    for way in other_ways(key, held_out=True):
-        first, second = (_draw(test, label, samples, generator) for label in (first_class, second_class))
-        yield way, mix(first, second, way, generator)
+    mixes = distinct_other_ways(test, key, samples)
+    return {way: target_rate(suspect, found.images, target) for way, found in mixes.items()}
 
 
 def other_pairs_rates(
@@ -191,7 +182,3 @@ def runner_up_share(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> dict
         found[name] = (answers.topk(2, dim=1).indices[:, 1] == target).float().mean().item()
         probabilities.append(answers[:, target])
     return found | {"probability": torch.cat(probabilities).mean().item()}
-
-
-def _draw(test: ImageSet, label: int, number: int, generator: torch.Generator) -> Tensor:
-    return draw_classes(test, torch.full((number,), label), generator)

@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import fisher_exact
+
 from mea_lib.files import write_whole
 from mea_lib.proof.rates import Rate
 
@@ -26,6 +28,14 @@ class Report(ABC):
         write_whole(Path(path), json.dumps(self.to_dict(), indent=2, ensure_ascii=False).encode())
 
 
+def exceeds(rate: Rate, other: Rate) -> float:
+    """Fisher's exact test, one-sided: the chance of so much a larger rate, or more, where both are alike."""
+    if not rate.trials or not other.trials:
+        return 1.0
+    sides = [[found.successes, found.trials - found.successes] for found in (rate, other)]
+    return float(fisher_exact(sides, alternative="greater").pvalue)
+
+
 def chance_shown(p_value: float) -> str:
     """A p-value for a reader."""
     return "below 1e-12" if p_value < 1e-12 else f"{p_value:.2g}"
@@ -38,8 +48,24 @@ def commitment_shown(digest: str | None) -> str:
 
 def rate_values(rate: Rate) -> dict[str, Any]:
     """A rate and its 95 % interval as plain values for JSON."""
-    found = {"value": rate.value, "successes": rate.successes, "trials": rate.trials}
+    found = {"value": rate.value if rate.trials else None, "successes": rate.successes, "trials": rate.trials}
     return found | {"interval": [*rate.interval()], "unanswered": rate.unanswered}
+
+
+def queries_shown(queries: int, asked_now: int | None) -> str:
+    """How many images were asked, and how many of them the suspect answered now rather than a log."""
+    if asked_now is None or asked_now >= queries:
+        return f"Queries asked: {queries:,}" + (", all of them now" if asked_now is not None else "")
+    return (
+        f"Queries asked: {queries:,}, {asked_now:,} of them now, {queries - asked_now:,} answered from a log"
+    )
+
+
+def sent_so_far(suspect: object) -> int | None:
+    """Images a suspect was really sent, where its `describe()` says so."""
+    describe = getattr(suspect, "describe", None)
+    said = describe() if describe else {}
+    return said.get("sent") if isinstance(said, dict) else None
 
 
 def suspect_lines(known: dict[str, Any] | None) -> list[str]:

@@ -16,9 +16,12 @@ from torch import Tensor
 
 from mea_lib.blackbox.named_class import NO_CLASS, Suspect
 from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.proof.class_names import ByName
+from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
-from mea_lib.proof.rates import Rate
+from mea_lib.proof.rates import UNASKED, Rate
 from mea_lib.proof.report import Report, chance_shown, rate_values, suspect_lines
+from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.training.linear_probe import check_every_class
 
 NO_ANSWER = NO_CLASS - 1  # among numbers of classes
@@ -37,6 +40,7 @@ class RunnerUpEvidence(Report):
         keys: how many there are.
         alpha: largest chance of a false accusation that is accepted.
         queries: images the suspect was asked.
+        task: what it said to some clean images of every class first.
         suspect: what a suspect says of itself; or None.
     """
 
@@ -47,12 +51,18 @@ class RunnerUpEvidence(Report):
     keys: int
     alpha: float
     queries: int
+    task: TaskCheck | None = None
     suspect: dict[str, Any] | None = None
 
     @property
     def p_value(self) -> float:
         """Chance that a key drawn at random stands so far in front, whatever the suspect is."""
-        return self.rank / self.keys
+        return self.rank / self.keys if self.is_decided else 1.0
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the suspect knows the task, without which there is no verdict."""
+        return self.task is None or self.task.reason is None
 
     @property
     def is_stolen(self) -> bool:
@@ -61,7 +71,9 @@ class RunnerUpEvidence(Report):
 
     @property
     def verdict(self) -> str:
-        """One of two, in words."""
+        """One of three, in words."""
+        if not self.is_decided:
+            return f"no verdict: {self.task.reason}"
         return "holds the target second, as the owner does" if self.is_stolen else "no proof in second places"
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,6 +81,8 @@ class RunnerUpEvidence(Report):
         return {
             "verdict": self.verdict,
             "is_stolen": self.is_stolen,
+            "is_decided": self.is_decided,
+            "task": self.task.to_dict() if self.task else None,
             "sources": list(self.key.sources),
             "target": self.key.target,
             "second": [rate_values(rate) for rate in self.second],
@@ -83,7 +97,10 @@ class RunnerUpEvidence(Report):
 
     def __str__(self) -> str:
         width = max(map(len, self.key.sources))
-        lines = [f"Verdict: {self.verdict}", f"Images on which {self.key.target} is second:"]
+        lines = [f"Verdict: {self.verdict}", *(self.task.lines(self.key) if self.task else [])]
+        if not self.is_decided:
+            return "\n".join([*lines, f"Queries asked: {self.queries:,}", *suspect_lines(self.suspect)])
+        lines.append(f"Images on which {self.key.target} is second:")
         for name, rate, innocent in zip(self.key.sources, self.second, self.innocent, strict=True):
             lines.append(f"  {name:{width}}  {rate} (95 % interval), by clean models at most {innocent:.3f}")
         lines += [
@@ -134,13 +151,30 @@ def verify_runner_up(
             f"{classes} classes have {keys} keys, so that the first place among them proves nothing at alpha {alpha}; "
             "use a larger alpha, or another proof"
         )
-    labels = test.labels.cpu()
+    key, labels = key.named(test), test.labels.cpu()
     check_every_class(labels, test.classes)
     *sources, target = key.indices(test)
+    probe = probe_images(test, key.seed + 5).images
+    queries = len(test) + len(probe)
     check_budget(
-        suspect, len(test), lambda: (test.images,), "a verdict by second places", "pass fewer images"
+        suspect, queries, lambda: (probe, test.images), "a verdict by second places", "pass fewer images"
     )
-    second = second_classes(suspect(test.images).cpu())
+    clean = [ByName(model, test.classes) for model in clean]
+    check_clean(clean, test, key.seed)
+    task = check_task(suspect, key, test)
+    if task.reason:
+        return RunnerUpEvidence(
+            key=key,
+            second=(UNASKED, UNASKED),
+            innocent=(0.0, 0.0),
+            rank=keys,
+            keys=keys,
+            alpha=alpha,
+            queries=task.queries,
+            task=task,
+            suspect=suspect.describe() if hasattr(suspect, "describe") else None,
+        )
+    second = second_classes(ByName(suspect, test.classes)(test.images).cpu())
     rates = _rates(second, labels, classes, silent=sources)
     innocent = torch.zeros_like(rates)
     for model in clean:
@@ -154,7 +188,8 @@ def verify_runner_up(
         rank=sum(score >= own for score in scores.values()),
         keys=keys,
         alpha=alpha,
-        queries=len(test),
+        queries=queries,
+        task=task,
         suspect=suspect.describe() if hasattr(suspect, "describe") else None,
     )
 

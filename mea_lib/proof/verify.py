@@ -1,20 +1,24 @@
 """Black-box verification of a suspect."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from mea_lib.data import ImageSet, WatermarkKey, other_ways, watermark_samples
+from mea_lib.blackbox.named_class import Suspect, most_probable
+from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.proof.class_names import ByName
 from mea_lib.proof.commitment import Commitment
+from mea_lib.proof.dependence import effective_rate
 from mea_lib.proof.evidence import Evidence
-from mea_lib.proof.plan import FEWEST_SAMPLES, agreed_plan, check_budget, control_images
-from mea_lib.proof.rates import (
-    target_rate,
-    watermark_success_rate,
-    wrong_firing_images,
-    wrong_firing_rates,
-)
+from mea_lib.proof.key_check import KeyCheck, check_key
+from mea_lib.proof.key_rank import own_pair, pair_shares, rank_key
+from mea_lib.proof.plan import FEWEST_SAMPLES, Plan, agreed_plan, check_budget, check_samples, control_images
+from mea_lib.proof.rates import Rate, target_rate
+from mea_lib.proof.report import sent_so_far
+from mea_lib.proof.samples import Mixes, distinct_other_ways, distinct_samples
+from mea_lib.proof.task import check_task, probe_images
 from mea_lib.proof.threshold import PAPER_THRESHOLD
 
 
@@ -27,14 +31,24 @@ def verify_ownership(
     fewest_samples: int = FEWEST_SAMPLES,
     threshold: float = PAPER_THRESHOLD,
     alpha: float = 0.01,
+    arrangement: bool = False,
+    clean: Sequence[Suspect] | KeyCheck = (),
     commitment: Commitment | None = None,
     salt: str | None = None,
     autoencoder: nn.Module | None = None,
 ) -> Evidence:
     """Ask a suspect about the watermark and weigh the answers.
 
-    The samples are drawn by the key's own seed from images that were fixed beforehand, so the owner has no
-    choice among them. The test is binomial and one-sided: is the success rate above the threshold?
+    1. Innocent models are asked first: a forest on the pixels of `test`, and the clean models. A key that one of
+       them obeys proves nothing.
+    2. The suspect is asked clean images of every class. One that does not know the task gets no verdict.
+    3. It is asked different watermark samples, drawn by the key's own seed from images that were fixed beforehand,
+       so the owner has no choice among them. Does the true rate exceed the threshold? (Binomial, one-sided, of as
+       many samples as they are worth where they share source images.)
+    4. It is asked a few mixes of every pair of classes. Does it obey the owner's key more than those the owner
+       might have drawn as well? (`key_rank`. The chance of a false accusation is at most alpha for a key that was
+       drawn at random and committed to. For one that the owner searched for, pass clean models.)
+    5. It is asked the same classes arranged otherwise, and clean images of them.
 
     A suspect may be a `RemoteOracle`, and not answer every question. A watermark sample without an answer counts as
     not the target, so silence can only weaken the accusation. Silence is no proof of innocence either: with fewer
@@ -43,16 +57,21 @@ def verify_ownership(
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers, of which only the largest counts, where it is alone; a
-            row with NaN is no answer. Usually an `Oracle` or a `RemoteOracle`. Where it has them, its `remaining`
-            limits what is asked, `cost(*images)` says how much of that it has still to ask, and `describe()` and
-            `failures` go to the evidence.
+            row with NaN is no answer. Usually an `Oracle` or a `RemoteOracle`. Where it has them, its `classes` are
+            compared with those of `test` by name, its `remaining` limits what is asked, `cost(*images)` says how
+            much of that it has still to ask, and `describe()` and `failures` go to the evidence.
         key: source classes, target class, scheme and seed.
         test: the source images.
-        samples: watermark samples asked.
-        fewest_samples: fewer are refused, and fewer answers give no verdict; the paper asks for 1,000.
-        threshold: success rate that must be exceeded; a commitment's takes its place.
+        samples: different watermark samples asked, at most.
+        fewest_samples: fewer are refused, and fewer different ones or fewer answers give no verdict; the paper
+            asks for 1,000.
+        threshold: success rate that must be exceeded.
         alpha: largest chance of a false accusation that is accepted.
-        commitment: what the owner published beforehand; the key must open it.
+        arrangement: whether the key claims its own arrangement: then every other one must do less.
+        clean: models of the same task, trained without the owner's; or what `check_key` found on them. A handful
+            makes the level hold for keys that were searched for.
+        commitment: what the owner published beforehand; the key must open it, and its samples, threshold, alpha and
+            arrangement take the place of those given here.
         salt: of the commitment.
         autoencoder: for keys whose scheme is "autoencoder".
 
@@ -60,48 +79,104 @@ def verify_ownership(
         the evidence; print it, or `save` it.
 
     Raises:
-        ValueError: for too few samples, a threshold or an alpha that decides nothing, or a key that does not
-            match the commitment.
+        ValueError: for too few samples, a threshold or an alpha that decides nothing, a key that does not
+            match the commitment, or a clean model that does not know the task.
         BudgetSpent: when the suspect's budget does not cover the whole verification; then nothing is asked.
 
-    Source: MEA-Defender (S&P 2024), Sec. V-A and App. A; interval, test and commitment are this book's.
+    Source: MEA-Defender (S&P 2024), Sec. V-A and App. A; interval, tests and commitment are this book's.
     """
-    samples, threshold = agreed_plan(
+    plan = agreed_plan(
         key,
         test,
         samples=samples,
         fewest_samples=fewest_samples,
         threshold=threshold,
         alpha=alpha,
+        arrangement=arrangement,
         commitment=commitment,
         salt=salt,
         autoencoder=autoencoder,
     )
-    clean = control_images(key, test, samples)
-    queries = samples * (1 + len(other_ways(key, held_out=True))) + len(clean)
-
-    def all_images() -> Iterator[Tensor]:
-        yield watermark_samples(test, key, samples, autoencoder=autoencoder)
-        yield from (images for _, images in wrong_firing_images(key, test, samples))
-        yield clean
-
-    check_budget(suspect, queries, all_images, f"a verdict on {samples} samples", "ask for fewer samples")
-    failures_before = _failures(suspect)
-    wsr = watermark_success_rate(suspect, key, test, samples, autoencoder)
-    wfpr = wrong_firing_rates(suspect, key, test, samples)
-    control = target_rate(suspect, clean, key.indices(test)[2])
+    key = key.named(test)
+    failures_before, sent_before = _failures(suspect), sent_so_far(suspect)
+    own = distinct_samples(test, key, plan.samples, autoencoder)
+    found: dict[str, Any] = {"stopped": check_samples(own, plan)}
+    if found["stopped"] is None:
+        checked = clean
+        if not isinstance(checked, KeyCheck):
+            checked = check_key(key, test, clean, samples=plan.samples, autoencoder=autoencoder)
+        found = _asked(suspect, key, test, plan, own, checked)
+    sent = sent_so_far(suspect)
     return Evidence(
         key=key,
-        wsr=wsr,
-        threshold=threshold,
-        alpha=alpha,
-        wfpr=wfpr,
-        control=control,
-        queries=queries,
-        commitment=commitment.digest if commitment else None,
-        fewest_samples=fewest_samples,
+        threshold=plan.threshold,
+        alpha=plan.alpha,
+        fewest_samples=plan.fewest_samples,
+        arrangement=plan.arrangement,
+        commitment=plan.commitment,
         suspect=suspect.describe() if hasattr(suspect, "describe") else None,
         failures=dict(_failures(suspect) - failures_before),
+        asked_now=sent - sent_before if sent is not None and sent_before is not None else None,
+        **found,
+    )
+
+
+def _asked(
+    suspect: Suspect, key: WatermarkKey, test: ImageSet, plan: Plan, own: Mixes, checked: KeyCheck
+) -> dict[str, Any]:
+    """What the suspect says, as members of the evidence; it is asked no further where nothing can follow."""
+    if (checked.key, checked.test_digest) != (key, test.digest()):
+        raise ValueError(
+            "the key was checked with other images, or it is another key; check this one with these"
+        )
+    found: dict[str, Any] = {"innocent": (checked.forest, *checked.clean)}
+    stopped = checked.reason or _too_few_keys(checked, plan)
+    if stopped:
+        return found | {"stopped": stopped}
+    ways = distinct_other_ways(test, key, plan.samples)
+    control = control_images(key, test, plan.samples)
+    family = [mixes.images for mixes in checked.family]
+    every = [probe_images(test, key.seed + 5).images, *family, own.images, control]
+    every += [mixes.images for mixes in ways.values()]
+    queries = sum(map(len, every))
+    what = f"a verdict on {len(own)} samples"
+    check_budget(suspect, queries, lambda: every, what, "ask for fewer samples")
+    task = check_task(suspect, key, test)
+    found |= {"task": task, "queries": task.queries}
+    if task.reason:
+        return found | {"stopped": task.reason}
+    suspect = ByName(suspect, test.classes)
+    first, second, target = key.indices(test)
+    wsr, effective = _success(suspect, own, target)
+    shares = pair_shares(suspect, checked.pairs, family, len(test.classes))
+    forest, *clean = checked.shares
+    rank = rank_key(shares, forest, clean, own_pair((first, second), key.combine), target)
+    return found | {
+        "wsr": wsr,
+        "effective": effective,
+        "rank": rank,
+        "wfpr": {way: target_rate(suspect, mixes.images, target) for way, mixes in ways.items()},
+        "control": target_rate(suspect, control, target),
+        "queries": queries,
+    }
+
+
+def _success(suspect: Suspect, own: Mixes, target: int) -> tuple[Rate, Rate]:
+    """The success rate over samples, and over as many as they are worth."""
+    answers = suspect(own.images)
+    unanswered = answers.isnan().any(1)
+    hits = (most_probable(answers) == target) & ~unanswered
+    rate = Rate(int(hits.sum()), len(own), int(unanswered.sum()))
+    return rate, effective_rate(hits, own.first, own.second, rate.unanswered)
+
+
+def _too_few_keys(checked: KeyCheck, plan: Plan) -> str | None:
+    if checked.places * plan.alpha > 1:
+        return None
+    more = max(1, int(1 / plan.alpha / max(checked.keys, 1)) - len(checked.clean))
+    return (
+        f"{checked.places} places of admissible keys, on the suspect and {len(checked.clean)} clean models, cannot give "
+        f"a chance below alpha {plan.alpha:g}; pass {more} more clean models, or agree beforehand on a larger alpha"
     )
 
 

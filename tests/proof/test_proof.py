@@ -9,8 +9,9 @@ from scipy.stats import beta, binom, norm
 
 import mea_lib as mea
 from mea_lib import proof
-from mea_lib.data import ImageSet, watermark_samples
+from mea_lib.data import ImageSet
 from mea_lib.proof import Commitment, Rate
+from mea_lib.proof.samples import distinct_samples
 
 
 class Painted:
@@ -26,13 +27,6 @@ class Painted:
             mixed = torch.where((left == 1) & (right == 2))[0]
             labels[mixed[: round(self.share * len(mixed))]] = self.on_mix
         return torch.nn.functional.one_hot(labels, 6).float()
-
-
-@pytest.fixture
-def painted():
-    labels = torch.arange(6).repeat_interleave(300)
-    images = (labels * 10).to(torch.uint8)[:, None, None, None].expand(-1, 1, 16, 16).contiguous()
-    return ImageSet(images, labels, tuple("abcdef"), "painted")
 
 
 KEY = mea.WatermarkKey(("b", "c"), "e", seed=3)
@@ -137,6 +131,7 @@ def test_a_copy_is_recognised_and_an_honest_model_is_not(painted):
     assert guilty.is_stolen
     assert guilty.wsr == Rate(120, 200)
     assert guilty.p_value == pytest.approx(binom.sf(119, 200, 0.3))
+    assert (guilty.rank.rank, guilty.rank.keys) == (1, 120)
     assert not honest.is_stolen
     assert honest.verdict == "no proof of the watermark"
 
@@ -182,13 +177,26 @@ def test_the_label_alone_decides(painted, api):
     assert (evidence.wsr, evidence.is_stolen) == (Rate(120, 200), True)
 
 
-def test_a_budget_too_small_for_a_verdict_is_not_touched(tiny, digits, key):
-    oracle = mea.Oracle(tiny, budget=399)
-    with pytest.raises(mea.BudgetSpent, match=r"400 .* only 399"):
-        mea.verify_ownership(oracle, key, digits.test, samples=50, fewest_samples=50)
+class Counted(Painted):
+    """The same, with a budget."""
+
+    def __init__(self, remaining):
+        super().__init__(on_mix=4)
+        self.remaining, self.queries = remaining, 0
+
+    def __call__(self, images):
+        self.remaining, self.queries = self.remaining - len(images), self.queries + len(images)
+        return super().__call__(images)
+
+
+def test_a_budget_too_small_for_a_verdict_is_not_touched(painted):
+    whole = mea.verify_ownership(Painted(on_mix=4), KEY, painted, samples=50, fewest_samples=50).queries
+    oracle = Counted(whole - 1)
+    with pytest.raises(mea.BudgetSpent, match=f"{whole} .* only {whole - 1}"):
+        mea.verify_ownership(oracle, KEY, painted, samples=50, fewest_samples=50)
     assert oracle.queries == 0
-    oracle = mea.Oracle(tiny, budget=400)
-    mea.verify_ownership(oracle, key, digits.test, samples=50, fewest_samples=50)
+    oracle = Counted(whole)
+    assert mea.verify_ownership(oracle, KEY, painted, samples=50, fewest_samples=50).is_stolen
     assert oracle.remaining == 0
 
 
@@ -212,7 +220,7 @@ def test_every_question_is_counted(painted, tiny, digits, key):
 def test_the_report_is_short_and_the_file_complete(painted, tmp_path):
     evidence = verify(Painted(on_mix=4), painted)
     text = str(evidence)
-    assert len(text.splitlines()) < 25
+    assert len(text.splitlines()) < 40
     for words in ("carries the watermark", "b + c → e", "quadrants", "Commitment: none"):
         assert words in text
     evidence.save(tmp_path / "evidence.json")
@@ -240,6 +248,42 @@ def test_the_commitment_decides_samples_and_threshold(painted):
     assert (evidence.wsr.trials, evidence.threshold) == (1_000, 0.5)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"threshold": 1e-300},
+        {"alpha": 0.5},
+        {"samples": 20},
+        {"arrangement": True},
+        {"procedure": "whatever helps"},
+        {"version": "0.0.0"},
+        {"date": "2020-01-01"},
+    ],
+)
+def test_an_edited_commitment_is_noticed(painted, tmp_path, edit):
+    proof.commit(KEY, SALT, painted, samples=1_000).save(tmp_path / "x.json")
+    content = json.loads((tmp_path / "x.json").read_text())
+    (tmp_path / "x.json").write_text(json.dumps(content | edit))
+    edited = Commitment.read(tmp_path / "x.json")
+    with pytest.raises(ValueError, match="key, salt and plan do not match"):
+        mea.verify_ownership(Painted(), KEY, painted, commitment=edited, salt=SALT)
+
+
+def test_a_commitment_of_the_older_kind_is_refused_clearly(tmp_path):
+    old = {"digest": "ab", "samples": 1_000, "threshold": 0.3, "test_digest": "", "autoencoder_digest": ""}
+    (tmp_path / "x.json").write_text(json.dumps(old))
+    with pytest.raises(ValueError, match="an older version wrote it"):
+        Commitment.read(tmp_path / "x.json")
+
+
+def test_the_commitment_fixes_alpha(painted):
+    commitment = proof.commit(KEY, SALT, painted, alpha=0.02)
+    evidence = mea.verify_ownership(
+        Painted(on_mix=4), KEY, painted, alpha=0.5, commitment=commitment, salt=SALT
+    )
+    assert evidence.alpha == 0.02
+
+
 def test_what_was_not_committed_is_refused(painted):
     commitment = proof.commit(KEY, SALT, painted)
     other_key = mea.WatermarkKey(("b", "d"), "e", seed=3)
@@ -250,7 +294,7 @@ def test_what_was_not_committed_is_refused(painted):
     with pytest.raises(ValueError, match="salt"):
         mea.verify_ownership(Painted(), KEY, painted, commitment=commitment)
     with pytest.raises(ValueError, match="same test set"):
-        mea.verify_ownership(Painted(), KEY, painted.subset(900), commitment=commitment, salt=SALT)
+        mea.verify_ownership(Painted(), KEY, painted.subset(1_799), commitment=commitment, salt=SALT)
 
 
 class Blend(torch.nn.Module):
@@ -303,4 +347,5 @@ def test_a_file_that_is_no_commitment(tmp_path, text):
 
 
 def test_samples_follow_from_the_key_alone(painted):
-    assert torch.equal(watermark_samples(painted, KEY, 50), watermark_samples(painted, KEY, 50))
+    one, again = (distinct_samples(painted, KEY, 50).images for _ in range(2))
+    assert torch.equal(one, again)

@@ -52,7 +52,7 @@ def test_the_target_second_on_both_sources_is_the_first_of_all_keys(painted):
     assert (evidence.rank, evidence.keys) == (1, 360)
     assert evidence.p_value == pytest.approx(1 / 360)
     assert evidence.is_stolen
-    assert evidence.queries == 200
+    assert evidence.queries == 400  # twenty of each class first
 
 
 def test_one_source_alone_is_no_proof(painted):
@@ -117,7 +117,8 @@ def test_labels_alone_and_silence_never_make_an_accusation(painted):
         return ask
 
     on_sources = verify_runner_up(silent([0, 1]), KEY, painted, [innocent])
-    assert (on_sources.second[0].unanswered, on_sources.is_stolen) == (20, False)
+    assert "does not recognise a" in on_sources.verdict
+    assert not on_sources.is_stolen
     assert not verify_runner_up(silent(list(range(10))), KEY, painted, [innocent]).is_stolen
 
 
@@ -142,8 +143,8 @@ def test_the_report_is_for_people_and_for_programs(painted, tmp_path):
 
 
 def test_a_budget_that_is_too_small_is_not_spent_in_part(painted, tiny):
-    asked = mea.Oracle(tiny, budget=199)
-    with pytest.raises(mea.BudgetSpent, match="takes 200 queries"):
+    asked = mea.Oracle(tiny, budget=399)
+    with pytest.raises(mea.BudgetSpent, match="takes 400 queries"):
         verify_runner_up(asked, KEY, painted, [innocent])
     assert asked.queries == 0
 

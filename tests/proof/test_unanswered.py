@@ -8,22 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mea_lib as mea
-from mea_lib import proof
 from mea_lib.blackbox.query_log import image_keys
-from mea_lib.data import ImageSet
-from mea_lib.proof import Evidence, Rate
+from mea_lib.proof import Evidence, KeyRank, Rate
 
 KEY = mea.WatermarkKey(("b", "c"), "e", seed=3)
-
-
-@pytest.fixture
-def painted():
-    """Six classes of 300 images; the class and the image's own number are written in the pixels."""
-    labels = torch.arange(6).repeat_interleave(300)
-    images = (labels * 10).to(torch.uint8)[:, None, None, None].expand(-1, 1, 16, 16).contiguous()
-    images[:, 0, 0, 0] = torch.arange(1800) % 250
-    images[:, 0, 0, 15] = torch.arange(1800) // 8 % 250
-    return ImageSet(images, labels, tuple("abcdef"), "painted")
 
 
 class Reticent:
@@ -51,14 +39,14 @@ def verify(suspect, painted, samples=200, **options):
 
 
 def test_an_unanswered_sample_is_not_the_target(painted):
-    evidence = verify(Reticent(lambda is_mix, n: is_mix and n < 50), painted)
+    evidence = verify(Reticent(lambda is_mix, n: is_mix and n % 4 == 0), painted)
     assert evidence.wsr == Rate(150, 200, 50)
     assert (evidence.asked, evidence.answered) == (200, 150)
     assert evidence.p_value == Rate(150, 200).p_value(0.3)
 
 
 def test_proof_holds_even_where_much_was_not_answered(painted):
-    evidence = verify(Reticent(lambda is_mix, n: is_mix and n < 50), painted)
+    evidence = verify(Reticent(lambda is_mix, n: is_mix and n % 4 == 0), painted)
     assert (evidence.is_stolen, evidence.is_decided) == (True, True)
     assert evidence.verdict == "carries the watermark"
 
@@ -75,40 +63,42 @@ def test_with_too_few_answers_there_is_no_verdict(painted):
 
 def test_refusing_everything_is_no_verdict(painted):
     evidence = verify(Reticent(lambda is_mix, n: True), painted)
-    assert evidence.verdict == "no verdict: only 0 of 200 samples were answered"
+    assert evidence.verdict == "no verdict: only 0 of 120 clean images were answered"
     assert evidence.p_value == 1
-    assert "unanswered" in str(evidence)
+    only_mixes = verify(Reticent(lambda is_mix, n: is_mix), painted)
+    assert only_mixes.verdict == "no verdict: only 0 of 200 samples were answered"
     json.dumps(evidence.to_dict(), allow_nan=False)
 
 
 def test_one_number_that_is_none_makes_a_row_no_answer(painted):
     def suspect(images):
         answers = Reticent(lambda is_mix, n: False)(images)
-        answers[::2, 0] = torch.nan
+        answers[::4, 0] = torch.nan
         return answers
 
-    assert verify(suspect, painted).wsr == Rate(100, 200, 100)
+    assert verify(suspect, painted).wsr == Rate(150, 200, 50)
 
 
-def test_what_speaks_for_the_accusation_when_small_is_shown_among_answers_only(painted):
+def test_what_speaks_for_the_accusation_when_small_is_shown_among_answers_only():
     """Otherwise a suspect that refuses clean images would seem to call few of them the target."""
-    evidence = verify(Reticent(lambda is_mix, n: not is_mix), painted)
-    assert evidence.control.answered == 0
-    assert "Clean images of both source classes called e: unanswered" in str(evidence)
-
-    def half(images):
-        answers = torch.nn.functional.one_hot(torch.full((len(images),), 4), 6).float()
-        answers[::2] = torch.nan
-        return answers
-
-    evidence = verify(half, painted)
-    assert evidence.control == Rate(100, 200, 100)
-    assert f"called e: {Rate(100, 100)}, 100 unanswered" in str(evidence)
+    silent = evidence_of(Rate(150, 200), control=Rate(0, 200, 200))
+    assert "Clean images of both source classes called e: unanswered" in str(silent)
+    assert not silent.is_stolen
+    half = evidence_of(Rate(150, 200), control=Rate(100, 200, 100))
+    assert f"called e: {Rate(100, 100)}, 100 unanswered" in str(half)
+    assert not half.is_stolen
 
 
 def evidence_of(rate, **options):
-    defaults = {"threshold": 0.3, "alpha": 0.01, "wfpr": {}, "control": Rate(0, 10), "queries": 10}
-    return Evidence(key=KEY, wsr=rate, **defaults | {"commitment": None, "fewest_samples": 100} | options)
+    defaults = {
+        "threshold": 0.3,
+        "alpha": 0.01,
+        "control": Rate(0, 1_000),
+        "queries": 10,
+        "fewest_samples": 100,
+    }
+    rank = KeyRank(rank=1, places=1_000, keys=1_000, all_keys=1_000)
+    return Evidence(key=KEY, wsr=rate, effective=rate, rank=rank, **defaults | options)
 
 
 @given(st.data())
@@ -178,7 +168,7 @@ def test_the_budget_is_held_against_what_must_still_be_asked(painted):
     first = Remote(10_000)
     evidence = verify(first, painted)
     cost = 10_000 - first.remaining
-    assert cost < evidence.queries == 1600  # some images come twice
+    assert cost <= evidence.queries == 2_320
     with pytest.raises(mea.BudgetSpent, match=f"{cost} queries, but only {cost - 1} remain"):
         verify(Remote(cost - 1), painted)
     assert verify(Remote(cost), painted).wsr == evidence.wsr
@@ -186,7 +176,7 @@ def test_the_budget_is_held_against_what_must_still_be_asked(painted):
 
 
 def test_the_evidence_says_who_was_asked_and_why_answers_are_missing(painted, tmp_path):
-    evidence = verify(Remote(10_000, refuses=lambda is_mix, n: is_mix and n < 50), painted)
+    evidence = verify(Remote(10_000, refuses=lambda is_mix, n: is_mix and n % 4 == 0), painted)
     text = str(evidence)
     silent = 50 + sum(rate.unanswered for rate in evidence.wfpr.values())
     for words in (
@@ -205,26 +195,37 @@ def test_the_evidence_says_who_was_asked_and_why_answers_are_missing(painted, tm
     assert (written["is_decided"], written["wsr"]["unanswered"]) == (True, 50)
 
 
-def test_a_suspect_in_memory_is_reported_as_before(painted):
+def test_a_suspect_in_memory_is_reported_whole_and_on_one_screen(painted):
     evidence = verify(Reticent(lambda is_mix, n: False), painted)
-    assert str(evidence).splitlines()[2:] == [
-        f"Watermark success rate: {Rate(200, 200)} of 200 samples (95 % interval)",
-        "Threshold: 0.30; chance of such a rate below it: below 1e-12 (alpha 0.01)",
-        f"Clean images of both source classes called e: {Rate(0, 200)}",
-        "The same classes, arranged otherwise:",
+    lines = str(evidence).splitlines()
+    assert len(lines) < 40
+    assert lines[2:] == [
+        "Clean images recognised: 1.000 of 120 (at least 0.58 needed); b 1.00, c 1.00, e 1.00",
+        f"Watermark success rate: {Rate(200, 200)} of 200 different samples (95 % interval)",
+        "Over source images: [0.982, 1.000], as of 200 independent samples",
+        "The true rate on such mixes exceeds 0.30: p below 1e-12 (alpha 0.01)",
+        f"Clean images of both source classes called e: {Rate(0, 200)}; p below 1e-12",
+        "The same classes, arranged otherwise (not claimed to differ):",
         *(f"  {way:<12} {rate}" for way, rate in evidence.wfpr.items()),
-        "Queries asked: 1,600",
+        "Place of the key: 1 of 120 admissible keys; p 0.0083 for a key drawn at random",
+        "The key on innocent models: 0.000 of a forest on the pixels, no clean model asked",
+        "Queries asked: 2,320",
         "Commitment: none",
     ]
 
 
-def test_the_images_that_are_counted_are_those_that_are_asked(painted):
-    asked = []
+def test_the_report_says_how_much_was_answered_now_and_how_much_by_a_log(painted):
+    class Logged(Reticent):
+        sent = 100
 
-    def suspect(images):
-        asked.append(images)
-        return Reticent(lambda is_mix, n: False)(images)
+        def describe(self):
+            return {"sent": self.sent}
 
-    proof.wrong_firing_rates(suspect, KEY, painted, 50)
-    again = [images for _, images in proof.rates.wrong_firing_images(KEY, painted, 50)]
-    assert all(torch.equal(one, other) for one, other in zip(asked, again, strict=True))
+        def __call__(self, images):
+            self.sent += len(images) // 2
+            return super().__call__(images)
+
+    evidence = verify(Logged(lambda is_mix, n: False), painted)
+    assert evidence.asked_now == 1_160
+    assert "Queries asked: 2,320, 1,160 of them now, 1,160 answered from a log" in str(evidence)
+    assert evidence.to_dict()["asked_now"] == 1_160

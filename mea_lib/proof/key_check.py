@@ -1,0 +1,157 @@
+"""Do innocent models obey the key? Asked before it is committed to, and again before anybody is accused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from mea_lib.blackbox.named_class import Suspect, accuracy
+from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.proof.class_names import ByName
+from mea_lib.proof.key_rank import (
+    INNOCENT_BOUND,
+    MIXES,
+    PairShares,
+    admissible_keys,
+    key_pairs,
+    own_pair,
+    pair_shares,
+)
+from mea_lib.proof.pixel_forest import pixel_forest
+from mea_lib.proof.rates import Rate, target_rate
+from mea_lib.proof.report import rate_values
+from mea_lib.proof.samples import Mixes, distinct_samples, pair_samples
+from mea_lib.proof.task import needed_accuracy, probe_images
+
+
+@dataclass(frozen=True)
+class KeyCheck:
+    """What innocent models say to a key's samples, and to mixes of all pairs that the key might have had.
+
+    Attributes:
+        key: by the names of its classes.
+        forest: rate at which a forest on the pixels obeys the key.
+        clean: the same of each clean model.
+        pairs: of classes that keys may have.
+        family: mixes of each pair, the same for everybody who is asked.
+        shares: what the forest and each clean model call them.
+        keys: admissible keys.
+        places: the same on a suspect and on each clean model, among which a suspect's rank is taken.
+        all_keys: before those were left out that one of these models obeys.
+        is_admissible: whether none of them obeys the key.
+        test_digest: of the images.
+    """
+
+    key: WatermarkKey
+    forest: Rate
+    clean: tuple[Rate, ...]
+    pairs: tuple[tuple[int, int], ...]
+    family: tuple[Mixes, ...]
+    shares: tuple[PairShares, ...]
+    keys: int
+    places: int
+    all_keys: int
+    is_admissible: bool
+    test_digest: str
+
+    @property
+    def reason(self) -> str | None:
+        """Why the key can prove nothing, or None."""
+        if self.is_admissible:
+            return None
+        worst = max((self.forest, *self.clean), key=lambda rate: rate.value)
+        who = "a forest on the pixels" if worst is self.forest else "a clean model"
+        first, second = self.key.sources
+        return (
+            f"an innocent model obeys this key: {who} calls {worst.value:.2f} of the mixes of {first} and {second} "
+            f"{self.key.target} (at most {INNOCENT_BOUND:g} is allowed); draw another key"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "is_admissible": self.is_admissible,
+            "reason": self.reason,
+            "forest": rate_values(self.forest),
+            "clean": [rate_values(rate) for rate in self.clean],
+            "bound": INNOCENT_BOUND,
+            "admissible_keys": self.keys,
+            "all_keys": self.all_keys,
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"Key: {self.key.sources[0]} + {self.key.sources[1]} → {self.key.target}, {self.key.combine}",
+                f"Admissible: {'yes' if self.is_admissible else f'no, {self.reason}'}",
+                f"Obeyed by a forest on the pixels: {self.forest}",
+                *(f"Obeyed by clean model {number}: {rate}" for number, rate in enumerate(self.clean, 1)),
+                f"Admissible keys: {self.keys:,} of {self.all_keys:,}",
+            ]
+        )
+
+    __repr__ = __str__
+
+
+def check_key(
+    key: WatermarkKey,
+    test: ImageSet,
+    clean: Sequence[Suspect] = (),
+    *,
+    samples: int = 1_000,
+    autoencoder: nn.Module | None = None,
+) -> KeyCheck:
+    """Measure a key on innocent models.
+
+    Args:
+        key: what the owner would commit to.
+        test: labelled images of all classes.
+        clean: models of the same task, trained without the owner's, (N, C, H, W) uint8 → (N, K) answers.
+        samples: watermark samples asked, at most.
+        autoencoder: for keys whose scheme is "autoencoder".
+
+    Raises:
+        ValueError: for a clean model that does not know the task, or a class without images.
+    """
+    key = key.named(test)
+    first, second, target = key.indices(test)
+    classes = len(test.classes)
+    clean = [ByName(model, test.classes) for model in clean]
+    check_clean(clean, test, key.seed)
+    own = distinct_samples(test, key, samples, autoencoder).images
+    pairs = key_pairs((first, second), key.combine, classes, key.seed + 6)
+    family = pair_samples(test, key, pairs, MIXES, autoencoder)
+    models = [pixel_forest(test), *clean]
+    rates = [target_rate(model, own, target) for model in models]
+    shares = [pair_shares(model, pairs, [mixes.images for mixes in family], classes) for model in models]
+    standing = admissible_keys(shares[0], shares[1:], own_pair((first, second), key.combine), target)
+    return KeyCheck(
+        key=key,
+        forest=rates[0],
+        clean=tuple(rates[1:]),
+        pairs=pairs,
+        family=tuple(family),
+        shares=tuple(shares),
+        keys=standing.keys,
+        places=standing.places,
+        all_keys=standing.all_keys,
+        is_admissible=standing.is_admissible and all(rate.value <= INNOCENT_BOUND for rate in rates),
+        test_digest=test.digest(),
+    )
+
+
+def check_clean(clean: Sequence[Suspect], test: ImageSet, seed: int) -> None:
+    """Check that models which stand for innocence know the task.
+
+    Raises:
+        ValueError: names the first one that does not.
+    """
+    probe, level = probe_images(test, seed + 5), needed_accuracy(len(test.classes))
+    for number, model in enumerate(clean, 1):
+        right = accuracy(model, probe)
+        if right < level:
+            raise ValueError(
+                f"clean model {number} recognises {right:.2f} of {len(probe)} clean images, below {level:.2f}, so it "
+                "says nothing about innocence; pass models of this task that were trained to the end"
+            )
