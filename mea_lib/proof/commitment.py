@@ -7,13 +7,13 @@ al., False Claims against Model Ownership Resolution, USENIX Security 2024).
 import hashlib
 import hmac
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from torch import nn
 
-import mea_lib
 from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.data.key import check_salt
@@ -148,7 +148,7 @@ def commit(
         test_digest=test.digest(),
         classes=test.classes,
         autoencoder_digest=_autoencoder_digest(key, salt, autoencoder),
-        version=mea_lib.__version__,
+        version=sys.modules["mea_lib"].__version__,
         date=date,
     )
     checked = check_key(key, test, clean, samples=samples, autoencoder=autoencoder)

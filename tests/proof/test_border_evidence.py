@@ -35,7 +35,7 @@ class Painted(torch.nn.Module):
 def painted():
     greys = torch.arange(256).repeat(4)
     images = greys.to(torch.uint8)[:, None, None, None].expand(-1, 1, 8, 8).contiguous()
-    images[:, 0, 7, 7] = torch.arange(1_024) % 4  # no two are alike
+    images[:, 0, 7, 7] = torch.arange(1_024) // 256  # no two are alike
     return ImageSet(images, greys // 64, NAMES, "painted")
 
 
