@@ -1,6 +1,7 @@
 """A suspect in memory: whatever can be called with images, asked in the way that it understands."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ class AdaptedSuspect(Suspect):
         self.model = model
         self.classes = classes
         self.queries = 0
-        self.failures: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
         self._pixels = pixels
         self._answers = answers
         self._batch_size = batch_size
@@ -58,6 +59,12 @@ class AdaptedSuspect(Suspect):
     def remaining(self) -> int | None:
         """What a model that has a budget of its own says; None for any other."""
         return getattr(self.model, "remaining", None)
+
+    @property
+    def failures(self) -> Counter[str]:
+        """Images without an answer, by reason, as the model says where it counts them itself."""
+        own = getattr(self.model, "failures", None)
+        return Counter(own) if isinstance(own, Mapping) else self._failed
 
     def cost(self, *images: Tensor) -> int:
         """How many of `remaining` these images would take, as the model says where it does."""
@@ -131,7 +138,7 @@ class AdaptedSuspect(Suspect):
         except Exception as error:
             if len(images) > 1:
                 return torch.cat([self._answer(image) for image in images.split(1)])
-            self.failures[_reason(error)] += 1
+            self._failed[_reason(error)] += 1
             return self._silence(1)
         self._note(reasons)
         return rows
@@ -159,7 +166,7 @@ class AdaptedSuspect(Suspect):
         return torch.full((images, self._width or 2), torch.nan)
 
     def _note(self, reasons: list[SuspectError | None]) -> None:
-        self.failures.update(reason.reason for reason in reasons if reason is not None)
+        self._failed.update(reason.reason for reason in reasons if reason is not None)
 
     def _explained(self, error: Exception) -> SuspectError:
         """The first thing that went wrong, with what may mend it."""

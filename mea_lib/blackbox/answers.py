@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mea_lib.blackbox.suspect_error import SuspectError
+from mea_lib.blackbox.suspect_error import SuspectError, UnusableAnswer
 
 KINDS = ("auto", "logits", "probabilities", "log-probabilities", "labels")
 MOST_CLASSES = 65_536
 WRONG_NUMBER = "wrong number of answers"
 ONE_ANSWER = "one answer to several images"
+NO_NUMBERS = "no finite numbers"
 ROUNDING = 1e-3  # by which a probability of low precision may lie beyond 0 or 1
 _KEYS = ("logits", "probabilities", "output", "outputs", "scores")
 # As Triton and KServe write a classification: score, number and, where they know it, name.
@@ -109,25 +110,25 @@ class AnswerFormat:
     def _numbers(self, rows: Tensor, one_each: bool) -> tuple[Tensor, list[SuspectError | None]]:
         """Rows of K numbers as they are, or as probabilities where it is known what they are."""
         if one_each or rows.shape[1] == 0:
-            raise SuspectError(
+            raise UnusableAnswer(
                 "the suspect does not answer with several numbers an image; if it answers with labels, pass "
                 "classes=…, if another output holds the probabilities, pass output_name=…",
                 "one number an image",
             )
         if self.kind == "labels":
-            raise SuspectError(
+            raise UnusableAnswer(
                 f"the suspect answers with {rows.shape[1]} numbers an image, not with labels; leave out answers=labels",
                 "several numbers an image",
             )
         if self.number is not None and rows.shape[1] != self.number:
-            raise SuspectError(
+            raise UnusableAnswer(
                 f"the suspect answers with {rows.shape[1]} numbers an image, but {self.number} classes were expected; "
                 "it may be a model for another task, or another output holds the probabilities; "
                 "else pass classes=…",
                 "another width",
             )
         if rows.shape[1] > MOST_CLASSES:
-            raise SuspectError(
+            raise UnusableAnswer(
                 f"the suspect answers with {rows.shape[1]:,} numbers an image, which are no classes; "
                 "another output may hold the probabilities",
                 "another width",
@@ -142,7 +143,7 @@ class AnswerFormat:
         if self.kind in ("logits", "log-probabilities"):
             rows = (rows.double().softmax(1) if self.kind == "logits" else rows.double().exp()).float()
         return _with_reasons(
-            rows, usable, "the suspect answered NaN or infinity, which names no class", "no finite numbers"
+            rows, usable, "the suspect answered NaN or infinity, which names no class", NO_NUMBERS
         )
 
     def _check_range(self, rows: Tensor) -> None:
@@ -150,7 +151,7 @@ class AnswerFormat:
             self.kind, (-np.inf, np.inf)
         )
         if ((rows < low - ROUNDING) | (rows > high + ROUNDING)).any():
-            raise SuspectError(
+            raise UnusableAnswer(
                 f"the suspect's answers are no {self.kind}: they reach from {rows.min():.3g} to {rows.max():.3g}; "
                 "say what they are with answers=…",
                 f"no {self.kind}",
@@ -159,7 +160,7 @@ class AnswerFormat:
     def _one_hot(self, labels: Tensor) -> tuple[Tensor, list[SuspectError | None]]:
         """Rows of one 1, from numbers of classes (N,)."""
         if self.number is None:
-            raise SuspectError(
+            raise UnusableAnswer(
                 "the suspect answers with labels, and nothing says how many classes there are; pass classes=…",
                 "labels of unknown number",
             )
@@ -178,14 +179,14 @@ class AnswerFormat:
     def _named(self, words: list[str], images: int) -> tuple[Tensor, list[SuspectError | None]]:
         """Rows of one 1, from names of classes."""
         if len(words) != images:
-            raise SuspectError(
+            raise UnusableAnswer(
                 f"{images} images were asked, but the suspect answered with {len(words)} names",
                 WRONG_NUMBER,
             )
         places = {_plain(word): place for place, word in enumerate(self.words or ())}
         found = [self._place(word, places) for word in words]
         if self.number is None or (not places and all(place is None for place in found)):
-            raise SuspectError(
+            raise UnusableAnswer(
                 f"the suspect answers with names such as {words[0][:50]!r}, and nothing says in which order its classes "
                 "stand; pass label_names=…",
                 "names without an order",
@@ -221,7 +222,7 @@ def _with_reasons(
     if usable.all():
         return rows, [None] * len(rows)
     rows = torch.where(usable[:, None].to(rows.device), rows, torch.nan)
-    return rows, [None if good else SuspectError(sentence, reason) for good in usable.tolist()]
+    return rows, [None if good else UnusableAnswer(sentence, reason) for good in usable.tolist()]
 
 
 def _by_image(numbers: Tensor, images: int) -> Tensor:
@@ -230,13 +231,13 @@ def _by_image(numbers: Tensor, images: int) -> Tensor:
     if images == 1 and (numbers.ndim < 2 or numbers.shape[0] != 1) and len(lengths) <= 1:
         return numbers.reshape(1, -1)
     if images > 1 and numbers.numel() > 1 and numbers.ndim and len(numbers) != images and len(lengths) == 1:
-        raise SuspectError(
+        raise UnusableAnswer(
             f"{images} images were asked, but the suspect's answer is one of {numbers.numel()} numbers; "
             "ask it about one image at a time",
             ONE_ANSWER,
         )
     if not numbers.ndim or len(numbers) != images:
-        raise SuspectError(
+        raise UnusableAnswer(
             f"{images} images were asked, but the suspect's answer has the shape {tuple(numbers.shape)}",
             WRONG_NUMBER,
         )
@@ -296,7 +297,7 @@ def _member(answer: Mapping) -> Any:
             return answer[key]
     arrays = [value for value in answer.values() if isinstance(value, Tensor | np.ndarray | list | tuple)]
     if len(arrays) != 1:
-        raise SuspectError(
+        raise UnusableAnswer(
             f"the suspect answers with a dict of {', '.join(map(str, list(answer)[:20])) or 'nothing'}, and none of them "
             f"is called {', '.join(_KEYS)}; wrap it in a function that returns the numbers",
             "unreadable answer",
@@ -305,7 +306,7 @@ def _member(answer: Mapping) -> Any:
 
 
 def _unreadable(answer: Any) -> SuspectError:
-    return SuspectError(
+    return UnusableAnswer(
         f"the suspect's answer is {type(answer).__name__}, not K numbers or a label for each image; "
         "wrap it in a function that returns those",
         "unreadable answer",

@@ -39,6 +39,10 @@ CREATE UNIQUE INDEX answered ON entries (image) WHERE answer IS NOT NULL;
 """
 
 
+class AnotherLog(ValueError):
+    """A query log that is not of the suspect that is asked now."""
+
+
 class QueryLog:
     """Answers of one suspect by the SHA-256 of the image, and images it gave no answer to.
 

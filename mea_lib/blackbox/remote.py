@@ -18,7 +18,7 @@ from mea_lib.blackbox.answers import ONE_ANSWER
 from mea_lib.blackbox.oip import HEADER_LENGTH
 from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.query_api import BudgetSpent, Query
-from mea_lib.blackbox.query_log import QueryLog, image_keys
+from mea_lib.blackbox.query_log import AnotherLog, QueryLog, image_keys
 from mea_lib.blackbox.remote_model import RemoteModel, read_metadata
 from mea_lib.blackbox.suspect import Suspect
 from mea_lib.blackbox.suspect_error import SuspectError
@@ -310,7 +310,7 @@ class RemoteOracle(Suspect):
         Raises:
             SuspectError: for one that does not answer, unless failures are skipped: then the log is used, and
                 `log_check` says so.
-            ValueError: for one that answers otherwise.
+            AnotherLog: for one that answers otherwise.
         """
         found: list[Tensor] = []
         rest = images
@@ -335,7 +335,7 @@ class RemoteOracle(Suspect):
             for row, before in zip(found, known, strict=True)
         )
         if differ:
-            raise ValueError(
+            raise AnotherLog(
                 f"{self.query_log.path or 'the query log'} is not this suspect's any more: of {len(known)} images that "
                 f"were asked again {differ} got another answer; it is another model, or changes its answers; "
                 "name another file, or pass a larger log_tolerance=… where it is known to add noise"

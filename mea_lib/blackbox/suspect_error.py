@@ -11,3 +11,7 @@ class SuspectError(RuntimeError):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class UnusableAnswer(SuspectError):
+    """A suspect that could be asked answered with something that says nothing about classes."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from mea_lib.blackbox import MarkedLabels
 from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey
-from mea_lib.proof.class_names import ByName
+from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import UNASKED, Rate, target_rate
@@ -168,21 +168,20 @@ def verify_border(
     if not clean:
         raise ValueError("pass at least one clean model, or nothing says what an innocent one answers")
     check_decides("alpha", alpha)
-    key = key.named(test)
+    key, suspect = key.named(test), at_the_door(suspect, test.classes)
     beyond, this_side = border_images(owner, key, test, controls)
     probe = probe_images(test, key.seed + 5).images
     every = (probe, beyond, this_side)
     queries = sum(map(len, every))
     check_budget(suspect, queries, lambda: every, "a verdict at the border", "pass fewer test images")
     target = key.indices(test)[2]
-    clean = [ByName(model, test.classes) for model in clean]
+    clean = [at_the_door(model, test.classes) for model in clean]
     check_clean(clean, test, key.seed)
     innocent = tuple(target_rate(model, beyond, target) for model in clean)
     task = check_task(suspect, key, test)
     on_both = (UNASKED, UNASKED)
     if task.reason is None:
-        named = ByName(suspect, test.classes)
-        on_both = (target_rate(named, beyond, target), target_rate(named, this_side, target))
+        on_both = (target_rate(suspect, beyond, target), target_rate(suspect, this_side, target))
     return BorderEvidence(
         key=key,
         beyond=on_both[0],
@@ -191,7 +190,7 @@ def verify_border(
         alpha=alpha,
         queries=task.queries if task.reason else queries,
         task=task,
-        suspect=suspect.describe() if hasattr(suspect, "describe") else None,
+        suspect=suspect.describe() or None,
     )
 
 

@@ -4,11 +4,19 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mea_lib.blackbox.named_class import Suspect, most_probable
+from mea_lib.blackbox import Suspect, as_suspect, in_order
+from mea_lib.blackbox.answers import NO_NUMBERS
+from mea_lib.blackbox.in_order import InOrder
+from mea_lib.blackbox.named_class import most_probable
+from mea_lib.blackbox.query_log import AnotherLog
+from mea_lib.blackbox.suspect_error import UnusableAnswer
+
+_WHOLE_QUERY = 2**31  # a function is given all images of a query, as it would be without an adapter
 
 _NUMBERED = re.compile(r"(?:class|label)?[ _-]?(\d+)", re.IGNORECASE)
 
@@ -38,50 +46,61 @@ def answers_of(suspect: Suspect, images: Tensor, classes: Sequence[str]) -> Answ
     """Ask a suspect, and bring its answers into the order of these classes.
 
     Args:
-        suspect: its `classes`, where it has them, are the names it gives to the columns of its answers.
+        suspect: as `at_the_door` made it.
         images: (N, C, H, W) uint8.
         classes: K names in the data set's order.
     """
     asked, wanted = len(images), len(classes)
     names = named_classes(suspect, classes)
-    if names is not None and sorted(names) != sorted(classes):
+    if names is not None and tuple(names) != tuple(classes):
         return Answers(None, asked, problem=_other_names(names, classes))
     try:
-        values = torch.as_tensor(suspect(images)).float()
+        values = suspect(images).float()
+    except AnotherLog:
+        raise
+    except UnusableAnswer as error:
+        if error.reason != NO_NUMBERS:
+            return Answers(None, asked, problem=str(error))
+        silence = torch.full((asked, wanted), torch.nan)
+        return Answers(silence, asked, first_failure=_first_failure(suspect) or str(error))
     except ValueError as error:
         return Answers(None, asked, problem=f"the suspect's answers cannot be used: {error}")
-    failures = dict(getattr(suspect, "failures", None) or {})
-    first_failure = next((reason for reason, images in failures.items() if images), None)
     if values.ndim != 2 or len(values) != asked:
         shape = tuple(values.shape)
         return Answers(None, asked, problem=f"the suspect answered {asked} images with the shape {shape}")
     width = values.shape[1]
     if values.isnan().all():
-        return Answers(values, asked, width, None, None, first_failure)
+        return Answers(values, asked, width, None, None, _first_failure(suspect))
     if width != wanted:
         return Answers(None, asked, width, problem=_other_width(values, width, wanted))
-    if names is None or tuple(names) == tuple(classes):
-        return Answers(values, asked, width, None, None, first_failure)
-    order = torch.tensor([names.index(name) for name in classes], device=values.device)
-    note = f"brought into the data set's order of classes by name (the suspect begins with {names[0]})"
-    return Answers(values[:, order], asked, width, note, None, first_failure)
+    note = None
+    if isinstance(suspect, InOrder):
+        first = suspect.suspect.classes[0]
+        note = f"brought into the data set's order of classes by name (the suspect begins with {first})"
+    return Answers(values, asked, width, note, None, _first_failure(suspect))
 
 
-class ByName:
-    """A suspect whose answers are in the data set's order of classes; the rest of it is as it was."""
+def at_the_door(suspect: object, classes: Sequence[str]) -> Suspect:
+    """Whatever answers questions about images, with its answers in the order of these classes where it names them.
 
-    def __init__(self, suspect: Suspect, classes: Sequence[str]) -> None:
-        self._suspect, self._classes = suspect, tuple(classes)
+    One that names other classes is handed on with the names it has, for `answers_of` to refuse.
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 → (N, K); rows of NaN where nothing can be made of the answers."""
-        found = answers_of(self._suspect, images, self._classes)
-        if found.values is not None and found.values.shape[1] == len(self._classes):
-            return found.values
-        return torch.full((len(images), len(self._classes)), torch.nan, device=images.device)
+    Args:
+        suspect: a `Suspect` as it is; else what `as_suspect` takes without further settings. Where it has them, its
+            `classes`, `remaining`, `cost`, `failures` and `describe()` stay what they are.
+        classes: K names in the data set's order.
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._suspect, name)
+    Raises:
+        TypeError: for something that cannot be asked.
+        ValueError, ImportError: for a file that cannot be, as `as_suspect`.
+    """
+    if not isinstance(suspect, Suspect):
+        given = suspect
+        in_batches = isinstance(given, nn.Module | str | Path)
+        suspect = as_suspect(given, batch_size=None if in_batches else _WHOLE_QUERY)
+        suspect.classes = suspect.classes or named_classes(given, classes)
+    names = named_classes(suspect, classes)
+    return in_order(suspect, classes) if names and sorted(names) == sorted(classes) else suspect
 
 
 def named_classes(suspect: Suspect, classes: Sequence[str]) -> tuple[str, ...] | None:
@@ -92,6 +111,10 @@ def named_classes(suspect: Suspect, classes: Sequence[str]) -> tuple[str, ...] |
     names = tuple(unicodedata.normalize("NFC", str(name)) for name in given)
     is_numbered = all(_NUMBERED.fullmatch(name) for name in names)
     return None if not names or (is_numbered and set(names) != set(classes)) else names
+
+
+def _first_failure(suspect: Suspect) -> str | None:
+    return next((reason for reason, images in suspect.failures.items() if images), None)
 
 
 def _other_names(names: Sequence[str], classes: Sequence[str]) -> str:

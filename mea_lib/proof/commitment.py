@@ -18,7 +18,7 @@ from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.data.key import check_salt
 from mea_lib.files import write_whole
-from mea_lib.proof.key_check import check_key
+from mea_lib.proof.key_check import KeyCheck, checked_key
 from mea_lib.proof.key_rank import INNOCENT_BOUND, MIXES, PAIRS
 from mea_lib.proof.task import EACH
 from mea_lib.proof.threshold import PAPER_THRESHOLD
@@ -113,7 +113,7 @@ def commit(
     *,
     alpha: float = 0.01,
     arrangement: bool = False,
-    clean: Sequence[Suspect] = (),
+    clean: Sequence[Suspect] | KeyCheck = (),
     autoencoder: nn.Module | None = None,
     date: str | None = None,
 ) -> Commitment:
@@ -127,7 +127,7 @@ def commit(
         threshold: success rate that must be exceeded.
         alpha: largest chance of a false accusation that is accepted.
         arrangement: claim that other arrangements of the same classes do less.
-        clean: models of the same task without a watermark, on which the key is measured.
+        clean: models of the same task without a watermark, on which the key is measured; or what `check_key` found.
         autoencoder: for keys whose scheme is "autoencoder". Whoever may choose it afterwards can turn every
             sample into an image of the target class.
         date: written into the commitment.
@@ -151,7 +151,7 @@ def commit(
         version=sys.modules["mea_lib"].__version__,
         date=date,
     )
-    checked = check_key(key, test, clean, samples=samples, autoencoder=autoencoder)
+    checked = checked_key(clean, key, test, samples=samples, autoencoder=autoencoder)
     if not checked.is_admissible:
         raise ValueError(checked.reason)
     return Commitment(**_values(made) | {"digest": _digest(made, key.named(test), salt)})

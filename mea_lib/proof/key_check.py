@@ -8,7 +8,7 @@ from torch import nn
 
 from mea_lib.blackbox.named_class import Suspect, accuracy
 from mea_lib.data import ImageSet, WatermarkKey
-from mea_lib.proof.class_names import ByName
+from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.key_rank import (
     INNOCENT_BOUND,
     MIXES,
@@ -117,7 +117,7 @@ def check_key(
     key = key.named(test)
     first, second, target = key.indices(test)
     classes = len(test.classes)
-    clean = [ByName(model, test.classes) for model in clean]
+    clean = [at_the_door(model, test.classes) for model in clean]
     check_clean(clean, test, key.seed)
     own = distinct_samples(test, key, samples, autoencoder).images
     pairs = key_pairs((first, second), key.combine, classes, key.seed + 6)
@@ -139,6 +139,31 @@ def check_key(
         is_admissible=standing.is_admissible and all(rate.value <= INNOCENT_BOUND for rate in rates),
         test_digest=test.digest(),
     )
+
+
+def checked_key(
+    clean: Sequence[Suspect] | KeyCheck,
+    key: WatermarkKey,
+    test: ImageSet,
+    *,
+    samples: int,
+    autoencoder: nn.Module | None,
+) -> KeyCheck:
+    """What `check_key` found before, where it was asked about this key and these images; else it is asked now.
+
+    Args:
+        clean, key, test, samples, autoencoder: as `check_key`; `clean` may be what it returned.
+
+    Raises:
+        ValueError: for a check of another key or other images; and as `check_key`.
+    """
+    if not isinstance(clean, KeyCheck):
+        return check_key(key, test, clean, samples=samples, autoencoder=autoencoder)
+    if (clean.key, clean.test_digest) != (key.named(test), test.digest()):
+        raise ValueError(
+            "the key was checked with other images, or it is another key; check this one with these"
+        )
+    return clean
 
 
 def check_clean(clean: Sequence[Suspect], test: ImageSet, seed: int) -> None:

@@ -83,6 +83,8 @@ def suspect_lines(known: dict[str, Any] | None) -> list[str]:
         lines.append(f"Asked from {known['first_asked']} to {known['last_asked']}")
     if known.get("log_digest"):
         lines.append(f"Query log: SHA-256 {known['log_digest'][:16]}…")
+    if known.get("log_check"):
+        lines.append(f"Log compared with the suspect: {known['log_check']}")
     if known.get("probe"):
         probe = known["probe"]
         lines.append(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mea_lib.blackbox.named_class import NO_CLASS, Suspect
 from mea_lib.data import ImageSet, WatermarkKey
-from mea_lib.proof.class_names import ByName
+from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import UNASKED, Rate
@@ -153,13 +153,14 @@ def verify_runner_up(
         )
     key, labels = key.named(test), test.labels.cpu()
     check_every_class(labels, test.classes)
+    suspect = at_the_door(suspect, test.classes)
     *sources, target = key.indices(test)
     probe = probe_images(test, key.seed + 5).images
     queries = len(test) + len(probe)
     check_budget(
         suspect, queries, lambda: (probe, test.images), "a verdict by second places", "pass fewer images"
     )
-    clean = [ByName(model, test.classes) for model in clean]
+    clean = [at_the_door(model, test.classes) for model in clean]
     check_clean(clean, test, key.seed)
     task = check_task(suspect, key, test)
     if task.reason:
@@ -172,9 +173,9 @@ def verify_runner_up(
             alpha=alpha,
             queries=task.queries,
             task=task,
-            suspect=suspect.describe() if hasattr(suspect, "describe") else None,
+            suspect=suspect.describe() or None,
         )
-    second = second_classes(ByName(suspect, test.classes)(test.images).cpu())
+    second = second_classes(suspect(test.images).cpu())
     rates = _rates(second, labels, classes, silent=sources)
     innocent = torch.zeros_like(rates)
     for model in clean:
@@ -190,7 +191,7 @@ def verify_runner_up(
         alpha=alpha,
         queries=queries,
         task=task,
-        suspect=suspect.describe() if hasattr(suspect, "describe") else None,
+        suspect=suspect.describe() or None,
     )
 
 

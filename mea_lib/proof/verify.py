@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from mea_lib.blackbox.named_class import Suspect, most_probable
 from mea_lib.data import ImageSet, WatermarkKey
-from mea_lib.proof.class_names import ByName
+from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.commitment import Commitment
 from mea_lib.proof.dependence import effective_rate
 from mea_lib.proof.evidence import Evidence
-from mea_lib.proof.key_check import KeyCheck, check_key
+from mea_lib.proof.key_check import KeyCheck, checked_key
 from mea_lib.proof.key_rank import own_pair, pair_shares, rank_key
 from mea_lib.proof.plan import FEWEST_SAMPLES, Plan, agreed_plan, check_budget, check_samples, control_images
 from mea_lib.proof.rates import Rate, target_rate
@@ -97,14 +97,12 @@ def verify_ownership(
         salt=salt,
         autoencoder=autoencoder,
     )
-    key = key.named(test)
+    key, suspect = key.named(test), at_the_door(suspect, test.classes)
     failures_before, sent_before = _failures(suspect), sent_so_far(suspect)
     own = distinct_samples(test, key, plan.samples, autoencoder)
     found: dict[str, Any] = {"stopped": check_samples(own, plan)}
     if found["stopped"] is None:
-        checked = clean
-        if not isinstance(checked, KeyCheck):
-            checked = check_key(key, test, clean, samples=plan.samples, autoencoder=autoencoder)
+        checked = checked_key(clean, key, test, samples=plan.samples, autoencoder=autoencoder)
         found = _asked(suspect, key, test, plan, own, checked)
     sent = sent_so_far(suspect)
     return Evidence(
@@ -114,7 +112,7 @@ def verify_ownership(
         fewest_samples=plan.fewest_samples,
         arrangement=plan.arrangement,
         commitment=plan.commitment,
-        suspect=suspect.describe() if hasattr(suspect, "describe") else None,
+        suspect=suspect.describe() or None,
         failures=dict(_failures(suspect) - failures_before),
         asked_now=sent - sent_before if sent is not None and sent_before is not None else None,
         **found,
@@ -125,10 +123,6 @@ def _asked(
     suspect: Suspect, key: WatermarkKey, test: ImageSet, plan: Plan, own: Mixes, checked: KeyCheck
 ) -> dict[str, Any]:
     """What the suspect says, as members of the evidence; it is asked no further where nothing can follow."""
-    if (checked.key, checked.test_digest) != (key, test.digest()):
-        raise ValueError(
-            "the key was checked with other images, or it is another key; check this one with these"
-        )
     found: dict[str, Any] = {"innocent": (checked.forest, *checked.clean)}
     stopped = checked.reason or _too_few_keys(checked, plan)
     if stopped:
@@ -145,7 +139,6 @@ def _asked(
     found |= {"task": task, "queries": task.queries}
     if task.reason:
         return found | {"stopped": task.reason}
-    suspect = ByName(suspect, test.classes)
     first, second, target = key.indices(test)
     wsr, effective = _success(suspect, own, target)
     shares = pair_shares(suspect, checked.pairs, family, len(test.classes))

@@ -37,7 +37,8 @@ BROKEN = {
     "no class at all": lambda images: truth(images) * 0,
     "only 0 of 120 clean images were answered": silent,
     "black and white exchanged": lambda images: truth(255 - images),
-    "with the shape": lambda images: truth(images)[:, :, None],
+    "answer has the shape (7, 6)": lambda images: truth(images)[1:],
+    "not K numbers or a label": lambda images: object(),
 }
 
 
@@ -50,6 +51,54 @@ def test_a_suspect_that_does_not_know_the_task_gets_no_verdict_but_the_reason(pa
     assert not evidence.is_decided
     assert evidence.queries <= 120 * 5  # the probe, and a search for the reason
     assert evidence.to_dict()["task"]["reason"] in evidence.verdict
+
+
+class Logits:
+    def __init__(self, logits):
+        self.logits = logits
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        lambda images: truth(images).numpy(),
+        lambda images: truth(images).tolist(),
+        lambda images: {"scores": truth(images)},
+        lambda images: (truth(images), None),
+        lambda images: Logits(truth(images)),
+        lambda images: truth(images)[:, :, None],
+    ],
+)
+def test_whatever_says_the_same_is_judged_the_same(painted, said):
+    assert verify(said, painted).to_dict() == verify(truth, painted).to_dict()
+
+
+class Training(torch.nn.Module):
+    """A module that was left in training mode, and forgets itself there."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, images):
+        self.calls += 1
+        return truth(images) * (0 if self.training else 1)
+
+
+def test_a_module_is_asked_in_evaluation_mode_and_left_as_it_was(painted):
+    module = Training()
+    assert verify(module, painted, clean=[Training()] * 2).verdict.startswith("no verdict: an innocent model")
+    assert verify(module, painted).is_stolen
+    assert module.training
+    assert module.calls == 0
+
+
+def test_one_that_fails_at_every_image_is_an_error_and_no_verdict(painted):
+    def fails(images):
+        raise RuntimeError("expected floats")
+
+    with pytest.raises(mea.blackbox.SuspectError, match="expected floats; if it takes floats"):
+        verify(fails, painted)
 
 
 def test_answers_by_chance_get_no_verdict_and_no_false_explanation(painted):

@@ -63,7 +63,7 @@ def test_with_too_few_answers_there_is_no_verdict(painted):
 
 def test_refusing_everything_is_no_verdict(painted):
     evidence = verify(Reticent(lambda is_mix, n: True), painted)
-    assert evidence.verdict == "no verdict: only 0 of 120 clean images were answered"
+    assert evidence.verdict.startswith("no verdict: only 0 of 120 clean images were answered (the suspect")
     assert evidence.p_value == 1
     only_mixes = verify(Reticent(lambda is_mix, n: is_mix), painted)
     assert only_mixes.verdict == "no verdict: only 0 of 200 samples were answered"
