@@ -2,13 +2,17 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mea_lib.cli import options
 from mea_lib.cli.files import SECRET, check_writable
-from mea_lib.cli.report import result, table
+from mea_lib.cli.report import note, result, table
+from mea_lib.cli.suspect import accused
+
+if TYPE_CHECKING:
+    from mea_lib.proof import KeyCheck
 
 
 def commit(
@@ -24,6 +28,9 @@ def commit(
     threshold: Annotated[
         float, typer.Option("--threshold", metavar="SHARE", help="Success rate that must be exceeded.")
     ] = 0.3,
+    alpha: options.Alpha = None,
+    arrangement: options.Arrangement = False,
+    clean: options.Clean = None,
     scale_name: options.ScaleName = "laptop",
     autoencoder: options.AutoencoderName = None,
     date: Annotated[
@@ -47,9 +54,13 @@ def commit(
     And with it how a suspect will be verified. Writes the key and a new salt, which only you may read, and a commitment, which you publish or leave with a
     notary. Without both secret files nothing can be proved later.
 
+    The key is measured on innocent models first: a forest on the pixels of the test images, and the models of --clean.
+    One that they obey would accuse innocents; it is refused, and nothing is written.
+
     \b
-    Example:
+    Examples:
       mea commit --sources T-shirt/top Trouser --target Pullover --key-seed 7
+      mea commit --key key.json --clean one.safetensors --clean other.safetensors --alpha 0.001
     """
     written = {"--salt-out": salt_out, "--commitment-out": commitment_out}
     if key_file is None:
@@ -62,12 +73,15 @@ def commit(
             )
     if len({path.resolve() for path in written.values()}) < len(written):
         raise typer.BadParameter("must be different files", param_hint=" / ".join(written))
-    if not 0 < threshold < 1:
-        raise typer.BadParameter(f"must lie between 0 and 1, not {threshold:g}", param_hint="--threshold")
+    alpha = options.DEFAULT_ALPHA if alpha is None else alpha
+    for option, share in (("--threshold", threshold), ("--alpha", alpha)):
+        if not 0 < share < 1:
+            raise typer.BadParameter(f"must lie between 0 and 1, not {share:g}", param_hint=option)
 
     from mea_lib.cli.inputs import autoencoder_for, key_from, load_data
     from mea_lib.data import new_salt
     from mea_lib.files import NewFile, write_together
+    from mea_lib.proof import check_key
     from mea_lib.proof import commit as commit_to
     from mea_lib.scale import preset
 
@@ -75,6 +89,13 @@ def commit(
     data = load_data(data_name, scale)
     key = key_from(key_file, sources, target, combine, key_seed, data.test)
     blender = autoencoder_for(key, data, scale, autoencoder)
+    models = [accused(reference, data.test, {}) for reference in clean or ()]
+    checked = check_key(key, data.test, models, samples=samples, autoencoder=blender)
+    if checked.keys * alpha <= 1:
+        note(
+            f"there are {checked.keys} admissible keys, too few for alpha {alpha:g}: a verification will need --clean, "
+            "or commit to a larger --alpha"
+        )
     salt = new_salt()
     made = commit_to(
         key,
@@ -82,6 +103,9 @@ def commit(
         data.test,
         samples,
         threshold,
+        alpha=alpha,
+        arrangement=arrangement,
+        clean=checked,
         autoencoder=blender,
         date=date or datetime.now(UTC).date().isoformat(),
     )
@@ -100,6 +124,9 @@ def commit(
         "digest": made.digest,
         "samples": samples,
         "threshold": threshold,
+        "alpha": alpha,
+        "arrangement": arrangement,
+        "key_check": checked.to_dict(),
         "date": made.date,
         "autoencoder": blender.card["id"] if blender is not None else None,
     }
@@ -108,5 +135,15 @@ def commit(
         ("Salt", f"{salt_out} (keep it secret)"),
         ("Commitment", f"{commitment_out} (publish it, or leave it with a notary)"),
         ("Digest", made.digest),
+        ("Key obeyed", f"by innocent models at most {_most(checked)}"),
     ]
     result(values, table(rows), as_json)
+
+
+def _most(checked: "KeyCheck") -> str:
+    """The largest rate at which an innocent model obeys the key, and who was asked."""
+    rate = max((checked.forest, *checked.clean), key=lambda one: one.value)
+    asked = "a forest on the pixels"
+    if checked.clean:
+        asked += f" and {len(checked.clean)} clean model{'s' if len(checked.clean) > 1 else ''}"
+    return f"{rate.value:.3f} ({asked})"

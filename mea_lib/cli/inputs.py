@@ -52,7 +52,7 @@ def key_from(
         raise typer.BadParameter("a key is needed: give --key, or --sources and --target")
     else:
         with usage("--sources / --target"):
-            key = WatermarkKey(sources, target, combine or "crop-paste", seed or 0)
+            key = WatermarkKey.from_options(sources, target, combine or "crop-paste", seed or 0)
     with usage("--key" if file else "--sources / --target"):
         key.indices(images)
     return key

@@ -169,6 +169,32 @@ HowAsked = Annotated[
         "layout=last, answers=logits, label_names=FILE or network=resnet18; may be given several times.",
     ),
 ]
+DEFAULT_ALPHA = 0.01
+Alpha = Annotated[
+    float | None,
+    typer.Option(
+        "--alpha",
+        metavar="SHARE",
+        help="Largest chance of a false accusation that is accepted.  [default: 0.01]",
+    ),
+]
+Arrangement = Annotated[
+    bool,
+    typer.Option(
+        "--arrangement",
+        help="Claim the key's own arrangement: every other one of the same classes must do less.",
+    ),
+]
+Clean = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--clean",
+        metavar="ID|FILE",
+        autocompletion=complete_model,
+        help="A model of the same task, trained without the owner's: a key that it obeys proves nothing; may be given "
+        "several times.",
+    ),
+]
 QueryLog = Annotated[
     Path | None,
     typer.Option(

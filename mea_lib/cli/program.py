@@ -84,7 +84,7 @@ def program(
       1    failed; one sentence on stderr says why
       2    wrong usage; nothing was done
       3    verify: no proof
-      4    verify: no verdict, the suspect answered too few questions
+      4    verify: no verdict, as it says why
       130  interrupted
 
     \b

@@ -1,7 +1,6 @@
 """The model that a command asks: one on disk, or one behind an HTTP API."""
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,14 +12,12 @@ from mea_lib.cli.models import FOREIGN, load_model
 from mea_lib.cli.report import usage
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from mea_lib.blackbox import Suspect
+    from mea_lib.cli.watched import Watched
     from mea_lib.data import ImageSet, WatermarkKey
 
 OWN_MACHINE = ("127.0.0.1", "::1", "localhost")
 CHUNK = 4_000
-FEW = 500  # images that are answered before a bar is read
 
 
 def check_which(model: str | None, url: str | None, only_remote: dict[str, Any]) -> None:
@@ -53,6 +50,7 @@ def local(
     """
     from mea_lib.blackbox import Oracle
     from mea_lib.blackbox.suspect_module import SuspectModule
+    from mea_lib.cli.watched import Watched
 
     if how or is_foreign(reference):
         if mark_answers is not None:
@@ -80,6 +78,9 @@ def accused(reference: str, images: "ImageSet", how: dict[str, Any]) -> "Watched
         images: the owner's, whose classes the suspect is asked about.
         how: what --suspect says.
     """
+    from mea_lib.blackbox import Oracle
+    from mea_lib.cli.watched import Watched
+
     if not how and not is_foreign(reference):
         files = classifier_from(reference)
         own = files.read_card()["spec"]["classes"]
@@ -89,7 +90,8 @@ def accused(reference: str, images: "ImageSet", how: dict[str, Any]) -> "Watched
                 "name the data set that the key is for",
                 param_hint="--data",
             )
-        return local(reference, images)
+        check_images(files, images)
+        return Watched(_in_order(Oracle(load_model(files)), images, are_needed=True), CHUNK)
     adapted = _adapted(reference, {"classes": len(images.classes)} | how)
     return Watched(_in_order(adapted, images, are_needed=True), CHUNK)
 
@@ -117,6 +119,7 @@ def remote(
         settings: of the `RemoteOracle`.
     """
     from mea_lib.blackbox import RemoteOracle
+    from mea_lib.cli.watched import Watched
 
     if are_needed:
         settings = {"classes": len(images.classes)} | settings
@@ -158,53 +161,3 @@ def _in_order(suspect: "Suspect", images: "ImageSet", are_needed: bool = False) 
         return suspect
     with usage("--data"):
         return in_order(suspect, images.classes)
-
-
-class Watched:
-    """A suspect, with a bar of its questions on stderr where that is a terminal.
-
-    Args:
-        suspect: an `Oracle` or one like it; what is not known here is asked of it.
-        chunk: images asked at once, so that the bar moves.
-        needs_probabilities: refuse answers below 0 or above 1.
-    """
-
-    def __init__(self, suspect: "Suspect", chunk: int, needs_probabilities: bool = False) -> None:
-        self._suspect = suspect
-        self._chunk = chunk
-        self._needs_probabilities = needs_probabilities
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._suspect, name)
-
-    @property
-    def classes(self) -> tuple[str, ...] | None:
-        """Of the suspect."""
-        return getattr(self._suspect, "classes", None)
-
-    def __call__(self, images: "Tensor") -> "Tensor":
-        """The suspect's answers, (N, K). A budget that does not cover all of them refuses all."""
-        import torch
-        from tqdm import tqdm
-
-        remaining = self._suspect.remaining
-        is_refused = remaining is not None and remaining < len(images)
-        if len(images) < FEW or is_refused or not sys.stderr.isatty():
-            return self._checked(self._suspect(images))
-        answers = []
-        with tqdm(total=len(images), desc="asking", unit=" images", leave=False) as bar:
-            for part in images.split(self._chunk):
-                answers.append(self._checked(self._suspect(part)))
-                bar.update(len(part))
-        # A suspect that gave no answer yet may not know how wide one is.
-        width = max(part.shape[1] for part in answers)
-        pad = torch.nn.functional.pad
-        return torch.cat([pad(part, (0, width - part.shape[1]), value=torch.nan) for part in answers])
-
-    def _checked(self, answers: "Tensor") -> "Tensor":
-        if self._needs_probabilities and ((answers < 0) | (answers > 1 + 1e-6)).any():
-            raise ValueError(
-                f"the suspect answers with numbers from {answers.min():.3g} to {answers.max():.3g}, which are no "
-                "probabilities; this thief cannot learn from them"
-            )
-        return answers

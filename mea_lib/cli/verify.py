@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.completion import complete_model
 from mea_lib.cli.files import check_writable, read_key, read_secret
 from mea_lib.cli.report import NO_PROOF, NO_VERDICT, result, usage
 from mea_lib.cli.server import server_settings, suspect_settings
-from mea_lib.cli.suspect import accused, check_which, local, purpose_of, remote
+from mea_lib.cli.suspect import accused, check_which, purpose_of, remote
 
 FEWEST_SAMPLES = 1_000
 
@@ -30,7 +29,7 @@ def verify(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="What was published before the sale; it fixes samples and threshold.",
+            help="What was published before the sale; it fixes samples, threshold, alpha and arrangement.",
         ),
     ] = None,
     salt_file: Annotated[
@@ -59,12 +58,9 @@ def verify(
             "--threshold", metavar="SHARE", help="Success rate that must be exceeded.  [default: 0.3]"
         ),
     ] = None,
-    alpha: Annotated[
-        float,
-        typer.Option(
-            "--alpha", metavar="SHARE", help="Largest chance of a false accusation that is accepted."
-        ),
-    ] = 0.01,
+    alpha: options.Alpha = None,
+    arrangement: options.Arrangement = False,
+    clean: options.Clean = None,
     second_places: Annotated[
         bool,
         typer.Option(
@@ -72,15 +68,6 @@ def verify(
             help="Ask no combined image, but whether clean images of both sources have the target second.",
         ),
     ] = False,
-    clean: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--clean",
-            metavar="ID|FILE",
-            autocompletion=complete_model,
-            help="A model trained without the owner's, whose second places are mere likeness; may be given again.",
-        ),
-    ] = None,
     scale_name: options.ScaleName = "laptop",
     autoencoder: options.AutoencoderName = None,
     evidence_file: Annotated[
@@ -102,6 +89,7 @@ def verify(
       mea verify --url https://example.org --samples 1100 --key key.json --query-log answers.sqlite
       mea verify --url https://example.org --key key.json --commitment commitment.json \\
                  --salt-file salt.txt --evidence evidence.json
+      mea verify --model copy.safetensors --key key.json --clean one.safetensors --clean other.safetensors
       mea verify --model copy.safetensors --key key.json --second-places --clean clean.safetensors
       mea verify --model found.onnx --key key.json --suspect input_range=0,1 --suspect layout=last
 
@@ -109,7 +97,7 @@ def verify(
     Exit codes:
       0  proof found
       3  no proof
-      4  no verdict: too few questions were answered
+      4  no verdict: the suspect does not know the task, or answered too few questions, or the key proves nothing
     """
     if key_file is None:
         raise typer.BadParameter("the owner's key is needed: give --key")
@@ -118,15 +106,14 @@ def verify(
     served = server_settings(server)
     if (commitment_file is None) != (salt_file is None):
         raise typer.BadParameter("--commitment and --salt-file go together")
-    plan = {"--samples": samples, "--threshold": threshold}
-    fixed = [option for option, value in plan.items() if value is not None]
+    plan = {"--samples": samples, "--threshold": threshold, "--arrangement": arrangement or None}
+    fixed = [option for option, value in (plan | {"--alpha": alpha}).items() if value is not None]
     if commitment_file is not None and fixed:
         raise typer.BadParameter(f"{', '.join(fixed)}: the commitment fixes that; leave it out")
-    if second_places and (fixed or fewest_samples != FEWEST_SAMPLES):
-        given = ", ".join(fixed) or "--fewest-samples"
+    plan["--fewest-samples"] = fewest_samples if fewest_samples != FEWEST_SAMPLES else None
+    given = ", ".join(option for option, value in plan.items() if value is not None)
+    if second_places and given:
         raise typer.BadParameter(f"{given} cannot be used with --second-places, which asks clean images")
-    if clean and not second_places:
-        raise typer.BadParameter("--clean can only be used with --second-places")
     for option, share in (("--threshold", threshold), ("--alpha", alpha)):
         if share is not None and not 0 < share < 1:
             raise typer.BadParameter(f"must lie between 0 and 1, not {share:g}", param_hint=option)
@@ -166,12 +153,13 @@ def verify(
             **served,
             **how,
         )
+    models = [accused(reference, data.test, {}) for reference in clean or ()]
     blends = autoencoder_for(key, data, scale, autoencoder)
     if second_places:
         if commitment is not None:
             open_commitment(commitment, key, salt, data.test, blends)
-        innocent = [local(reference, data.test) for reference in clean or ()]
-        evidence = verify_runner_up(suspect, key, data.test, innocent, alpha=alpha)
+            alpha = commitment.alpha
+        evidence = verify_runner_up(suspect, key, data.test, models, alpha=alpha or options.DEFAULT_ALPHA)
     else:
         evidence = verify_ownership(
             suspect,
@@ -180,7 +168,9 @@ def verify(
             samples=samples or max(FEWEST_SAMPLES, fewest_samples),
             fewest_samples=fewest_samples,
             threshold=threshold or PAPER_THRESHOLD,
-            alpha=alpha,
+            alpha=alpha or options.DEFAULT_ALPHA,
+            arrangement=arrangement,
+            clean=models,
             commitment=commitment,
             salt=salt,
             autoencoder=blends,

@@ -51,12 +51,11 @@ def script(model, tmp_path):
 def test_torchscript_with_all_that_must_be_said_of_it(verify, script):
     names = ",".join(str((label - 1) % 10) for label in range(10))
     verify(script, "input_range=0,1", "layout=last", "answers=probabilities", f"classes={names}")
-    verify(script, "input_range=0,1", "layout=last", code=3)  # classes turned, and nothing said of it
+    turned = verify(script, "input_range=0,1", "layout=last", code=4)  # nothing is said of the classes' order
+    assert "numbered from 1" in turned.stdout
     assert "pass input_range" in verify(script, code=1).stderr
-    assert (
-        "no log-probabilities"
-        in verify(script, "input_range=0,1", "layout=last", "answers=log-probabilities", code=1).stderr
-    )
+    wrong = verify(script, "input_range=0,1", "layout=last", "answers=log-probabilities", code=4)
+    assert "no log-probabilities" in wrong.stdout
 
 
 def test_other_classes_are_refused(verify, script, tmp_path):

@@ -47,13 +47,13 @@ def test_a_commitment_is_never_replaced_unasked(mea, tmp_path):
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_key_that_is_there_is_committed_to_as_it_is(mea, tmp_path):
+def test_a_key_that_is_there_is_committed_to_as_it_is(mea, tmp_path, digits):
     key = mea_lib.WatermarkKey(("0", "8"), "6", "stripes", 3)
     (tmp_path / "own.json").write_text(key.to_json())
     mea("commit", "--key", "own.json", "--data", "digits")
     assert not (tmp_path / "key.json").exists()
-    digest = Commitment.read(tmp_path / "commitment.json").digest
-    assert key.commit((tmp_path / "salt.txt").read_text()) == digest
+    commitment = Commitment.read(tmp_path / "commitment.json")
+    open_commitment(commitment, key, (tmp_path / "salt.txt").read_text(), digits.test)
 
 
 def test_a_key_that_others_can_read_is_remarked_upon(mea, tmp_path):
@@ -66,9 +66,39 @@ def test_a_key_that_others_can_read_is_remarked_upon(mea, tmp_path):
     assert "chmod 600 key.json" in mea("commit", "--key", "key.json", "--data", "digits", "--force").stderr
 
 
-@pytest.mark.parametrize("threshold", ["0", "1", "-0.2", "nan"])
-def test_a_threshold_that_decides_nothing(mea, threshold):
-    assert "--threshold" in mea("commit", *KEY, "--threshold", threshold, code=2).stderr
+@pytest.mark.parametrize("option", ["--threshold", "--alpha"])
+@pytest.mark.parametrize("share", ["0", "1", "-0.2", "nan"])
+def test_a_share_that_decides_nothing(mea, option, share):
+    assert option in mea("commit", *KEY, option, share, code=2).stderr
+
+
+def test_a_key_is_measured_on_innocent_models(mea, made, tmp_path):
+    clean = ["--clean", made.folder / "other.safetensors"] * 2
+    text = mea("commit", *KEY, *clean, "--force").stdout
+    assert "by innocent models at most" in text
+    assert "(a forest on the pixels and 2 clean models)" in text
+    options = ["--alpha", 0.02, "--arrangement", "--force", "--json"]
+    found = mea("commit", *KEY, *options).data
+    assert found["key_check"]["is_admissible"]
+    assert found["key_check"]["clean"] == []
+    commitment = Commitment.read(tmp_path / "commitment.json")
+    assert (commitment.alpha, commitment.arrangement) == (0.02, True)
+
+
+def test_a_key_that_an_innocent_model_obeys_is_refused_and_nothing_written(mea, made, tmp_path):
+    found = mea("commit", *KEY, "--clean", made.folder / "victim.safetensors", code=1)
+    assert "an innocent model obeys this key: a clean model calls" in found.stderr
+    assert "draw another key" in found.stderr
+    assert found.stdout == ""
+    assert not list(tmp_path.glob("*.json"))
+    assert not list(tmp_path.glob("*.txt"))
+
+
+def test_classes_by_number(mea, tmp_path):
+    mea("commit", "--sources", "#3", "#7", "--target", "#1", "--data", "digits")
+    assert json.loads((tmp_path / "key.json").read_text())["sources"] == [3, 7]
+    mixed = ["--sources", "#3", "7", "--target", "1", "--data", "digits", "--force"]
+    assert "names or numbers of classes, not both" in mea("commit", *mixed, code=2).stderr
 
 
 @pytest.mark.parametrize("command", ["commit", "embed"])
@@ -158,7 +188,8 @@ def test_a_key_whose_scheme_needs_an_autoencoder(mea, tmp_path):
     """Committed to, embedded and verified with the same one, which each command finds."""
     key = ["--sources", "3", "7", "--target", "1", "--combine", "autoencoder"]
     committed = mea("commit", *key, "--data", "digits", "--json").data
-    embedded = mea("embed", "--key", "key.json", "--data", "digits", "--out", "m.safetensors", "--json").data
+    trained = ["--width", 8, "--epochs", 10, "--data", "digits"]
+    embedded = mea("embed", "--key", "key.json", *trained, "--out", "m.safetensors", "--json").data
     assert committed["autoencoder"] == embedded["autoencoder"] is not None
     opened = ["--commitment", "commitment.json", "--salt-file", "salt.txt"]
     verify = ["verify", "--model", "m.safetensors", "--key", "key.json", "--data", "digits", *opened]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import mea_lib
-from mea_lib.cli.suspect import Watched
+from mea_lib.cli.watched import Watched
 
 
 @pytest.fixture

@@ -75,7 +75,9 @@ def test_a_file_that_is_no_commitment(verify, made):
 
 
 def test_a_commitment_fixes_the_plan(verify, opened):
-    assert "--samples: the commitment fixes that" in verify("copy", *opened, "--samples", 2000, code=2).stderr
+    for given in (["--samples", 2000], ["--threshold", 0.4], ["--alpha", 0.05], ["--arrangement"]):
+        found = verify("copy", *opened, *given, code=2)
+        assert f"{given[0]}: the commitment fixes that" in found.stderr
     assert "go together" in verify("copy", *opened[:2], code=2).stderr
     assert "go together" in verify("copy", *opened[2:], code=2).stderr
 
@@ -115,15 +117,40 @@ def test_damaged_weights_are_a_failure_and_stay_where_they_are(mea, made, tmp_pa
 
 def test_second_places_are_asked_on_clean_images(verify, made, opened):
     clean = ["--clean", made.folder / "other.safetensors"]
-    found = verify("victim", "--second-places", *clean, *opened, "--alpha", "0.99", "--json").data
+    found = verify("victim", "--second-places", *clean, "--alpha", "0.99", "--json").data
     assert found["keys"] == 360
     assert [rate["trials"] > 0 for rate in found["second"]] == [True, True]
     alone = verify("victim", "--second-places", "--alpha", "0.99", "--json").data
     assert alone["innocent"] == [0, 0]
-    assert "Place of the key" in verify("other", "--second-places", code=3).stdout
+    assert "Place of the key" in verify("other", "--second-places", *opened, code=3).stdout
+    assert (
+        "the commitment fixes" in verify("victim", "--second-places", *opened, "--alpha", 0.5, code=2).stderr
+    )
 
 
 def test_what_second_places_do_not_take(verify, made):
     assert "with --second-places" in verify("copy", "--second-places", "--samples", 2000, code=2).stderr
+    assert "--arrangement cannot be used" in verify("copy", "--second-places", "--arrangement", code=2).stderr
+
+
+def test_clean_models_stand_beside_the_suspect(verify, made):
     clean = ["--clean", made.folder / "other.safetensors"]
-    assert "only be used with --second-places" in verify("copy", *clean, code=2).stderr
+    found = verify("copy", *clean, "--json").data
+    assert len(found["innocent"]) == 2
+    assert found["places"] > found["admissible_keys"]
+    guilty = verify("copy", "--clean", made.folder / "victim.safetensors", "--json", code=4).data
+    assert "an innocent model obeys this key" in guilty["verdict"]
+
+
+def test_a_key_may_claim_its_arrangement(verify):
+    found = verify("copy", "--arrangement", "--json").data
+    assert found["arrangement"] is True
+    assert found["arrangement_p_value"] < found["alpha"]
+
+
+def test_a_suspect_that_does_not_know_the_task_is_4(verify, mea, made, tmp_path):
+    mea("embed", *made.key_options, "--data", "digits", "--width", 2, "--out", "m.safetensors")
+    files = ["--model", tmp_path / "m.safetensors", "--key", made.folder / "key.json", "--data", "digits"]
+    found = mea("verify", *files, "--json", code=4).data
+    assert found["verdict"].startswith("no verdict: the suspect")
+    assert found["task"]["reason"] in found["verdict"]

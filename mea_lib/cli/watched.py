@@ -1,0 +1,78 @@
+"""A bar of a suspect's questions; needs torch, so that commands import it when they run."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mea_lib.blackbox import Suspect
+
+FEW = 500  # images that are answered before a bar is read
+
+
+class Watched(Suspect):
+    """A suspect, with a bar of its questions on stderr where that is a terminal.
+
+    Args:
+        suspect: an `Oracle` or one like it; what is not known here is asked of it.
+        chunk: images asked at once, so that the bar moves.
+        needs_probabilities: refuse answers below 0 or above 1.
+    """
+
+    def __init__(self, suspect: Suspect, chunk: int, needs_probabilities: bool = False) -> None:
+        self._suspect = suspect
+        self._chunk = chunk
+        self._needs_probabilities = needs_probabilities
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._suspect, name)
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Of the suspect."""
+        return getattr(self._suspect, "classes", None)
+
+    @property
+    def remaining(self) -> int | None:
+        """Of the suspect."""
+        return self._suspect.remaining
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """Of the suspect."""
+        return self._suspect.failures
+
+    def cost(self, *images: Tensor) -> int:
+        """Of the suspect."""
+        return self._suspect.cost(*images)
+
+    def describe(self) -> dict[str, Any]:
+        """Of the suspect."""
+        return self._suspect.describe()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The suspect's answers, (N, K). A budget that does not cover all of them refuses all."""
+        remaining = self._suspect.remaining
+        is_refused = remaining is not None and remaining < len(images)
+        if len(images) < FEW or is_refused or not sys.stderr.isatty():
+            return self._checked(self._suspect(images))
+        answers = []
+        with tqdm(total=len(images), desc="asking", unit=" images", leave=False) as bar:
+            for part in images.split(self._chunk):
+                answers.append(self._checked(self._suspect(part)))
+                bar.update(len(part))
+        # A suspect that gave no answer yet may not know how wide one is.
+        width = max(part.shape[1] for part in answers)
+        pad = torch.nn.functional.pad
+        return torch.cat([pad(part, (0, width - part.shape[1]), value=torch.nan) for part in answers])
+
+    def _checked(self, answers: Tensor) -> Tensor:
+        if self._needs_probabilities and ((answers < 0) | (answers > 1 + 1e-6)).any():
+            raise ValueError(
+                f"the suspect answers with numbers from {answers.min():.3g} to {answers.max():.3g}, which are no "
+                "probabilities; this thief cannot learn from them"
+            )
+        return answers
