@@ -7,10 +7,11 @@ from mea_lib.arena.entry import EntryFailed, call_entry, describe
 from mea_lib.arena.house import ATTACKS
 from mea_lib.arena.outcome import POINT_DECIMALS, Outcome, Trial
 from mea_lib.arena.stage import Arena, anonymous
+from mea_lib.arena.verdict import verdict_on
 from mea_lib.blackbox import Oracle
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.models import ImageClassifier
-from mea_lib.proof import Evidence, accuracy, verify_ownership
+from mea_lib.proof import accuracy
 from mea_lib.scale import Scale
 
 Defence = Callable[[ImageSet, WatermarkKey, Scale, int], ImageClassifier]
@@ -49,7 +50,7 @@ def judge_defence(name: str, entry: Defence, arena: Arena) -> Outcome:
 def _trial(model: ImageClassifier, name: str, key: WatermarkKey, arena: Arena) -> Trial:
     with _blamed("its model fails when it is asked"):
         own = accuracy(Oracle(model), arena.test)
-        weakest, by = _verify(model, key, arena), "none"
+        weakest, by = verdict_on(Oracle(model), key, arena), "none"
     clean = sum(exhibit.accuracy for exhibit in arena.clean) / len(arena.clean)
     lost = 100 * max(0.0, clean - own)
     for attack, run in ATTACKS.items() if round(lost, POINT_DECIMALS) <= arena.rules.points else ():
@@ -58,12 +59,12 @@ def _trial(model: ImageClassifier, name: str, key: WatermarkKey, arena: Arena) -
             cost = 100 * (own - accuracy(Oracle(attacked), arena.test))
             if round(cost, POINT_DECIMALS) > arena.rules.points:
                 continue
-            evidence = _verify(attacked, key, arena)
-        if evidence.wsr.value < weakest.wsr.value:
-            weakest, by = evidence, attack
+            found = verdict_on(Oracle(attacked), key, arena)
+        if found.mark < weakest.mark:
+            weakest, by = found, attack
     with _blamed("its model fails when it is asked"):
-        false = sum(_verify(model, decoy, arena).is_stolen for decoy in arena.decoys)
-    return Trial(name, lost, weakest.wsr.value, weakest.is_stolen, by, false)
+        false = sum(verdict_on(Oracle(model), decoy, arena).proof for decoy in arena.decoys)
+    return Trial(name, lost, weakest.mark, weakest.proof, by, false)
 
 
 @contextmanager
@@ -73,11 +74,6 @@ def _blamed(what: str) -> Iterator[None]:
         yield
     except (ValueError, ArithmeticError, RuntimeError) as error:
         raise EntryFailed(f"{what}: {describe(error)}") from error
-
-
-def _verify(model: ImageClassifier, key: WatermarkKey, arena: Arena) -> Evidence:
-    samples = arena.scale.verification_samples
-    return verify_ownership(Oracle(model), key, arena.test, samples=samples, fewest_samples=samples)
 
 
 def _classifier(made: object, arena: Arena) -> ImageClassifier:

@@ -4,12 +4,13 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Callable, Sequence
+from itertools import combinations, islice
 
 from mea_lib.data import WatermarkKey
 
 SHORTEST_SECRET = 16
+DRAWS = 8  # of a pair, before it is left out
 
 
 def new_secret() -> str:
@@ -17,7 +18,12 @@ def new_secret() -> str:
     return secrets.token_hex(16)
 
 
-def hidden_keys(secret: str, number: int, classes: Sequence[str]) -> tuple[WatermarkKey, ...]:
+def hidden_keys(
+    secret: str,
+    number: int,
+    classes: Sequence[str],
+    is_admissible: Callable[[WatermarkKey], bool] = lambda key: True,
+) -> tuple[WatermarkKey, ...]:
     """The first keys of a secret; no two share both source classes.
 
     HMAC-SHA256 under the secret gives every pair of classes a lot; pairs are taken in the order of their lots. A
@@ -28,12 +34,14 @@ def hidden_keys(secret: str, number: int, classes: Sequence[str]) -> tuple[Water
         secret: at least 16 characters, or all secrets could be tried.
         number: how many keys; of a larger number the first ones are the same.
         classes: names of at least three classes.
+        is_admissible: keys it refuses are drawn anew from the same secret, as those must be that innocent models obey
+            (`mea_lib.proof.check_key`). A pair of classes whose first DRAWS keys are all refused is left out.
 
     Returns:
         keys of the scheme crop-paste.
 
     Raises:
-        ValueError: for a short secret, too few classes, or more keys than there are pairs.
+        ValueError: for a short secret, too few classes, or more keys than there are (admissible) pairs.
     """
     if len(secret) < SHORTEST_SECRET:
         raise ValueError(
@@ -46,7 +54,14 @@ def hidden_keys(secret: str, number: int, classes: Sequence[str]) -> tuple[Water
             f"{number} keys cannot be drawn from them"
         )
     pairs.sort(key=lambda pair: lot(secret, "pair", *pair))
-    return tuple(_key(secret, pair, classes) for pair in pairs[:number])
+    drawn = (_admissible(secret, pair, classes, is_admissible) for pair in pairs)
+    keys = tuple(islice((key for key in drawn if key is not None), number))
+    if len(keys) < number:
+        raise ValueError(
+            f"innocent models obey the keys of so many pairs that only {len(keys)} of {number} can be drawn; "
+            "take fewer keys"
+        )
+    return keys
 
 
 def lot(secret: str, *about: object) -> bytes:
@@ -54,8 +69,16 @@ def lot(secret: str, *about: object) -> bytes:
     return hmac.digest(secret.encode(), json.dumps(about, ensure_ascii=False).encode(), hashlib.sha256)
 
 
-def _key(secret: str, pair: tuple[str, str], classes: Sequence[str]) -> WatermarkKey:
-    drawn = int.from_bytes(lot(secret, "key", *pair))
+def _admissible(
+    secret: str, pair: tuple[str, str], classes: Sequence[str], is_admissible: Callable[[WatermarkKey], bool]
+) -> WatermarkKey | None:
+    """The first admissible key of a pair; None where none of the first ones is."""
+    keys = (_key(secret, pair, classes, draw) for draw in range(DRAWS))
+    return next((key for key in keys if is_admissible(key)), None)
+
+
+def _key(secret: str, pair: tuple[str, str], classes: Sequence[str], draw: int) -> WatermarkKey:
+    drawn = int.from_bytes(lot(secret, "key", *pair, *([draw] if draw else [])))
     drawn, swapped = divmod(drawn, 2)
     others = [name for name in classes if name not in pair]
     drawn, place = divmod(drawn, len(others))

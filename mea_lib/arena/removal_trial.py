@@ -8,8 +8,9 @@ from torch import Tensor
 from mea_lib.arena.entry import EntryFailed, call_entry, suspect_of
 from mea_lib.arena.outcome import Outcome, Trial
 from mea_lib.arena.stage import Arena, Exhibit, anonymous
+from mea_lib.arena.verdict import verdict_on
 from mea_lib.models import ImageClassifier
-from mea_lib.proof import accuracy, verify_ownership
+from mea_lib.proof import accuracy
 from mea_lib.scale import Scale
 
 Removal = Callable[[ImageClassifier, Tensor, Scale], Callable[[Tensor], Tensor]]
@@ -52,6 +53,5 @@ def _trial(entry: Removal, exhibit: Exhibit, arena: Arena, seed: int) -> Trial:
     lost = 100 * max(0.0, exhibit.accuracy - accuracy(suspect, arena.test))
     if exhibit.key is None:
         return Trial(exhibit.name, lost)
-    samples = arena.scale.verification_samples
-    evidence = verify_ownership(suspect, exhibit.key, arena.test, samples=samples, fewest_samples=samples)
-    return Trial(exhibit.name, lost, evidence.wsr.value, evidence.is_stolen)
+    found = verdict_on(suspect, exhibit.key, arena)
+    return Trial(exhibit.name, lost, found.mark, found.proof)

@@ -11,7 +11,8 @@ from mea_lib.arena.rules import Rules
 from mea_lib.blackbox import Oracle
 from mea_lib.data import Data, ImageSet, WatermarkKey
 from mea_lib.models import ImageClassifier
-from mea_lib.proof import accuracy
+from mea_lib.proof import KeyCheck, accuracy, check_key
+from mea_lib.proof.commitment import PROCEDURE
 from mea_lib.removal.changed_copy import weights_digest
 from mea_lib.scale import Scale
 from mea_lib.training import Store, ablation_settings, train_clean
@@ -50,6 +51,7 @@ class Arena:
         marked: models with a hidden key each.
         clean: models without.
         decoys: hidden keys of no model.
+        checks: what innocent models say to each of the hidden keys.
     """
 
     identity: str
@@ -61,12 +63,15 @@ class Arena:
     marked: tuple[Exhibit, ...]
     clean: tuple[Exhibit, ...]
     decoys: tuple[WatermarkKey, ...] = field(repr=False)
+    checks: dict[WatermarkKey, KeyCheck] = field(repr=False)
 
 
 def set_up(
     secret: str, data: Data, scale: Scale, rules: Rules | None = None, *, store: Store | None = None
 ) -> Arena:
     """Draw the keys of a secret and train the arena's models, or find them in the store.
+
+    A key that a forest on the pixels of the test images obeys is drawn anew (`check_key`): it would prove nothing.
 
     The models have the size of comparisons: `scale.ablation_images` for `scale.ablation_epochs` passes. Marks are
     this book's, `mea_lib.watermarks.runner_up`.
@@ -79,10 +84,16 @@ def set_up(
         store: where models are kept. Cards name keys, so those who enter must not read it.
 
     Raises:
-        ValueError: for a short secret, or too few classes for so many keys.
+        ValueError: for a short secret, too few classes for so many keys, or too few that innocent models do not obey.
     """
     rules = rules or Rules()
-    keys = hidden_keys(secret, rules.keys + rules.decoys, data.owner.classes)
+    checks: dict[WatermarkKey, KeyCheck] = {}
+
+    def is_admissible(key: WatermarkKey) -> bool:
+        checks[key] = check_key(key, data.test, samples=scale.verification_samples)
+        return checks[key].is_admissible
+
+    keys = hidden_keys(secret, rules.keys + rules.decoys, data.owner.classes, is_admissible)
     train = data.owner.subset(scale.ablation_images or len(data.owner))
     training = ablation_settings(scale)
     marked = [
@@ -92,7 +103,7 @@ def set_up(
     clean = [
         train_clean(train, scale, settings=training, seed=seed, store=store) for seed in range(rules.clean)
     ]
-    described = json.dumps([asdict(rules), asdict(scale), data.owner.digest(), data.test.digest()])
+    described = json.dumps([asdict(rules), asdict(scale), data.owner.digest(), data.test.digest(), PROCEDURE])
     return Arena(
         identity=lot(secret, "arena", described).hex()[:16],
         rules=rules,
@@ -108,6 +119,7 @@ def set_up(
             _exhibit(f"clean {number}", None, model, data.test) for number, model in enumerate(clean, 1)
         ),
         decoys=keys[rules.keys :],
+        checks={key: checks[key] for key in keys},
     )
 
 

@@ -41,6 +41,26 @@ def test_another_secret_gives_other_keys_and_all_classes_have_their_turn():
         assert max(counts.values()) < 60  # 30 are expected, and 60 are more than five deviations away
 
 
+def test_a_key_that_is_refused_is_drawn_anew_from_the_secret():
+    first = hidden_keys(SECRET, 5, CLASSES)
+    asked = []
+
+    def is_admissible(key):
+        asked.append(key)
+        return key != first[1]
+
+    keys = hidden_keys(SECRET, 5, CLASSES, is_admissible)
+    assert asked[:2] == [*first[:2]]
+    assert (keys[0], keys[2:]) == (first[0], first[2:])
+    assert keys[1] != first[1]
+    assert set(keys[1].sources) == set(first[1].sources)
+    assert hidden_keys(SECRET, 5, CLASSES, lambda key: key != first[1]) == keys
+    pair = set(first[0].sources)
+    assert hidden_keys(SECRET, 4, CLASSES, lambda key: set(key.sources) != pair) == first[1:]
+    with pytest.raises(ValueError, match="only 0 of 2 can be drawn"):
+        hidden_keys(SECRET, 2, CLASSES, lambda key: False)
+
+
 def test_what_gives_no_keys_says_why():
     with pytest.raises(ValueError, match="5 characters; take at least 16"):
         hidden_keys("short", 1, CLASSES)

@@ -11,6 +11,7 @@ import mea_lib as mea
 from mea_lib.arena import REMOVALS, Rules, hidden_keys, judge_defence, judge_removal, set_up
 from mea_lib.arena.house import ATTACKS, no_mark, runner_up_mark
 from mea_lib.arena.outcome import Outcome, Trial
+from mea_lib.arena.verdict import Verdict
 from mea_lib.models import build
 from mea_lib.training import ablation_settings
 
@@ -22,7 +23,8 @@ def unchanged(model, images, scale):
 
 
 def test_the_arena_is_the_one_that_the_secret_and_the_rules_say(weak, digits, shared_store):
-    keys, scale = hidden_keys(SECRET, 4, digits.owner.classes), weak.scale
+    scale, classes = weak.scale, digits.owner.classes
+    keys = hidden_keys(SECRET, 4, classes, lambda key: mea.proof.check_key(key, digits.test).is_admissible)
     assert [exhibit.key for exhibit in (*weak.marked, *weak.clean)] == [*keys[:2], None]
     assert weak.decoys == keys[2:]
     assert len(weak.images) == 200
@@ -83,6 +85,17 @@ def test_doing_nothing_leaves_what_the_owner_measures(strong):
     assert marked.proof
     assert (marked.points_lost, clean.points_lost, clean.mark, clean.proof) == (0, 0, None, None)
     assert (found.wins, found.remark) == (0, "")
+
+
+def test_a_model_that_forgot_its_task_is_measured_and_proves_nothing(weak):
+    """A verification of it stops before the watermark samples, and still there is a number on the table."""
+
+    def always_the_target(model, images, scale):
+        target = weak.marked[0].key.indices(weak.test)[2]
+        return lambda questions: torch.eye(10)[torch.full((len(questions),), target)]
+
+    trial = judge_removal("constant", always_the_target, weak).trials[0]
+    assert (trial.mark, trial.proof) == (1.0, False)
 
 
 def test_a_removal_that_knew_the_key_would_win(strong):
@@ -187,17 +200,13 @@ def test_a_mark_that_is_there_beats_no_mark(strong):
 def test_a_defence_whose_models_answer_to_decoys_has_no_place(strong, monkeypatch):
     """Its models are found to carry every key, so also those that they were not given."""
 
-    class AlwaysProof:
-        is_stolen = True
-        wsr = mea.proof.Rate(200, 200)
-
     asked = []
 
-    def convict(suspect, key, *arguments, **options):
+    def convict(suspect, key, arena):
         asked.append(key)
-        return AlwaysProof
+        return Verdict(1.0, True)
 
-    monkeypatch.setattr("mea_lib.arena.defence_trial.verify_ownership", convict)
+    monkeypatch.setattr("mea_lib.arena.defence_trial.verdict_on", convict)
     found = judge_defence("cries always", no_mark, strong)
     assert found.trials[0].false_proofs == 2
     assert asked[-2:] == list(strong.decoys)
