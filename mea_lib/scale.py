@@ -13,7 +13,8 @@ class Scale:
         network: the network of victims and surrogates, see `mea_lib.models.NETWORKS`.
         width: channels of its first layer; all other layers are multiples of it.
         train_images: images the owner trains on; None takes the whole half of the training images.
-        query_images: of the adversary's half, the images that they ask about; the others are held out.
+        query_images: of the adversary's half, the images that they ask about.
+        held_out_images: further ones of that half, which they label by hand to clean a model with.
         epochs: of the owner.
         extract_epochs: of the adversary, over their queries.
         encoder_epochs: of an owner who trains an encoder without labels, two views of each image an epoch.
@@ -36,6 +37,7 @@ class Scale:
     width: int
     train_images: int | None
     query_images: int
+    held_out_images: int
     epochs: int
     extract_epochs: int
     encoder_epochs: int
@@ -66,6 +68,7 @@ _PRESETS = {
             width=4,
             train_images=1_500,
             query_images=1_000,
+            held_out_images=500,
             epochs=1,
             extract_epochs=1,
             encoder_epochs=1,
@@ -88,6 +91,7 @@ _PRESETS = {
             width=16,
             train_images=None,
             query_images=25_000,
+            held_out_images=5_000,
             epochs=2,
             extract_epochs=2,
             encoder_epochs=5,
@@ -110,6 +114,7 @@ _PRESETS = {
             width=32,
             train_images=None,
             query_images=25_000,
+            held_out_images=5_000,
             epochs=12,
             extract_epochs=12,
             encoder_epochs=60,
@@ -132,6 +137,7 @@ _PRESETS = {
             width=64,
             train_images=None,
             query_images=25_000,
+            held_out_images=5_000,
             epochs=100,
             extract_epochs=100,
             encoder_epochs=100,

@@ -80,6 +80,7 @@ def load(
         adversary = owner
     if scale.train_images is not None:
         owner = owner.subset(scale.train_images)
+    adversary = adversary.subset(scale.query_images + scale.held_out_images)
     data = Data(
         name,
         owner.to(device),
