@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ def digits() -> mea.Data:
     images = torch.cat([party.images for party in both])
     labels = torch.cat([party.labels for party in both])
     whole = mea.ImageSet(images, labels, parties.owner.classes, "digits")
-    return mea.Data("digits", whole, whole, parties.test, 1_000)
+    return replace(parties, owner=whole, adversary=whole, asked=1_000)
 
 
 @pytest.fixture
