@@ -88,7 +88,7 @@ _PRESETS = {
         Scale(
             name="laptop",
             network="nine_layer_cnn",
-            width=16,
+            width=12,
             train_images=None,
             query_images=25_000,
             held_out_images=5_000,
