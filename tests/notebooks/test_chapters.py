@@ -1,5 +1,7 @@
 """The chapters: how they are made, that they run, that a second run gives the same."""
 
+import ast
+import importlib
 import json
 import os
 import shutil
@@ -36,7 +38,13 @@ def test_the_first_cells_are_the_same_everywhere(path):
 @pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
 def test_a_chapter_has_its_parts(path):
     text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
-    for words in ("After this chapter you can", "Predict, then run", "claims.save()", "{exercise}", "{solution}"):
+    for words in (
+        "After this chapter you can",
+        "Predict, then run",
+        "claims.save()",
+        "{exercise}",
+        "{solution}",
+    ):
         assert words in text, words
     assert f'Claims("{path.stem}", scale)' in text
 
@@ -48,6 +56,29 @@ def test_cells_fit_a_screen_and_pictures_have_alt_texts(path):
         draws = any(output.get("data", {}).get("image/png") for output in cell.outputs)
         if draws:
             assert cell.metadata["mystnb"]["image"]["alt"]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
+def test_cells_have_ids_of_their_own(path):
+    ids = [cell.id for cell in nbformat.read(path, as_version=4).cells]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
+def test_what_a_chapter_takes_from_the_package_is_there(path):
+    tree = ast.parse("\n".join(cell.source for cell in code_cells(path)))
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    for node in imported:
+        if node.module.split(".")[0] != "mea_lib":
+            continue
+        room = importlib.import_module(node.module)
+        for alias in node.names:
+            if not hasattr(room, alias.name):
+                importlib.import_module(f"{node.module}.{alias.name}")
+    rooms = {"mea": "mea_lib", "proof": "mea_lib.proof"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in rooms:
+            assert hasattr(importlib.import_module(rooms[node.value.id]), node.attr), node.attr
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
