@@ -87,7 +87,10 @@ def needed_accuracy(classes: int) -> float:
 
 
 def probe_images(test: ImageSet, seed: int, each: int = EACH) -> ImageSet:
-    """At most `each` different images of every class, drawn by a seed, class by class in turn."""
+    """At most `each` different images of every class, drawn by a seed; the classes take turns.
+
+    So the first few, by which it is seen whether a suspect can be asked at all, are not of one class.
+    """
     generator = torch.Generator().manual_seed(seed)
     images, labels = [], []
     for label in range(len(test.classes)):
@@ -95,7 +98,10 @@ def probe_images(test: ImageSet, seed: int, each: int = EACH) -> ImageSet:
         chosen = torch.randperm(len(own), generator=generator)[:each]
         images.append(own[chosen.to(own.device)])
         labels += [label] * len(chosen)
-    return ImageSet(torch.cat(images), torch.tensor(labels), test.classes, test.name)
+    labels = torch.tensor(labels)
+    turns = _turns(labels).argsort(stable=True)
+    images = torch.cat(images)
+    return ImageSet(images[turns.to(images.device)], labels[turns], test.classes, test.name)
 
 
 def check_task(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> TaskCheck:
@@ -179,7 +185,7 @@ def explaining_permutation(called: Tensor, labels: Tensor, classes: int) -> tupl
         for each class what it is called instead, and the share of the second half that this explains; None where
         it is the order that was expected.
     """
-    halves = torch.arange(len(labels)) % 2 == 0
+    halves = _turns(labels) % 2 == 0
     known = (called >= 0) & (called < classes)
     counts = torch.bincount(
         labels[halves & known] * classes + called[halves & known], minlength=classes**2
@@ -218,6 +224,15 @@ def _most_named(called: Tensor) -> tuple[int, float]:
 
 
 _UNANSWERED = NO_CLASS - 1
+
+
+def _turns(labels: Tensor) -> Tensor:
+    """(N,) which image of its class each one is, counted from 0."""
+    turns = torch.zeros_like(labels)
+    for label in labels.unique():
+        own = labels == label
+        turns[own] = torch.arange(int(own.sum()))
+    return turns
 
 
 def _called(found: Answers) -> Tensor:

@@ -143,9 +143,11 @@ def test_clean_models_stand_beside_the_suspect(verify, made):
 
 
 def test_a_key_may_claim_its_arrangement(verify):
-    found = verify("copy", "--arrangement", "--json").data
-    assert found["arrangement"] is True
-    assert found["arrangement_p_value"] < found["alpha"]
+    """This one's is no other than the rest: what proves the watermark does not prove that claim."""
+    verify("copy")
+    found = verify("copy", "--arrangement", "--json", code=3).data
+    assert found["missing"] == ["another arrangement does as well"]
+    assert found["arrangement_p_value"] > found["alpha"]
 
 
 def test_a_suspect_that_does_not_know_the_task_is_4(verify, mea, made, tmp_path):

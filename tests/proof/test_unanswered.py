@@ -153,6 +153,7 @@ class Remote(Reticent):
             "first_asked": "2026-11-24T10:00:00",
             "last_asked": "2026-11-24T10:05:00",
             "log_digest": "ab" * 32,
+            "log_check": "8 images asked again, answered alike",
         }
 
     def __call__(self, images):
@@ -185,6 +186,7 @@ def test_the_evidence_says_who_was_asked_and_why_answers_are_missing(painted, tm
         "Suspect: https://suspect, model m, version 2",
         "from 2026-11-24T10:00:00 to 2026-11-24T10:05:00",
         "SHA-256 abababababababab…",
+        "Log compared with the suspect: 8 images asked again, answered alike",
     ):
         assert words in text
     evidence.save(tmp_path / "evidence.json")
