@@ -114,7 +114,8 @@ def named_classes(suspect: Suspect, classes: Sequence[str]) -> tuple[str, ...] |
 
 
 def _first_failure(suspect: Suspect) -> str | None:
-    return next((reason for reason, images in suspect.failures.items() if images), None)
+    failures = getattr(suspect, "failures", None) or {}
+    return next((reason for reason, images in failures.items() if images), None)
 
 
 def _other_names(names: Sequence[str], classes: Sequence[str]) -> str:
