@@ -18,6 +18,7 @@ from filelock import FileLock
 import mea_lib as mea
 from mea_lib.blackbox import SuspectError
 from mea_lib.blackbox.remote import RemoteOracle
+from mea_lib.data import ImageSet
 
 HERE = Path(__file__).parent
 ENVIRONMENT = HERE.parent.parent / "build" / "mlserver"
@@ -148,16 +149,26 @@ def test_a_model_must_be_named_and_be_there_and_take_images(url):
         RemoteOracle(url, model="unit")
 
 
-def test_a_verification_is_that_of_the_same_model_in_memory_and_can_be_resumed(url, digits, key, tmp_path):
+@pytest.fixture
+def endings():
+    """Images of the models' own task: the class is the digit that all pixels end in."""
+    labels = torch.arange(10).repeat_interleave(30)
+    tens = torch.randint(0, 25, (300, 1, 16, 16), generator=torch.Generator().manual_seed(0))
+    images = (10 * tens + labels[:, None, None, None]).to(torch.uint8)
+    return ImageSet(images, labels, tuple("0123456789"), "endings")
+
+
+def test_a_verification_is_that_of_the_same_model_in_memory_and_can_be_resumed(url, endings, key, tmp_path):
     options = {"samples": 50, "fewest_samples": 50}
-    here = mea.verify_ownership(last_digits, key, digits.test, **options)
+    here = mea.verify_ownership(last_digits, key, endings, **options)
+    assert here.is_decided
     short = RemoteOracle(url, model="bytes", log=tmp_path / "log")
-    short(mea.data.watermark_samples(digits.test, key, 50))
+    short(mea.data.watermark_samples(endings, key, 50))
     with pytest.raises(mea.BudgetSpent):
-        mea.verify_ownership(RemoteOracle(url, model="bytes", budget=1), key, digits.test, **options)
-    budget = short.cost(*all_images(digits.test, key))
+        mea.verify_ownership(RemoteOracle(url, model="bytes", budget=1), key, endings, **options)
+    budget = short.cost(*all_images(endings, key))
     there = RemoteOracle(url, model="bytes", log=tmp_path / "log", budget=budget)
-    evidence = mea.verify_ownership(there, key, digits.test, **options)
+    evidence = mea.verify_ownership(there, key, endings, **options)
     assert (evidence.wsr, evidence.wfpr, evidence.control) == (here.wsr, here.wfpr, here.control)
     assert (there.remaining, evidence.answered, evidence.failures) == (0, 50, {})
     assert url in str(evidence)
