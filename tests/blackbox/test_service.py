@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import math
+import shutil
 import socket
 import subprocess
 import sys
@@ -485,8 +486,7 @@ def test_without_its_log_nothing_is_answered(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     with running(linear, client_budget=2, log=folder / "log") as client:
-        (folder / "log").unlink()
-        folder.rmdir()
+        shutil.rmtree(folder)
         refused(client.post(INFER, **question(some(2))), 500, "nothing was spent")
         folder.mkdir()
         assert read(client.post(INFER, **question(some(2))))[0]["parameters"] == {"remaining_budget": 0}

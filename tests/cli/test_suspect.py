@@ -19,7 +19,10 @@ def images(digits):
 
 def test_the_answers_are_the_same_with_a_bar(terminal, tiny, images):
     watched = Watched(mea_lib.Oracle(tiny), 300)
-    assert torch.equal(watched(images), mea_lib.Oracle(tiny)(images))
+    answers = watched(images)
+    assert torch.equal(answers, torch.cat([mea_lib.Oracle(tiny)(part) for part in images.split(300)]))
+    # Of many images at once the last bits of training's precision may differ.
+    torch.testing.assert_close(answers, mea_lib.Oracle(tiny)(images), rtol=0, atol=0.01)
     assert [query.images for query in watched.log] == [300, 300, len(images) - 600]
     assert watched.queries == len(images)
 
