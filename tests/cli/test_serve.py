@@ -110,8 +110,8 @@ def test_a_data_set_of_other_classes_is_not_the_models(mea, made, tmp_path):
 
     for name in ("a", "b", "c"):
         (tmp_path / "own" / name).mkdir(parents=True)
-        for number in range(2):
-            Image.new("L", (16, 16), 10 * number).save(tmp_path / "own" / name / f"{number}.png")
+        for number in range(3):
+            Image.new("L", (16, 16), 10 * number + ord(name)).save(tmp_path / "own" / name / f"{number}.png")
     found = mea("serve", "--model", made.embed["out"], "--data", tmp_path / "own", code=2)
     assert "10 classes" in found.stderr
 
