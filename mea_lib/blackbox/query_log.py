@@ -237,15 +237,6 @@ class QueryLog:
 _MARKS = ("application_id", "user_version")
 
 
-def image_keys(images: Tensor) -> list[bytes]:
-    """SHA-256 of each image's bytes, in the order channel, row, column.
-
-    Args:
-        images: (N, C, H, W) uint8.
-    """
-    return [hashlib.sha256(image.tobytes()).digest() for image in images.cpu().contiguous().numpy()]
-
-
 def _start(suspect: dict[str, Any]) -> bytes:
     """The hash that the chain begins with."""
     return hashlib.sha256(_json(suspect).encode()).digest()

@@ -18,11 +18,12 @@ from mea_lib.blackbox.answers import ONE_ANSWER
 from mea_lib.blackbox.oip import HEADER_LENGTH
 from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.query_api import BudgetSpent, Query
-from mea_lib.blackbox.query_log import AnotherLog, QueryLog, image_keys
+from mea_lib.blackbox.query_log import AnotherLog, QueryLog
 from mea_lib.blackbox.remote_model import RemoteModel, read_metadata
 from mea_lib.blackbox.suspect import Suspect
 from mea_lib.blackbox.suspect_error import SuspectError
 from mea_lib.blackbox.transport import Fleeting, TooLarge, Transport
+from mea_lib.data.parties import image_digests
 
 ON_FAILURE = ("raise", "skip")
 # After so many batches in a row that no attempt could save, each further one is tried once.
@@ -178,7 +179,7 @@ class RemoteOracle(Suspect):
 
         Where the log of an earlier session answers some, the few that are sent again are counted too.
         """
-        keys = list({key for part in images for key in image_keys(part)})
+        keys = list({key for part in images for key in image_digests(part)})
         again = 0 if self._log_is_checked else min(PROBE_IMAGES, len(self.query_log.older(keys)))
         return len(keys) - len(self.query_log.find(keys)) + again
 
@@ -200,7 +201,7 @@ class RemoteOracle(Suspect):
             TypeError, ValueError: for images of another type or shape, or a log that is not this suspect's any more.
         """
         check_images(images)
-        keys = image_keys(images)
+        keys = image_digests(images)
         place: dict[bytes, int] = {}  # of the first such image
         for number, key in enumerate(keys):
             place.setdefault(key, number)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mea_lib.blackbox import QueryLog
-from mea_lib.blackbox.query_log import image_keys
+from mea_lib.data.parties import image_digests
 
 SUSPECT = {"url": "http://a", "model": "m", "version": None}
 KEYS = [bytes([number]) * 32 for number in range(4)]
@@ -48,9 +48,9 @@ def test_a_batch_is_kept_whole_or_not_at_all(tmp_path):
 def test_keys_are_the_hashes_anybody_can_make():
     images = torch.arange(2 * 3 * 4 * 5).to(torch.uint8).view(2, 3, 4, 5)
     expected = [hashlib.sha256(bytes(image.reshape(-1).tolist())).digest() for image in images]
-    assert image_keys(images) == expected
+    assert image_digests(images) == expected
     turned = images.contiguous(memory_format=torch.channels_last)
-    assert image_keys(turned) == expected
+    assert image_digests(turned) == expected
 
 
 def test_the_exported_file_bears_out_its_digest(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mea_lib as mea
-from mea_lib.blackbox.query_log import image_keys
+from mea_lib.data.parties import image_digests
 from mea_lib.proof import Evidence, KeyRank, Rate
 
 KEY = mea.WatermarkKey(("b", "c"), "e", seed=3)
@@ -143,7 +143,7 @@ class Remote(Reticent):
         self.failures = {"too slow": 3}
 
     def cost(self, *images):
-        return len({key for part in images for key in image_keys(part)} - self.known)
+        return len({key for part in images for key in image_digests(part)} - self.known)
 
     def describe(self):
         return {
@@ -159,7 +159,7 @@ class Remote(Reticent):
     def __call__(self, images):
         answers = super().__call__(images)
         self.remaining -= self.cost(images)
-        self.known |= set(image_keys(images))
+        self.known |= set(image_digests(images))
         assert self.remaining >= 0
         self.failures["too slow"] += int(answers.isnan().any(1).sum())
         return answers
