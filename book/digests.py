@@ -25,7 +25,9 @@ def code_digest(notebook: nbformat.NotebookNode) -> str:
 
 
 def chapter_digest(path: Path, scale: str, work: Path) -> str:
-    """Hash of everything an executed copy depends on: the notebook, the code, the scale, the studies shown.
+    """Hash of everything an executed copy depends on: the cells' code, the package's, the scale, the studies shown.
+
+    The text between is not among it: pages take it from the notebook as it is.
 
     Args:
         path: of the notebook.
@@ -33,9 +35,7 @@ def chapter_digest(path: Path, scale: str, work: Path) -> str:
         work: the folder in which the chapter runs.
     """
     notebook = nbformat.read(path, as_version=4)
-    digest = hashlib.sha256("\0".join(f"{cell.cell_type}\n{cell.source}" for cell in notebook.cells).encode())
-    digest.update(_package_digest(notebook).encode())
-    digest.update(scale.encode())
+    digest = hashlib.sha256((code_digest(notebook) + scale).encode())
     for study in _studies(notebook, work):
         digest.update(study.read_bytes())
     return digest.hexdigest()

@@ -10,7 +10,6 @@ from pathlib import Path
 import chapters
 import site_pages
 import stored_outputs
-from finished import Finished
 
 ROOT = Path(__file__).resolve().parent.parent
 SCALES = ("smoke", "laptop", "colab", "paper")
@@ -69,19 +68,18 @@ def make(options: argparse.Namespace) -> int:
         )
     if failed or _overtaken(out, digests):
         return 1
-    if options.refresh and not broken:
-        stored_outputs.store_outputs(notebooks, out)
+    edited = stored_outputs.store_outputs(notebooks, out) if options.refresh and not broken else []
     if not options.no_site and not options.only:
         print("rendering the pages, about half a minute", flush=True)
-        executed = [Finished(out, name).notebook for name in digests]
-        index = site_pages.render(ROOT, out, claims, executed)
+        pages = {path.stem: stored_outputs.page_of(path, out) for path in notebooks}
+        index = site_pages.render(ROOT, out, claims, pages)
         if index is None or _overtaken(out, digests):
             return 1
         print(f"The book is at {index}")
     print(
         f"{len(claims)} claims checked at scale {options.scale}, {time.perf_counter() - started:.0f} s in all"
     )
-    return 1 if broken else 0
+    return 1 if broken or edited else 0
 
 
 def _overtaken(out: Path, digests: Mapping[str, str | None]) -> bool:

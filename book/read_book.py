@@ -2,11 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import nbformat
 import site_pages
+from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,17 +26,17 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 1
     print(f"rendering {len(notebooks)} chapters with their stored outputs, about half a minute", flush=True)
-    index = site_pages.render(ROOT, options.out, stored_claims(notebooks), notebooks)
+    chapters = {path.stem: nbformat.read(path, as_version=4) for path in notebooks}
+    index = site_pages.render(ROOT, options.out, stored_claims(chapters.values()), chapters)
     if index is None:
         return 1
     print(f"The book is at {index}")
     return 0
 
 
-def stored_claims(notebooks: Sequence[Path]) -> list[Mapping]:
+def stored_claims(chapters: Iterable[NotebookNode]) -> list[Mapping]:
     """The claims that came with the stored outputs, chapter by chapter."""
-    stored = (nbformat.read(path, as_version=4).metadata.get("mea", {}) for path in notebooks)
-    return [claim for mea in stored for claim in mea.get("claims", [])]
+    return [claim for chapter in chapters for claim in chapter.metadata.get("mea", {}).get("claims", [])]
 
 
 if __name__ == "__main__":

@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+import nbformat
 from files import one_at_a_time
+from nbformat import NotebookNode
 
 
-def render(root: Path, out: Path, claims: Sequence[Mapping], notebooks: Sequence[Path]) -> Path | None:
+def render(
+    root: Path, out: Path, claims: Sequence[Mapping], chapters: Mapping[str, NotebookNode]
+) -> Path | None:
     """Render the site from a staged copy; the path of its first page, or None when it has errors.
 
     One process at a time renders into `out`; the pages there are replaced when the new ones are complete.
@@ -20,14 +24,14 @@ def render(root: Path, out: Path, claims: Sequence[Mapping], notebooks: Sequence
         root: of the repository.
         out: folder for all that is made.
         claims: for the page that lists them.
-        notebooks: the chapters with their outputs.
+        chapters: with their outputs, by the name of their file without ending.
     """
     html = out / "html"
     with one_at_a_time(out / "locks" / "site.lock", "site: another process renders it, waiting"):
         for left in [*out.glob("rendering.*"), *out.glob(f"{html.name}.*")]:
             shutil.rmtree(left, ignore_errors=True)  # by a process that is gone, since the lock is ours
         rendering = out / f"rendering.{os.getpid()}"
-        stage = stage_pages(root, rendering / "stage", claims, notebooks)
+        stage = stage_pages(root, rendering / "stage", claims, chapters)
         command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
         command += ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
         command += ["--path-output", str(rendering / "site"), "-W", "-q"]
@@ -41,15 +45,17 @@ def render(root: Path, out: Path, claims: Sequence[Mapping], notebooks: Sequence
     return html / "index.html"
 
 
-def stage_pages(root: Path, stage: Path, claims: Sequence[Mapping], notebooks: Sequence[Path]) -> Path:
+def stage_pages(
+    root: Path, stage: Path, claims: Sequence[Mapping], chapters: Mapping[str, NotebookNode]
+) -> Path:
     """Copy pages, chapters and configuration into the new folder `stage`: the working tree stays clean."""
     shutil.copytree(
         root / "book", stage / "book", ignore=shutil.ignore_patterns("*.py", "*.sh", "__pycache__")
     )
     shutil.copy(root / "_config.yml", stage)
     (stage / "notebooks").mkdir()
-    for notebook in notebooks:
-        shutil.copy(notebook, stage / "notebooks")
+    for name, chapter in chapters.items():
+        nbformat.write(chapter, stage / "notebooks" / f"{name}.ipynb")
     page = stage / "book" / "claims.md"
     page.write_text(page.read_text().replace("<!-- claims -->", claims_table(claims)))
     return stage

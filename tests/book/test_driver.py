@@ -10,6 +10,7 @@ import make_book
 import nbformat
 import psutil
 import pytest
+import stored_outputs
 from toy_chapters import CLAIM, PLAIN_CLAIM, chapter, command, drive, wait_for
 
 from mea_lib.scale import SCALES
@@ -35,6 +36,37 @@ def test_a_chapter_is_run_again_when_it_the_scale_or_its_claims_changed(tmp_path
     assert "00_good: done" in drive(tmp_path, scale="smoke").stdout
     (tmp_path / "out" / "claims" / "00_good.json").unlink()
     assert "00_good: done" in drive(tmp_path, scale="smoke").stdout
+
+
+def test_a_text_that_changed_is_on_the_page_and_runs_nothing_again(tmp_path):
+    path = chapter(
+        tmp_path / "notebooks", "00_good", PLAIN_CLAIM.format(chapter="00_good", value=0.7), "6 * 7"
+    )
+    assert "00_good: done" in drive(tmp_path).stdout
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].source = "# A better title"
+    notebook.cells[-1].metadata["tags"] = ["hide-input"]
+    nbformat.write(notebook, path)
+    assert "00_good: unchanged, kept" in drive(tmp_path).stdout
+    page = stored_outputs.page_of(path, tmp_path / "out")
+    assert page.cells[0].source == "# A better title"
+    assert page.cells[-1].metadata["tags"] == ["hide-input"]
+    assert page.cells[-1].outputs[0].data["text/plain"] == "42"
+
+
+def test_code_edited_while_it_ran_is_shown_as_it_ran_and_no_output_is_stored_beside_it(tmp_path, capsys):
+    """As many cells as before, so that only their text tells."""
+    path = chapter(
+        tmp_path / "notebooks", "00_good", PLAIN_CLAIM.format(chapter="00_good", value=0.7), "6 * 7"
+    )
+    assert drive(tmp_path).returncode == 0
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].source = "6 * 8"
+    nbformat.write(notebook, path)
+    assert stored_outputs.page_of(path, tmp_path / "out").cells[-1].source == "6 * 7"
+    assert stored_outputs.store_outputs([path], tmp_path / "out") == ["00_good"]
+    assert "00_good: edited while it ran, so its outputs are not stored" in capsys.readouterr().err
+    assert not nbformat.read(path, as_version=4).cells[-1].outputs
 
 
 def test_a_chapter_is_run_again_when_a_study_that_it_shows_changed(tmp_path):
@@ -71,7 +103,8 @@ def test_the_site_shows_claims_that_do_not_hold_and_they_are_not_stored(
     monkeypatch.setattr(chapters, "run_all", lambda *_: {"00_a": "digest"})
     monkeypatch.setattr(chapters, "collect_claims", lambda *_: claims)
     monkeypatch.setattr(chapters, "overtaken", lambda *_: [])
-    monkeypatch.setattr(make_book.stored_outputs, "store_outputs", lambda *_: stored.append(True))
+    monkeypatch.setattr(make_book.stored_outputs, "store_outputs", lambda *_: stored.append(True) or [])
+    monkeypatch.setattr(make_book.stored_outputs, "page_of", lambda *_: {})
     monkeypatch.setattr(make_book.site_pages, "render", lambda *given: rendered.append(given[2]) or tmp_path)
     options = ["--scale", scale, "--notebooks", str(tmp_path), "--out", str(tmp_path), "--refresh"]
     assert make_book.main(options) == status

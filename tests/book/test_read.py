@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import nbformat
 import pytest
 from read_book import stored_claims
 from toy_chapters import ROOT, chapter
@@ -13,7 +14,7 @@ CLAIM |= {"rule": "at least 0.4", "holds": True, "scale": "laptop"}
 
 def test_claims_come_from_the_notebooks(tmp_path):
     paths = [chapter(tmp_path, "00_a", claims=[CLAIM]), chapter(tmp_path, "01_b")]
-    assert stored_claims(paths) == [CLAIM]
+    assert stored_claims(nbformat.read(path, as_version=4) for path in paths) == [CLAIM]
 
 
 def test_it_needs_none_of_the_packages_that_run_chapters():

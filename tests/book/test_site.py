@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 import site_pages
 import yaml
@@ -37,11 +38,9 @@ def test_claims_page_shows_verdicts_and_escapes():
 
 
 def test_the_site_is_made_from_a_copy(tmp_path):
-    executed = tmp_path / "notebooks" / "00_steal.ipynb"
-    executed.parent.mkdir()
-    executed.write_text("executed")
-    stage = stage_pages(ROOT, tmp_path / "stage", [CLAIM], [executed])
-    assert (stage / "notebooks" / "00_steal.ipynb").read_text() == "executed"
+    executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("executed")])
+    stage = stage_pages(ROOT, tmp_path / "stage", [CLAIM], {"00_steal": executed})
+    assert nbformat.read(stage / "notebooks" / "00_steal.ipynb", as_version=4) == executed
     assert "✓ holds" in (stage / "book" / "claims.md").read_text()
     assert "✓ holds" not in (ROOT / "book" / "claims.md").read_text()
     assert {path.name for path in stage.iterdir()} == {"_config.yml", "book", "notebooks"}
@@ -62,7 +61,7 @@ def test_the_pages_are_replaced_when_the_new_ones_are_complete(tmp_path, monkeyp
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "index.html").write_text("old")
     monkeypatch.setattr(site_pages.subprocess, "run", builder)
-    index = site_pages.render(ROOT, tmp_path, [], [])
+    index = site_pages.render(ROOT, tmp_path, [], {})
     assert (tmp_path / "html" / "index.html").read_text() == ("old" if has_errors else "new")
     assert (index is None) == has_errors
     assert not (tmp_path / "html.1").exists()
