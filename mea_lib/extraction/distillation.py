@@ -58,7 +58,7 @@ def extract(
 ) -> ImageClassifier:
     """Train a student on the oracle's answers to `queries`.
 
-    Every image is asked once; the student sees it mirrored and shifted, always with the answer to the
+    Every image is asked once; a surrogate that augments sees it mirrored and shifted, always with the answer to the
     original. The answers decide which stored student is found, so the queries are asked (and counted) again
     each time.
 

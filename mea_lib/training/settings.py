@@ -15,7 +15,8 @@ class TrainingSettings:
     Attributes:
         epochs: of the training images.
         batch_size: clean images in a step.
-        learning_rate: the highest one of the schedule; of muon, of what it leaves to AdamW.
+        learning_rate: the highest one of the schedule; under muon, of what it leaves to AdamW. `rates_times` changes
+            both rates.
         weight_decay: decoupled for adamw and what muon leaves to it, as an L2 term for the others.
         momentum: of sgd only.
         optimizer: one of OPTIMIZERS; "muon" trains convolutions by `Muon` and the rest by AdamW.
@@ -58,6 +59,10 @@ class TrainingSettings:
     def but(self, **changes) -> "TrainingSettings":
         """The same settings with some of them changed."""
         return replace(self, **changes)
+
+    def rates_times(self, factor: float) -> "TrainingSettings":
+        """The same settings with every learning rate times `factor`, that of Muon's convolutions among them."""
+        return self.but(learning_rate=factor * self.learning_rate, muon_rate=factor * self.muon_rate)
 
 
 def owner_settings(scale: Scale, seed: int = 0) -> TrainingSettings:
