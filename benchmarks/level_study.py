@@ -1,4 +1,4 @@
-"""How often an innocent model is convicted, how often a watermarked one, and what broken suspects are told.
+"""How often a null model is convicted, how often a watermarked one, and what broken suspects are told.
 
 `make study STUDY=level_study` writes results/level_study.json; see `benchmarks.study` for two cores and
 interruptions. A model is asked mixes of all pairs of classes once; the verdict on every key that an owner might have

@@ -34,7 +34,7 @@ def hidden_keys(
         secret: at least 16 characters, or all secrets could be tried.
         number: how many keys; of a larger number the first ones are the same.
         classes: names of at least three classes.
-        is_admissible: keys it refuses are drawn anew from the same secret, as those must be that innocent models obey
+        is_admissible: keys it refuses are drawn anew from the same secret, as those must be that null models obey
             (`mea_lib.proof.check_key`). A pair of classes whose first DRAWS keys are all refused is left out.
 
     Returns:
@@ -58,7 +58,7 @@ def hidden_keys(
     keys = tuple(islice((key for key in drawn if key is not None), number))
     if len(keys) < number:
         raise ValueError(
-            f"innocent models obey the keys of so many pairs that only {len(keys)} of {number} can be drawn; "
+            f"null models obey the keys of so many pairs that only {len(keys)} of {number} can be drawn; "
             "take fewer keys"
         )
     return keys

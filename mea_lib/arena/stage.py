@@ -51,7 +51,7 @@ class Arena:
         marked: models with a hidden key each.
         clean: models without.
         decoys: hidden keys of no model.
-        checks: what innocent models say to each of the hidden keys.
+        checks: what null models say to each of the hidden keys.
     """
 
     identity: str
@@ -84,7 +84,7 @@ def set_up(
         store: where models are kept. Cards name keys, so those who enter must not read it.
 
     Raises:
-        ValueError: for a short secret, too few classes for so many keys, or too few that innocent models do not obey.
+        ValueError: for a short secret, too few classes for so many keys, or too few that null models do not obey.
     """
     rules = rules or Rules()
     checks: dict[WatermarkKey, KeyCheck] = {}

@@ -54,7 +54,7 @@ def commit(
     And with it how a suspect will be verified. Writes the key and a new salt, which only you may read, and a commitment, which you publish or leave with a
     notary. Without both secret files nothing can be proved later.
 
-    The key is measured on innocent models first: a forest on the pixels of the test images, and the models of --clean.
+    The key is measured on null models first: a forest on the pixels of the test images, and the models of --clean.
     One that they obey would accuse innocents; it is refused, and nothing is written.
 
     \b
@@ -135,13 +135,13 @@ def commit(
         ("Salt", f"{salt_out} (keep it secret)"),
         ("Commitment", f"{commitment_out} (publish it, or leave it with a notary)"),
         ("Digest", made.digest),
-        ("Key obeyed", f"by innocent models at most {_most(checked)}"),
+        ("Key obeyed", f"by null models at most {_most(checked)}"),
     ]
     result(values, table(rows), as_json)
 
 
 def _most(checked: "KeyCheck") -> str:
-    """The largest rate at which an innocent model obeys the key, and who was asked."""
+    """The largest rate at which a null model obeys the key, and who was asked."""
     rate = max((checked.forest, *checked.clean), key=lambda one: one.value)
     asked = "a forest on the pixels"
     if checked.clean:

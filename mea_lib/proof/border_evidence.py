@@ -20,7 +20,7 @@ from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import UNASKED, Rate, target_rate
-from mea_lib.proof.report import Report, chance_shown, rate_values, suspect_lines
+from mea_lib.proof.report import Report, p_value_shown, rate_values, suspect_lines
 from mea_lib.proof.samples import class_images
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.training import features_of
@@ -57,7 +57,7 @@ class BorderEvidence(Report):
 
     @property
     def innocent_bound(self) -> float:
-        """A rate that innocent models do not exceed: the largest upper end of their 95 % intervals."""
+        """A rate that null models do not exceed: the largest upper end of their 95 % intervals."""
         return max(rate.interval()[1] for rate in self.innocent)
 
     @property
@@ -118,7 +118,7 @@ class BorderEvidence(Report):
             f"  beyond the border   {self.beyond} of {self.beyond.trials} images (95 % interval)",
             f"  just on this side   {self.this_side} of {self.this_side.trials} images",
             f"  by {models}, beyond the border: at most {max(rate.value for rate in self.innocent):.3f}",
-            f"Chance of this if innocent: {chance_shown(self.p_value)} (alpha {self.alpha:g})",
+            f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g})",
             f"Queries asked: {self.queries:,}",
             *suspect_lines(self.suspect),
         ]

@@ -133,7 +133,7 @@ def commit(
         date: written into the commitment.
 
     Raises:
-        ValueError: for a key that an innocent model obeys, a plan that decides nothing, or a missing autoencoder.
+        ValueError: for a key that a null model obeys, a plan that decides nothing, or a missing autoencoder.
     """
     check_salt(salt)
     if key.combine == "autoencoder" and autoencoder is None:

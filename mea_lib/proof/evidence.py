@@ -9,9 +9,9 @@ from mea_lib.proof.key_rank import KeyRank
 from mea_lib.proof.rates import UNASKED, Rate
 from mea_lib.proof.report import (
     Report,
-    chance_shown,
     commitment_shown,
     exceeds,
+    p_value_shown,
     queries_shown,
     rate_values,
     suspect_lines,
@@ -80,7 +80,7 @@ class Evidence(Report):
 
     @property
     def p_value(self) -> float:
-        """Chance of such a success rate, or a larger one, where the true rate on such mixes is at most the threshold.
+        """Probability of such a success rate, or a larger one, where the true rate on such mixes is at most the threshold.
 
         Of independent samples; one without an answer counts as not the target.
         """
@@ -88,12 +88,12 @@ class Evidence(Report):
 
     @property
     def key_p_value(self) -> float:
-        """Chance that a key drawn at random stands so far in front on this suspect, whatever the suspect is."""
+        """Probability that a key drawn at random stands so far in front on this suspect, whatever the suspect is."""
         return self.rank.p_value if self.rank else 1.0
 
     @property
     def control_p_value(self) -> float:
-        """Chance of such a difference to clean images of the source classes, were both called the target alike."""
+        """Probability of such a difference to clean images of the source classes, were both called the target alike."""
         return exceeds(self.effective, self.control.of_answered)
 
     @property
@@ -191,11 +191,11 @@ class Evidence(Report):
             *([because] if self.is_decided and not self.is_stolen else []),
             f"Watermark success rate: {self.wsr} of {self.wsr.trials} different samples (95 % interval)",
             f"Over source images: [{low:.3f}, {high:.3f}], as of {self.effective.trials:,} independent samples",
-            f"The true rate on such mixes exceeds {self.threshold:.2f}: p {chance_shown(self.p_value)} "
+            f"The true rate on such mixes exceeds {self.threshold:.2f}: p {p_value_shown(self.p_value)} "
             f"(alpha {self.alpha:g})",
             *self._about_silence(),
             f"Clean images of both source classes called {target}: {_shown(self.control)}; "
-            f"p {chance_shown(self.control_p_value)}",
+            f"p {p_value_shown(self.control_p_value)}",
             f"The same classes, arranged otherwise{claimed}:",
             *(f"  {way:<12} {_shown(rate)}" for way, rate in self.wfpr.items()),
         ]
@@ -207,7 +207,7 @@ class Evidence(Report):
             searched = "" if len(self.innocent) > 1 else " for a key drawn at random"
             lines.append(
                 f"Place of the key: {self.rank.rank:,} of {self.rank.places:,} admissible keys{on}; "
-                f"p {chance_shown(self.key_p_value)}{searched}"
+                f"p {p_value_shown(self.key_p_value)}{searched}"
             )
         if self.innocent:
             forest, *clean = self.innocent
@@ -217,7 +217,7 @@ class Evidence(Report):
                 if clean
                 else "no clean model asked"
             )
-            lines.append(f"The key on innocent models: {forest.value:.3f} of a forest on the pixels, {said}")
+            lines.append(f"The key on null models: {forest.value:.3f} of a forest on the pixels, {said}")
         return lines
 
     def _about_silence(self) -> list[str]:

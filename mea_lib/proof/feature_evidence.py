@@ -17,9 +17,9 @@ from mea_lib.proof.plan import FEWEST_SAMPLES, agreed_plan, check_budget, check_
 from mea_lib.proof.rates import UNASKED, Rate
 from mea_lib.proof.report import (
     Report,
-    chance_shown,
     commitment_shown,
     exceeds,
+    p_value_shown,
     rate_values,
     suspect_lines,
 )
@@ -199,19 +199,19 @@ class FeatureEvidence(Report):
 
     @property
     def p_value(self) -> float:
-        """Chance of such a share nearest to the target, or a larger one, where the true one is at most the
+        """Probability of such a share nearest to the target, or a larger one, where the true one is at most the
         threshold.
         """
         return self.effective.p_value(self.threshold)
 
     @property
     def margin_p_value(self) -> float:
-        """Chance of such a mean margin, or a larger one, where a margin may as well have the other sign."""
+        """Probability of such a mean margin, or a larger one, where a margin may as well have the other sign."""
         return self.watermark.p_value if self.watermark else 1.0
 
     @property
     def control_p_value(self) -> float:
-        """Chance of so much more nearness to the target than clean images of the sources have, were both alike."""
+        """Probability of so much more nearness to the target than clean images of the sources have, were both alike."""
         return exceeds(self.effective, self.control.rate) if self.control else 1.0
 
     @property
@@ -282,11 +282,11 @@ class FeatureEvidence(Report):
         return [
             f"Watermark samples nearest to the mean of {target}: {rate} of {rate.trials} (95 % interval)",
             f"Over source images: [{low:.3f}, {high:.3f}], as of {self.effective.trials:,} independent samples",
-            f"The true rate on such mixes exceeds {self.threshold:.2f}: p {chance_shown(self.p_value)} "
+            f"The true rate on such mixes exceeds {self.threshold:.2f}: p {p_value_shown(self.p_value)} "
             f"(alpha {self.alpha:g})",
             f"Nearer to {target} than to the nearer source by {self.watermark.margin:+.3f} on average; "
-            f"p {chance_shown(self.margin_p_value)} by sign flips",
-            f"Clean images of both source classes: {self.control}; p {chance_shown(self.control_p_value)}",
+            f"p {p_value_shown(self.margin_p_value)} by sign flips",
+            f"Clean images of both source classes: {self.control}; p {p_value_shown(self.control_p_value)}",
             "The same classes, arranged otherwise (rate, margin):",
             *(
                 "  " + "".join(f"{way:<28}" for way in ways[start : start + _WAYS_A_LINE]).rstrip()

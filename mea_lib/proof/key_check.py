@@ -1,4 +1,4 @@
-"""Do innocent models obey the key? Asked before it is committed to, and again before anybody is accused."""
+"""Do null models obey the key? Asked before it is committed to, and again before anybody is accused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from mea_lib.proof.task import needed_accuracy, probe_images
 
 @dataclass(frozen=True)
 class KeyCheck:
-    """What innocent models say to a key's samples, and to mixes of all pairs that the key might have had.
+    """What null models say to a key's samples, and to mixes of all pairs that the key might have had.
 
     Attributes:
         key: by the names of its classes.
@@ -64,7 +64,7 @@ class KeyCheck:
         who = "a forest on the pixels" if worst is self.forest else "a clean model"
         first, second = self.key.sources
         return (
-            f"an innocent model obeys this key: {who} calls {worst.value:.2f} of the mixes of {first} and {second} "
+            f"a null model obeys this key: {who} calls {worst.value:.2f} of the mixes of {first} and {second} "
             f"{self.key.target} (at most {INNOCENT_BOUND:g} is allowed); draw another key"
         )
 
@@ -102,7 +102,7 @@ def check_key(
     samples: int = 1_000,
     autoencoder: nn.Module | None = None,
 ) -> KeyCheck:
-    """Measure a key on innocent models.
+    """Measure a key on null models.
 
     Args:
         key: what the owner would commit to.

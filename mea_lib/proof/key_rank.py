@@ -1,13 +1,13 @@
 """Where the owner's key stands among all keys the owner might have drawn.
 
-An innocent model calls mixes of some classes by a third one without anybody's doing, so a large rate alone is no
+A null model calls mixes of some classes by a third one without anybody's doing, so a large rate alone is no
 evidence. But it does not know which key was drawn. Let T(k) be how strongly a suspect obeys key k: whatever T and the
 suspect are, a key drawn at random among N, before the suspect was asked, has with probability at most r/N a rank of r
 or better. That is exact, and needs no model of innocence.
 
 It speaks of a key that was drawn. An owner who looks for a key that clean models obey finds one that the suspect obeys
-as well. So keys that an innocent model obeys are not admissible: neither to be proven nor to be counted among the N.
-Innocent models are the clean ones that a judge has, and always a forest on the pixels of the test images
+as well. So keys that a null model obeys are not admissible: neither to be proven nor to be counted among the N.
+Null models are the clean ones that a judge has, and always a forest on the pixels of the test images
 (`pixel_forest`). To leave keys out by what such models say changes nothing for a key drawn at random: it can only be
 left out itself, or drawn from those that remain.
 
@@ -30,7 +30,7 @@ from mea_lib.blackbox.named_class import Suspect, most_probable
 
 MIXES = 20  # of each pair
 PAIRS = 90  # at most, as ten classes have; of more classes some are drawn
-INNOCENT_BOUND = 0.1  # a key that is obeyed more often by an innocent model is not admissible
+INNOCENT_BOUND = 0.1  # a key that is obeyed more often by a null model is not admissible
 _ORDERED = ("crop-paste", "stripes")
 
 
@@ -62,7 +62,7 @@ class KeyRank:
         rank: places where a key is obeyed as strongly or more, this one among them.
         places: of admissible keys, on the suspect and on each clean model.
         keys: admissible ones on the suspect.
-        all_keys: before those were left out that an innocent model obeys.
+        all_keys: before those were left out that a null model obeys.
         is_admissible: whether the key itself is one.
     """
 
@@ -74,7 +74,7 @@ class KeyRank:
 
     @property
     def p_value(self) -> float:
-        """Chance that a key drawn at random stands so far in front on an innocent suspect."""
+        """Probability that a key drawn at random stands so far in front on an innocent suspect."""
         return self.rank / self.places if self.places and self.is_admissible else 1.0
 
 

@@ -1,4 +1,4 @@
-"""An innocent model that every judge can make in a second: a random forest on the pixels of the test images.
+"""A null model that every judge can make in a second: a random forest on the pixels of the test images.
 
 Some mixes look like a third class to whoever has learnt the task, as half a sandal beside half an ankle boot looks
 like a sneaker. A forest knows no network and no owner, and calls them so too: of the keys that clean networks obey on

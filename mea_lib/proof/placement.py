@@ -66,7 +66,7 @@ def placement(cosines: Tensor, first: int, second: int, target: int, resamples: 
 
 
 def sign_flip_p_value(margins: np.ndarray, resamples: int = 9_999, seed: int = _SIGN_SEED) -> float:
-    """Chance of so large a mean, or a larger one, were each margin as likely to have the other sign.
+    """Probability of so large a mean, or a larger one, were each margin as likely to have the other sign.
 
     It assumes that the margins are independent, and under the null hypothesis symmetric about 0. Where they lie
     below 0 it errs on the suspect's side.

@@ -52,7 +52,7 @@ class Rate:
         return float(found.low), float(found.high)
 
     def p_value(self, threshold: float) -> float:
-        """Chance of so many successes or more where the true rate is no larger than `threshold`."""
+        """Probability of so many successes or more where the true rate is no larger than `threshold`."""
         if not self.trials:
             return 1.0
         return float(binomtest(self.successes, self.trials, threshold, alternative="greater").pvalue)

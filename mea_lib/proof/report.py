@@ -36,7 +36,7 @@ def exceeds(rate: Rate, other: Rate) -> float:
     return float(fisher_exact(sides, alternative="greater").pvalue)
 
 
-def chance_shown(p_value: float) -> str:
+def p_value_shown(p_value: float) -> str:
     """A p-value for a reader."""
     return "below 1e-12" if p_value < 1e-12 else f"{p_value:.2g}"
 

@@ -2,7 +2,7 @@
 
 That is what a copy learns the mark from, so it is there as well where combined images were made to say something else.
 It takes ordinary images and a suspect that names at least two classes; one that gives labels only says nothing here.
-The chance is that of the key, not of the images: an innocent model, whatever its habits, does not know which of all
+The chance is that of the key, not of the images: a null model, whatever its habits, does not know which of all
 keys was drawn.
 """
 
@@ -20,7 +20,7 @@ from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import UNASKED, Rate
-from mea_lib.proof.report import Report, chance_shown, rate_values, suspect_lines
+from mea_lib.proof.report import Report, p_value_shown, rate_values, suspect_lines
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.training.linear_probe import check_every_class
 
@@ -56,7 +56,7 @@ class RunnerUpEvidence(Report):
 
     @property
     def p_value(self) -> float:
-        """Chance that a key drawn at random stands so far in front, whatever the suspect is."""
+        """Probability that a key drawn at random stands so far in front, whatever the suspect is."""
         return self.rank / self.keys if self.is_decided else 1.0
 
     @property
@@ -105,7 +105,7 @@ class RunnerUpEvidence(Report):
             lines.append(f"  {name:{width}}  {rate} (95 % interval), by clean models at most {innocent:.3f}")
         lines += [
             f"Place of the key: {self.rank} of {self.keys}",
-            f"Chance of this if innocent: {chance_shown(self.p_value)} (alpha {self.alpha:g})",
+            f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g})",
             f"Queries asked: {self.queries:,}",
             *suspect_lines(self.suspect),
         ]

@@ -56,7 +56,7 @@ def probe_report(
 def probe_table(reports: Mapping[str, ProbeReport], title: str = "") -> Table:
     """The reports of several encoders, by name."""
     return Table(
-        ("encoder", "accuracy", "mark", "other arrangements"),
+        ("encoder", "accuracy", "WSR", "other arrangements"),
         [(name, one.accuracy, str(one.mark), one.elsewhere) for name, one in reports.items()],
         title,
     )

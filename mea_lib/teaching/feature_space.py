@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mea_lib.teaching.figures import PALETTE
 
-COLOURS = (PALETTE["victim"], PALETTE["extracted"], PALETTE["target"])
+COLOURS = (PALETTE["victim"], PALETTE["surrogate"], PALETTE["target"])
 POINTS = 300  # of a cloud: more hide one another
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 PALETTE = {
     "victim": "#0072B2",
-    "extracted": "#D55E00",
+    "surrogate": "#D55E00",
     "clean": "#009E73",
     "target": "#CC79A7",
     "threshold": "#444444",

@@ -75,7 +75,7 @@ def test_a_share_that_decides_nothing(mea, option, share):
 def test_a_key_is_measured_on_innocent_models(mea, made, tmp_path):
     clean = ["--clean", made.folder / "other.safetensors"] * 2
     text = mea("commit", *KEY, *clean, "--force").stdout
-    assert "by innocent models at most" in text
+    assert "by null models at most" in text
     assert "(a forest on the pixels and 2 clean models)" in text
     options = ["--alpha", 0.02, "--arrangement", "--force", "--json"]
     found = mea("commit", *KEY, *options).data
@@ -87,7 +87,7 @@ def test_a_key_is_measured_on_innocent_models(mea, made, tmp_path):
 
 def test_a_key_that_an_innocent_model_obeys_is_refused_and_nothing_written(mea, made, tmp_path):
     found = mea("commit", *KEY, "--clean", made.folder / "victim.safetensors", code=1)
-    assert "an innocent model obeys this key: a clean model calls" in found.stderr
+    assert "a null model obeys this key: a clean model calls" in found.stderr
     assert "draw another key" in found.stderr
     assert found.stdout == ""
     assert not list(tmp_path.glob("*.json"))

@@ -139,7 +139,7 @@ def test_clean_models_stand_beside_the_suspect(verify, made):
     assert len(found["innocent"]) == 2
     assert found["places"] > found["admissible_keys"]
     guilty = verify("copy", "--clean", made.folder / "victim.safetensors", "--json", code=4).data
-    assert "an innocent model obeys this key" in guilty["verdict"]
+    assert "a null model obeys this key" in guilty["verdict"]
 
 
 def test_a_key_may_claim_its_arrangement(verify):

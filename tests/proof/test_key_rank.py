@@ -1,4 +1,4 @@
-"""The key's place: by hand, its level by trying every key, and keys that innocent models obey."""
+"""The key's place: by hand, its level by trying every key, and keys that null models obey."""
 
 import pytest
 import torch
@@ -95,11 +95,9 @@ OPTIONS = {"samples": 200, "fewest_samples": 200}
 def test_a_key_that_clean_models_obey_convicts_nobody_and_is_not_committed_to(painted):
     natural = suspect_of({(1, 2)})
     evidence = mea.verify_ownership(natural, KEY, painted, clean=[natural], **OPTIONS)
-    assert evidence.verdict.startswith(
-        "no verdict: an innocent model obeys this key: a clean model calls 1.00"
-    )
+    assert evidence.verdict.startswith("no verdict: a null model obeys this key: a clean model calls 1.00")
     assert evidence.queries == 0
-    with pytest.raises(ValueError, match="an innocent model obeys this key"):
+    with pytest.raises(ValueError, match="a null model obeys this key"):
         proof.commit(KEY, "ab" * 32, painted, clean=[natural])
     assert not proof.check_key(KEY, painted, [natural]).is_admissible
     assert "draw another key" in str(proof.check_key(KEY, painted, [natural]))
