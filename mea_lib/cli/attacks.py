@@ -69,7 +69,7 @@ def run_attack(
         chosen = knockoff.KnockoffSettings(
             queries=budget or len(data.queries), strategy=strategy or "random", **softened
         )
-        pool = adapt(data.owner, like.channels, like.size)
+        pool = adapt(data.adversary, like.channels, like.size)
         return knockoff.extract(victim, pool, scale, settings=chosen, **student)
     queries = adapt(_without_labels(data, budget), like.channels, like.size).images
     if attack == "jacobian":

@@ -6,7 +6,9 @@ import pytest
 
 import mea_lib
 from mea_lib.blackbox import MarkedAnswers, MarkedLabels
+from mea_lib.cli.attacks import run_attack
 from mea_lib.cli.models import find_model, load_model
+from mea_lib.data.parties import image_digests
 from mea_lib.extraction import distillation, knockoff
 
 DIGITS = ["--data", "digits"]
@@ -116,8 +118,24 @@ def test_knockoff_of_the_command_line_is_that_of_the_package(mea, victim, digits
     found = mea("extract", "--model", victim, *DIGITS, "--attack", "knockoff", "--budget", 100, "--json").data
     oracle = mea_lib.Oracle(load_model(find_model(victim)))
     settings = knockoff.KnockoffSettings(queries=100)
-    expected = knockoff.extract(oracle, digits.owner, mea_lib.preset("smoke"), settings=settings)
+    expected = knockoff.extract(oracle, digits.adversary, mea_lib.preset("smoke"), settings=settings)
     assert found["model"] == expected.card["id"]
+
+
+@pytest.mark.parametrize("attack", ["distillation", "knockoff"])
+def test_no_attack_asks_about_an_image_of_the_owners(attack, victim, store):
+    data, asked = mea_lib.load("digits", mea_lib.preset("smoke")), []
+
+    class Watched(mea_lib.Oracle):
+        def __call__(self, images):
+            asked.extend(image_digests(images))
+            return super().__call__(images)
+
+    api = Watched(load_model(find_model(victim)))
+    own = {"temperature": None, "strategy": None, "epochs": None}
+    run_attack(attack, api, data, data.test, mea_lib.preset("smoke"), budget=50, **own, store=store)
+    assert len(asked) == 50
+    assert not {*asked} & {*image_digests(data.owner.images), *image_digests(data.test.images)}
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_the_output_layer_starts_anew_and_is_pushed_away_from_the_old(victim, di
 
 def test_an_ordinary_mark_is_removed(victim, digits, mark, accuracy, shared_store):
     """The authors' rate is meant for more images and steps than there are digits."""
-    training = ORIGINAL_TRAINING.but(learning_rate=2e-2)
+    training = ORIGINAL_TRAINING.but(epochs=20, learning_rate=2e-2)
     freed = remove(victim, digits.owner, SMOKE, training=training, store=shared_store)
     assert mark(freed) < mark(victim) / 2
     assert accuracy(freed) > 0.75
