@@ -12,9 +12,10 @@ TRAINING = TrainingSettings(12, 64, 5e-3, augment=False)
 SHORT = TrainingSettings(1, 64)
 
 
-def test_the_step_is_the_sign_of_the_jacobians_row(tiny, digits):
-    """Against the whole Jacobian, image by image."""
-    images, labels = digits.owner.images[:6], torch.tensor([0, 3, 9, 1, 1, 4])
+def test_the_step_is_the_sign_of_the_jacobians_row(tiny):
+    """Against the whole Jacobian, image by image: noise, since pooling has no derivative where pixels are equal."""
+    images = torch.randint(0, 256, (6, 1, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    labels = torch.tensor([0, 3, 9, 1, 1, 4])
     moved = jacobian_step(tiny, images, labels, step=0.1)
     for image, label, after in zip(images, labels, moved, strict=True):
         pixels = image[None].float() / 255
@@ -22,7 +23,7 @@ def test_the_step_is_the_sign_of_the_jacobians_row(tiny, digits):
         expected = (pixels[0] + 0.1 * jacobian[label, 0].sign()).clamp(0, 1)
         # A derivative near 0 may be rounded to either side of it.
         row = jacobian[label, 0].abs()
-        sure = row > 1e-3 * row.max()
+        sure = row > 1e-2 * row.max()
         assert sure.float().mean() > 0.9
         assert torch.equal(after[sure], (expected * 255).round().to(torch.uint8)[sure])
 
