@@ -23,8 +23,8 @@ def test_the_step_is_the_sign_of_the_jacobians_row(tiny):
         expected = (pixels[0] + 0.1 * jacobian[label, 0].sign()).clamp(0, 1)
         # A derivative near 0 may be rounded to either side of it.
         row = jacobian[label, 0].abs()
-        sure = row > 1e-2 * row.max()
-        assert sure.float().mean() > 0.9
+        sure = row > 1e-4 * row.max()
+        assert sure.float().mean() > 0.8
         assert torch.equal(after[sure], (expected * 255).round().to(torch.uint8)[sure])
 
 
