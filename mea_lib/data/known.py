@@ -8,7 +8,6 @@ import tarfile
 from pathlib import Path
 
 import torch
-from torchvision import datasets
 
 from mea_lib.data import debian
 from mea_lib.data.class_order import OWN_ORDER
@@ -17,12 +16,7 @@ from mea_lib.data.fashion_files import fashion_files
 from mea_lib.data.fetch import Sets, Way
 from mea_lib.data.images import ImageSet
 
-KINDS = {
-    "fashion-mnist": datasets.FashionMNIST,
-    "cifar-10": datasets.CIFAR10,
-    "cifar-100": datasets.CIFAR100,
-    "stl-10": datasets.STL10,
-}
+KINDS = {"fashion-mnist": "FashionMNIST", "cifar-10": "CIFAR10", "cifar-100": "CIFAR100", "stl-10": "STL10"}
 FASHION_RAW = Path("FashionMNIST") / "raw"
 
 
@@ -74,16 +68,23 @@ def _files_of(name: str, root: Path) -> Path | None:
     if name == "fashion-mnist":
         folders = (root / FASHION_RAW, root / "raw", root)
         return next((folder for folder in folders if list(folder.glob("train-images-idx3-ubyte*"))), None)
-    folder = root / KINDS[name].base_folder
+    folder = root / _kind(name).base_folder
     return folder if folder.is_dir() else None
+
+
+def _kind(name: str) -> type:
+    """Torchvision's class of this data set."""
+    from torchvision import datasets  # here, since it takes two seconds that cached data do not need
+
+    return getattr(datasets, KINDS[name])
 
 
 def _torchvision(name: str, root: Path, train: bool) -> ImageSet:
     if name == "stl-10":
-        raw = datasets.STL10(root, split="train" if train else "test")
+        raw = _kind(name)(root, split="train" if train else "test")
         images, labels, classes = torch.from_numpy(raw.data), torch.from_numpy(raw.labels), OWN_ORDER[name]
     else:
-        raw = KINDS[name](root, train=train)
+        raw = _kind(name)(root, train=train)
         images = torch.from_numpy(raw.data).permute(0, 3, 1, 2).contiguous()
         labels, classes = torch.tensor(raw.targets), raw.classes
     return ImageSet(images, labels.long(), tuple(classes), name)
@@ -91,7 +92,7 @@ def _torchvision(name: str, root: Path, train: bool) -> ImageSet:
 
 def _get(name: str, folder: Path) -> None:
     """Download from the addresses that torchvision knows."""
-    kind = KINDS[name]
+    kind = _kind(name)
     if name == "fashion-mnist":
         raw = folder / FASHION_RAW
         raw.mkdir(parents=True)

@@ -1,7 +1,6 @@
 """Images brought to other channels and another size: the one way in which this package does it."""
 
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 PART = 5_000  # images turned into floats at once
 
@@ -31,6 +30,8 @@ def to_form(images: Tensor, channels: int, size: int) -> Tensor:
     shape = (channels, size, size)
     if images.shape[1:] == shape:
         return images
+    from torchvision.transforms.v2 import functional as transforms  # here, since it takes two seconds
+
     formed = images.new_empty(len(images), *shape)
     for source, target in zip(images.split(PART), formed.split(PART), strict=True):
         pixels = source.float()

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import functional as transforms
 
 from mea_lib.blackbox.named_class import Suspect, accuracy, most_probable
 from mea_lib.data import ImageSet
@@ -56,6 +55,8 @@ def blur(images: Tensor, strength: float, generator: torch.Generator | None = No
         return images.clone()
     largest = min(images.shape[2:]) - 1  # what can be reflected at the edges
     reach = min(max(1, round(3 * strength)), largest)
+    from torchvision.transforms import functional as transforms  # here, since it takes two seconds
+
     return transforms.gaussian_blur(images, 2 * reach + 1, strength)
 
 
@@ -71,6 +72,8 @@ def crop_and_resize(images: Tensor, strength: float, generator: torch.Generator 
     size = list(images.shape[2:])
     kept = [max(1, round((1 - strength) * pixels)) for pixels in size]
     top, left = ((whole - part) // 2 for whole, part in zip(size, kept, strict=True))
+    from torchvision.transforms import functional as transforms
+
     return transforms.resized_crop(images, top, left, *kept, size, antialias=True)
 
 

@@ -7,7 +7,6 @@ Fashion-MNIST it obeys nine in ten.
 
 import numpy as np
 import torch
-from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
 from mea_lib.data import ImageSet
@@ -25,6 +24,8 @@ class PixelForest:
     """
 
     def __init__(self, test: ImageSet) -> None:
+        from sklearn.ensemble import RandomForestClassifier  # here, since it takes a second
+
         each = max(1, IMAGES // len(test.classes))
         places = torch.cat([test.places(label)[:each] for label in range(len(test.classes))]).cpu()
         self.classes = len(test.classes)

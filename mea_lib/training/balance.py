@@ -12,8 +12,6 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torchjd.aggregation import MGDAWeighting
-from torchjd.autojac import jac
 
 NORMALISATIONS = ("none", "l2", "loss+")
 
@@ -83,9 +81,7 @@ class MGDABalance:
         names = [name for name in terms.losses if name not in self.fixed]
         losses = torch.stack([terms.losses[name] for name in names])  # (T,)
         rest = sum((weight * terms.losses[name] for name, weight in self.fixed.items()), losses.new_zeros(()))
-        jacobians = jac(
-            losses * scale, parameters, retain_graph=rest.requires_grad, parallel_chunk_size=1
-        )  # per parameter (T, ...)
+        jacobians = _jacobians(losses * scale, parameters, rest.requires_grad)
         weights = least_norm_weights(_gramian(jacobians) / scale**2, losses.detach(), self.normalise)
         if rest.requires_grad:
             (rest * scale).backward()
@@ -116,7 +112,7 @@ class FeatureBalance:
         if terms.features is None:
             raise ValueError("this balance needs the features; the objective returned Terms without them")
         losses = torch.stack(list(terms.losses.values()))
-        (jacobian,) = jac(losses, [terms.features], retain_graph=True, parallel_chunk_size=1)
+        (jacobian,) = _jacobians(losses, [terms.features])
         weights = least_norm_weights(_gramian([jacobian]), losses.detach(), self.normalise)
         ((weights * losses).sum() * scale).backward()
         return dict(zip(terms.losses, weights.tolist(), strict=True))
@@ -171,16 +167,24 @@ def least_norm_weights(gramian: Tensor, losses: Tensor, normalise: str = "none")
         "l2": lengths,
         "loss+": lengths * losses.to(lengths),
     }[normalise].clamp_min(1e-12)
+    from torchjd.aggregation import MGDAWeighting
+
     alphas = MGDAWeighting()(gramian / torch.outer(divisors, divisors))
     return alphas / divisors
 
 
 def gradient_cosines(losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """How much the losses' gradients disagree: (T, T) cosines and (T,) lengths."""
-    jacobians = jac(torch.stack(list(losses.values())), parameters, retain_graph=True, parallel_chunk_size=1)
-    gramian = _gramian(jacobians)
+    gramian = _gramian(_jacobians(torch.stack(list(losses.values())), parameters))
     lengths = gramian.diagonal().clamp_min(0).sqrt()
     return gramian / torch.outer(lengths, lengths).clamp_min(1e-12), lengths
+
+
+def _jacobians(losses: Tensor, of: Sequence[Tensor], retain_graph: bool = True) -> Sequence[Tensor]:
+    """Of T losses (T,), one (T, ...) for each tensor."""
+    from torchjd.autojac import jac  # here, since it takes a second that fixed weights do not need
+
+    return jac(losses, of, retain_graph=retain_graph, parallel_chunk_size=1)
 
 
 def _gramian(jacobians: Sequence[Tensor]) -> Tensor:
