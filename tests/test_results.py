@@ -14,8 +14,10 @@ from benchmarks import (
     cifar_encoder_study,
     detection_study,
     encoder_study,
+    level_study,
     recipe_study,
     removal_study,
+    training_study,
     understanding_study,
 )
 
@@ -81,6 +83,24 @@ def test_the_studies_of_later_chapters_are_whole_and_of_the_present_settings(mod
     assert found["settings"] == module.settings()
     summary = (encoder_study if module is cifar_encoder_study else module).summary
     assert found["summary"] == json.loads(json.dumps(summary(rows)))
+
+
+def test_the_study_of_levels_is_whole_and_of_the_present_settings():
+    found = json.loads((RESULTS / "level_study.json").read_text())
+    names = {"clean": ("number",), "marked": ("method", "number"), "broken": ("suspect", "over")}
+    rows = [(row["kind"], *(row[name] for name in names[row["kind"]])) for row in found["runs"]]
+    assert rows == level_study.jobs()
+    assert found["settings"] == json.loads(json.dumps(level_study.settings()))
+    assert found["summary"] == json.loads(json.dumps(level_study.summary(found["runs"])))
+
+
+def test_the_study_of_trainings_is_whole_and_of_the_present_settings():
+    found = json.loads((RESULTS / "training_study.json").read_text())
+    names = ("key", "seed", "owner", "queries", "temperature", "times", "augment")
+    jobs = [(f"{job[0][0]} + {job[0][1]} → {job[1]}", *job[2:]) for job in training_study.jobs()]
+    assert [tuple(row[name] for name in names) for row in found["runs"]] == jobs
+    assert found["settings"] == json.loads(json.dumps(training_study.settings()))
+    assert found["summary"] == json.loads(json.dumps(training_study.summary(found["runs"])))
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
