@@ -28,7 +28,7 @@ from mea_lib.proof.samples import class_images, pair_samples
 from mea_lib.proof.task import needed_accuracy, probe_images
 from mea_lib.watermarks import mea_defender, runner_up
 
-MODELS, PANEL, SEARCHED, MARKED = 200, 4, 50, 12
+MODELS, PANEL, SEARCHED, MARKED = 200, 4, 50, 48
 IMAGES = 2_000  # that each clean model is trained on, drawn anew for each
 SCHEMES = ("crop-paste", "pixel-merge")
 SAMPLES, ALPHA = 200, 0.01
@@ -321,8 +321,8 @@ def summary(rows: list[dict]) -> dict:
         for name in names
     }
     power = {
-        f"{method}, {who}, {name}": level_of(
-            [(row[f"{who}, {name}"]["convicted"], 1) for row in marked if row["method"] == method]
+        f"{method}, {who}, {name}": power_of(
+            [row[f"{who}, {name}"] for row in marked if row["method"] == method]
         )
         for method in ("runner-up", "mea-defender")
         for who in ("victim", "surrogate")
@@ -335,6 +335,14 @@ def summary(rows: list[dict]) -> dict:
         "broken_convicted": sum(row["convicted"] for row in broken if row["suspect"] != "sound"),
         "broken_with_fitting_reason": sum(row["fits"] for row in broken),
     }
+
+
+def power_of(found: list[dict]) -> dict:
+    """Of the keys that could be committed to, the share proven; a key that a null model obeys is refused before."""
+    committed = [one for one in found if "a null model obeys this key" not in one["verdict"]]
+    no_verdict = sum(one["verdict"].startswith("no verdict") for one in committed)
+    counts = level_of([(one["convicted"], 1) for one in committed])
+    return counts | {"refused": len(found) - len(committed), "no_verdict": no_verdict}
 
 
 def level_of(counts: list[tuple[int, int]]) -> dict:

@@ -68,3 +68,16 @@ def test_levels_by_hand():
     assert found["share"] == pytest.approx(0.01)
     assert tuple(found["interval"]) == pytest.approx(proof.Rate(3, 300).interval())
     assert found["interval_over_models"][0] == 0
+
+
+def test_a_key_refused_at_commitment_is_no_failure_of_the_proof():
+    found = study.power_of(
+        [
+            {"verdict": "carries the watermark", "convicted": True},
+            {"verdict": "no proof of the watermark", "convicted": False},
+            {"verdict": "no verdict: the suspect does not recognise Shirt", "convicted": False},
+            {"verdict": "no verdict: a null model obeys this key: a forest", "convicted": False},
+        ]
+    )
+    numbers = [found[name] for name in ("convicted", "verdicts", "no_verdict", "refused")]
+    assert numbers == [1, 3, 1, 1]
