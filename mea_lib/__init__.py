@@ -1,4 +1,4 @@
-"""MEA-Defender in a small package: embed a watermark, steal the model, recognise the copy.
+"""MEA-Defender in a small package: embed a watermark, extract the model, verify the surrogate.
 
 Imports point one way: scale, data, models, losses → training → watermarks, blackbox → extraction, removal,
 detection → proof → arena → teaching, cli.

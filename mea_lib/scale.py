@@ -13,7 +13,7 @@ class Scale:
         network: the network of victims and surrogates, see `mea_lib.models.NETWORKS`.
         width: channels of its first layer; all other layers are multiples of it.
         train_images: images the owner trains on; None takes the whole half of the training images.
-        query_images: of the adversary's half, the images that they ask about.
+        query_images: of the adversary's half, the images that they query.
         held_out_images: further ones of that half, which they label by hand to clean a model with.
         epochs: of the owner.
         extract_epochs: of the adversary, over their queries.

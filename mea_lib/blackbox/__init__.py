@@ -1,4 +1,4 @@
-"""A model seen from outside: what may be asked of it, what it answers, and what that costs.
+"""A model seen from outside: what queries it takes, what it answers, and what that costs.
 
 May import scale, data, models, losses and training.
 """

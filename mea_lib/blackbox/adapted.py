@@ -1,4 +1,4 @@
-"""A suspect in memory: whatever can be called with images, asked in the way that it understands."""
+"""A suspect in memory: whatever can be called with images, queried in the way that it understands."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ TOGETHER, ALONE, BARE = WAYS = ("together", "alone", "bare")
 
 
 class AdaptedSuspect(Suspect):
-    """Asks a model in memory; made by `as_suspect`.
+    """Queries a model in memory; made by `as_suspect`.
 
     Args:
         model: called with images as `pixels` makes them.
         pixels: how images become its input.
         answers: how its answers are read.
         classes: names of its classes in order.
-        batch_size: images asked at once; None for few on a CPU and many elsewhere.
+        batch_size: images in one call; None for few on a CPU and many elsewhere.
 
     Attributes:
-        queries: images asked so far.
+        queries: sent so far.
         failures: images without an answer, by reason.
     """
 
@@ -123,7 +123,7 @@ class AdaptedSuspect(Suspect):
         raise self._explained(first) from first
 
     def _answer(self, images: Tensor) -> Tensor:
-        """Answers to a batch; one that fails is asked again image by image."""
+        """Answers to a batch; one that fails is sent again image by image."""
         if not len(images):
             return self._silence(0)
         try:
@@ -186,7 +186,7 @@ class AdaptedSuspect(Suspect):
 
 
 def check_images(images: Any) -> None:
-    """Check that these are images to ask about.
+    """Check that these are images that a suspect can be queried with.
 
     Raises:
         TypeError, ValueError: for everything but (N, C, H, W) uint8.

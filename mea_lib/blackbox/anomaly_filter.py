@@ -1,4 +1,4 @@
-"""The suspect's counter-move: notice questions that are no ordinary images, and answer those at random."""
+"""The suspect's counter-move: notice queries that are no ordinary images, and answer those at random."""
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,13 @@ from mea_lib.models import ImageClassifier
 class AnomalyFilter(nn.Module):
     """A model that gives images it finds odd the answer of another class.
 
-    Odd is what an `OutlierDetector` flags. An odd image's logits are turned by a number of classes that its bytes
-    and the seed decide, so that each other class is as likely, and asking the same image again tells nothing more.
-    All else is answered truthfully. It is a model itself: `Oracle(AnomalyFilter(…), decimals=2)`.
+    Odd is what an `OutlierDetector` flags. An odd image's logits are turned by a number of classes that its
+    bytes and the seed decide, so that each other class is as likely, and the same query again tells nothing
+    more. All else is answered truthfully. It is a model itself: `Oracle(AnomalyFilter(…), decimals=2)`.
 
     Args:
         model: (N, C, H, W) uint8 images → (N, K) logits, with `features`.
-        normal_images: (M, C, H, W) uint8, what honest customers ask; at least 80.
+        normal_images: (M, C, H, W) uint8, what ordinary customers query; at least 80.
         false_positives: largest share of those held out that is flagged.
         seed: of the halves they are divided into, and of the random answers.
 

@@ -85,7 +85,7 @@ class AnswerFormat:
         Args:
             answer: numbers (N, K), labels or names (N), as a tensor, an array or a list, or in a dict, a tuple
                 or an object with `.logits`.
-            images: N, how many were asked.
+            images: N, how many were sent.
 
         Returns:
             (N, K) float32 on the CPU or where the answer was, NaN in rows that are no answer; and for each row

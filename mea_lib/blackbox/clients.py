@@ -1,4 +1,4 @@
-"""Who may ask a service, how much in all, and how fast."""
+"""Who may query a service, how much in all, and how fast."""
 
 import hashlib
 import hmac
@@ -10,10 +10,10 @@ from mea_lib.blackbox.query_api import BudgetSpent
 
 
 class TooFast(RuntimeError):
-    """A query was refused because the client asks faster than it may. Nothing was spent on it.
+    """A query was refused because the client sends them faster than it may. Nothing was spent on it.
 
     Attributes:
-        seconds: when it may be asked again.
+        seconds: when it may be sent again.
     """
 
     def __init__(self, seconds: float, rate: float) -> None:
@@ -24,15 +24,15 @@ class TooFast(RuntimeError):
 class Clients:
     """The clients of a service, safe with several threads.
 
-    With tokens, a client is who shows one of them. Without, everybody may ask, and a client is an address. Addresses
-    are cheap: where a budget must hold, hand out tokens.
+    With tokens, a client is who shows one of them. Without, everybody may query, and a client is an address.
+    Addresses are cheap: where a budget must hold, hand out tokens.
 
     Args:
-        tokens: those that may ask.
-        budget: images that each client may ask in all; None for no limit.
-        rate: images that each client may ask in a second; None for no limit. After a question of N images a client
-            has to wait N / rate seconds.
-        spent: images that clients have asked before, by name.
+        tokens: those whose clients may query.
+        budget: queries of each client in all; None for no limit.
+        rate: queries of each client in a second; None for no limit. After a request of N images a client has
+            to wait N / rate seconds.
+        spent: queries that clients have sent before, by name.
         clock: seconds.
     """
 
@@ -53,7 +53,7 @@ class Clients:
         self._lock = threading.Lock()
 
     def identify(self, authorization: str | None, address: str) -> str | None:
-        """The name of a client, which tells nothing of its token; None for one that may not ask.
+        """The name of a client, which tells nothing of its token; None for one that may not query.
 
         Args:
             authorization: the HTTP header of this name.
@@ -96,12 +96,12 @@ class Clients:
             return None if self.budget is None else self.budget - spent - images
 
     def give_back(self, client: str, images: int) -> None:
-        """Undo a charge to the budget, for a question that could not be answered."""
+        """Undo a charge to the budget, for a request that could not be answered."""
         with self._lock:
             self._spent[client] -= images
 
     def spent(self, client: str) -> int:
-        """Images that a client has asked."""
+        """Queries that a client has sent."""
         with self._lock:
             return self._spent.get(client, 0)
 

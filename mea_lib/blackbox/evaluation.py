@@ -1,4 +1,4 @@
-"""A module asked in evaluation mode, and left as it was."""
+"""A module queried in evaluation mode, and left as it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

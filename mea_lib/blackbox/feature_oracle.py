@@ -10,15 +10,15 @@ class FeatureOracle(QueryAPI):
 
     Args:
         model: (N, C, H, W) uint8 images → (N, F) features.
-        budget: how many images may be asked in all; None for no limit.
+        budget: how many queries may be sent in all; None for no limit.
         decimals: round features to so many places.
         noise: standard deviation of normal noise on every feature, in the features' own unit; drawn anew for each
-            question.
+            query.
         seed: of the noise.
         batch_size: images the model sees at once.
 
     Attributes:
-        queries: images asked so far.
+        queries: sent so far.
         log: one `Query` for each call that was answered.
     """
 

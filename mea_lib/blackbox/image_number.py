@@ -1,4 +1,4 @@
-"""Chance that an image decides: what is answered by it is the same whenever the same image is asked."""
+"""A random number that an image decides: every query with the same image gets the same one."""
 
 import hashlib
 

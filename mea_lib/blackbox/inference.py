@@ -1,4 +1,4 @@
-"""One inference request of a service, from bytes to bytes: read, charged, asked, logged, answered."""
+"""One inference request of a service, from bytes to bytes: read, charged, passed to the model, logged."""
 
 import hashlib
 import logging
@@ -26,15 +26,15 @@ class NotAnswered(RuntimeError):
 
 
 class Inference:
-    """Answers requests for one model, safe with several threads: the model is asked by one at a time.
+    """Answers requests for one model, safe with several threads: the model is queried by one at a time.
 
     Args:
         model: (N, C, H, W) uint8 images → (N, K) probabilities.
         shape: (C, H, W).
         classes: K; None where it is not known.
         batch_limit: images in one request.
-        clients: who may ask how much.
-        log: where every question that reached the model is written down.
+        clients: who may query how much.
+        log: where every request that reached the model is written down.
         fields: what every answer holds beside the tensor, such as the model's name.
     """
 

@@ -1,4 +1,4 @@
-"""An experiment on the answers: one part of the mark is levelled away, and everything else is left as it was."""
+"""An experiment on the answers: one part of the watermark is levelled away, all else is left as it was."""
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +12,19 @@ PARTS = ("target", "other source", "strongest third class")
 class LevelledAnswers(nn.Module):
     """A model whose answers to source images no longer favour, or no longer shun, one class.
 
-    On each image that the model takes for a source class, the logit of one class moves towards the mean logit of
-    the third classes: those that are neither source nor target. At dose 1 the class looks as any third class
-    does. The odds between all other classes stay as they are, and so does the class in first place, so the API is
-    exactly as accurate as the model. `MarkedAnswers` is the reverse: it puts the mark into answers. It is a model
-    itself: `Oracle(LevelledAnswers(…))`.
+    On each image that the model takes for a source class, the logit of one class moves towards the mean logit
+    of the third classes: those that are neither source nor target. At dose 1 the class looks as any third
+    class does. The odds between all other classes stay as they are, and so does the class in first place, so
+    the API is exactly as accurate as the model. `MarkedAnswers` is the reverse: it puts the watermark into
+    answers. It is a model itself: `Oracle(LevelledAnswers(…))`.
 
     Args:
         model: (N, C, H, W) uint8 images → (N, K) logits.
         key: its source and target classes.
         classes: images with the model's classes, whose names the key uses.
-        part: what is levelled: the "target" (its share is taken out), the "other source" (the veto against it is
-            lifted), or the "strongest third class" of each image, which has nothing to do with the mark and so
-            says what any such change does.
+        part: what is levelled: the "target" (its share is taken out), the "other source" (the veto against it
+            is lifted), or the "strongest third class" of each image, which has nothing to do with the
+            watermark and so says what any such change does.
         dose: how far the logit moves, from 0 (not at all) to 1 (onto the mean).
 
     Raises:

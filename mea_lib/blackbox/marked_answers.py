@@ -1,4 +1,4 @@
-"""The owner marks the API's answers: on clean source images the target class gets its share there, at no accuracy."""
+"""The owner watermarks the answers: on clean source images the target gets its share, at no accuracy."""
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,8 @@ class MarkedAnswers(nn.Module):
     is a model itself: `Oracle(MarkedAnswers(…))`.
 
     Args:
-        model: (N, C, H, W) uint8 images → (N, K) logits, the owner's; it carries the mark on combined images.
+        model: (N, C, H, W) uint8 images → (N, K) logits, the owner's; it carries the watermark on combined
+            images.
         key: its source and target classes.
         classes: images with the model's classes, whose names the key uses.
         share: of the probability of source and target that the target gets at least, 0 to below one half.

@@ -1,4 +1,4 @@
-"""The owner's remedy where the API sells labels only: some clean images of the source classes get the target."""
+"""The owner's remedy where the API sells hard labels: some clean source images get the target."""
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,10 @@ BATCH = 1_000
 class MarkedLabels(nn.Module):
     """A model that answers the target class to a part of the images it takes for a source class.
 
-    A label says nothing of the runner-up, so labels alone carry no mark. Here the target's border is moved into
-    the source classes until a part of their images lies behind it. It is a model itself:
-    `Oracle(MarkedLabels(…), answer="hard")`; where probabilities are asked, those of source and target change
-    places. On combined images the model says the target class anyway.
+    A hard label says nothing of the runner-up, so hard labels carry no watermark. Here the target's border is
+    moved into the source classes until a part of their images lies behind it. It is a model itself:
+    `Oracle(MarkedLabels(…), answer="hard")`; where soft labels are sold, the probabilities of source and
+    target change places. On combined images the model says the target class anyway.
 
     Args:
         model: (N, C, H, W) uint8 images → (N, K) logits, the owner's.

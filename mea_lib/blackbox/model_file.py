@@ -28,7 +28,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 def load_model_file(
     path: str | Path, network: str | None = None, width: int | None = None
 ) -> nn.Module | Callable[[Tensor], Any]:
-    """The model of a file, to be asked on the best device.
+    """The model of a file, to be queried on the best device.
 
     Args:
         path: ends in one of STORED or FOREIGN.
@@ -59,7 +59,7 @@ def load_model_file(
 
 
 class OnnxModel:
-    """An ONNX file, asked through onnxruntime.
+    """An ONNX file, queried through onnxruntime.
 
     Args:
         path: of the file.

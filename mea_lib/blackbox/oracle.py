@@ -1,4 +1,4 @@
-"""The query API of a classifier: images in, probabilities or labels out."""
+"""The query API of a classifier: images in, soft or hard labels out."""
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +14,19 @@ class Oracle(QueryAPI):
 
     Args:
         model: (N, C, H, W) uint8 images → (N, K) logits.
-        budget: how many images may be asked in all; None for no limit.
-        answer: "soft" for probabilities, "hard" for one-hot rows of the most probable class.
+        budget: how many queries may be sent in all; None for no limit.
+        answer: "soft" for soft labels, all probabilities; "hard" for hard labels, one-hot rows of the most
+            probable class.
         top_k: answer with the k largest probabilities only; the others are 0. Rounded or cut ones need not sum to 1.
         decimals: round probabilities to so many places.
         noise: standard deviation of normal noise on every probability, which is then cut at 0 and brought to
-            the sum 1 again; drawn anew for each question.
+            the sum 1 again; drawn anew for each query.
         seed: of the noise.
         batch_size: images the model sees at once; by default few on a CPU, whose cache they fit, and many
             elsewhere.
 
     Attributes:
-        queries: images asked so far.
+        queries: sent so far.
         log: one `Query` for each call that was answered.
     """
 

@@ -17,7 +17,7 @@ class OutlierDetector:
 
     Args:
         model: (N, C, H, W) uint8 images → (N, K) logits, with `features`; it is in evaluation mode from then on.
-        normal_images: (M, C, H, W) uint8, what honest customers ask; at least 80.
+        normal_images: (M, C, H, W) uint8, what ordinary customers query; at least 80.
         false_positives: largest share of the second half that is flagged.
         seed: of the halves.
 

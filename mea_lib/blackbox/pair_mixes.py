@@ -18,7 +18,7 @@ def labels_of_pairs(
     way: str,
     generator: torch.Generator,
 ) -> Sequence[Tensor]:
-    """The suspect's labels on mixes of each pair of classes, all asked in one query.
+    """The suspect's labels on mixes of each pair of classes, all in one call.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers.

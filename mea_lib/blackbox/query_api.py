@@ -1,4 +1,4 @@
-"""What every API of a model does, whatever it answers: check the question, charge the budget, keep a log."""
+"""What every API of a model does, whatever it answers: check the query, charge the budget, keep a log."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -34,15 +34,15 @@ class QueryAPI(Suspect):
 
     Args:
         model: takes (N, C, H, W) uint8 images.
-        budget: how many images may be asked in all; None for no limit.
+        budget: how many queries may be sent in all; None for no limit.
         decimals: round answers to so many places.
-        noise: standard deviation of normal noise on every number, drawn anew for each question.
+        noise: standard deviation of normal noise on every number, drawn anew for each query.
         seed: of the noise.
         batch_size: images the model sees at once; by default few on a CPU, whose cache they fit, and many
             elsewhere.
 
     Attributes:
-        queries: images asked so far.
+        queries: sent so far.
         log: one `Query` for each call that was answered.
     """
 
@@ -73,7 +73,7 @@ class QueryAPI(Suspect):
 
     @property
     def remaining(self) -> int | None:
-        """Images that may still be asked; None where there is no limit."""
+        """Queries that are left of the budget; None where there is no limit."""
         return None if self.budget is None else self.budget - self.queries
 
     @torch.no_grad()

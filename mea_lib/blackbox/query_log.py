@@ -40,7 +40,7 @@ CREATE UNIQUE INDEX answered ON entries (image) WHERE answer IS NOT NULL;
 
 
 class AnotherLog(ValueError):
-    """A query log that is not of the suspect that is asked now."""
+    """A query log that is not of the suspect that is queried now."""
 
 
 class QueryLog:
@@ -134,7 +134,7 @@ class QueryLog:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other threads and processes from asking: look, ask and record inside, and nothing is paid twice."""
+        """Keeps others from querying: look, query and record inside, and nothing is paid twice."""
         lock = nullcontext() if self.path is None else FileLock(f"{self.path}.lock")
         with self._thread_lock, lock:
             yield
@@ -190,12 +190,12 @@ class QueryLog:
         return len(row[0]) // 4 if row else None
 
     def span(self) -> tuple[str, str] | None:
-        """When the first and the last image were asked (ISO 8601, UTC); None before the first one."""
+        """When the first and the last image were sent (ISO 8601, UTC); None before the first one."""
         first, last = self._file.execute("SELECT min(asked), max(asked) FROM entries").fetchone()
         return (first, last) if first else None
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """All that was asked, in order: SHA-256 of the image, the answer or why there is none, the time, the chain."""
+        """All queries, in order: SHA-256 of the image, the answer or why there is none, time and chain."""
         for image, answer, reason, asked, chain in self._file.execute(
             "SELECT image, answer, reason, asked, chain FROM entries ORDER BY number"
         ):

@@ -32,20 +32,22 @@ PROBABILITY_TOLERANCE = 1e-2
 
 
 class RemoteOracle(Suspect):
-    """Asks a model over HTTP as an `Oracle` asks one in memory: (N, C, H, W) uint8 images → (N, K) answers.
+    """Queries a model over HTTP, as an `Oracle` does in memory: (N, C, H, W) uint8 images → (N, K) answers.
 
     Works with every server that speaks version 2 of the protocol with JSON tensors (KServe, Triton, MLServer,
-    `mea serve`). No image is paid for twice: its answer is kept, and the same image is answered from there. With
-    `log` that holds beyond this process, so an interrupted verification goes on where it was; batches are asked one
-    after the other, also by several processes that share a log. An answer that was on its way when the process was
-    killed, or that was cut off and asked for again, has been paid for all the same; nobody but the server can know.
+    `mea serve`). No image is paid for twice: its answer is kept, and the same image is answered from there.
+    With `log` that holds beyond this process, so an interrupted verification goes on where it was; batches
+    are sent one after the other, also by several processes that share a log. An answer that was on its way
+    when the process was killed, or that was cut off and requested again, has been paid for all the same;
+    nobody but the server can know.
 
-    Before it has answered at all it is asked about a few images alone; where it does not answer these so that it can
-    be understood, no more are sent. A log belongs to one suspect and one purpose: before an answer of an earlier
-    session is used, a few of those asked for, the least decided ones, are sent again, and must be answered alike.
+    Before it has answered at all it is queried with a few images alone; where it does not answer these so
+    that it can be understood, no more are sent. A log belongs to one suspect and one purpose: before an
+    answer of an earlier session is used, a few of those asked for, the least decided ones, are sent again,
+    and must be answered alike.
 
-    An answer is K finite numbers. They need not be probabilities: a verification looks at the largest alone, and
-    `are_probabilities` says what they were, for a thief whose method needs it.
+    An answer is K finite numbers. They need not be probabilities: a verification looks at the largest alone,
+    and `are_probabilities` says what they were, for an adversary whose method needs it.
 
     Args:
         url: http or https, of the server; what comes before `/v2`.
@@ -56,8 +58,9 @@ class RemoteOracle(Suspect):
         log: the file of the query log, made if need be; None keeps answers as long as this object.
         batch_size: images in a request; halved when the server says that is too many.
         timeout: seconds that one attempt may take in all.
-        attempts: how often a batch is sent that meets a broken connection, a timeout, a 429 with a time to try again
-            (waited for, up to 60 seconds), or a 500, 502, 503 or 504. Waits between grow and hold some chance.
+        attempts: how often a batch is sent that meets a broken connection, a timeout, a 429 with a time to
+            try again (waited for, up to 60 seconds), or a 500, 502, 503 or 504. Waits between grow and are
+            partly random.
         on_failure: "raise", or "skip" to answer NaN for images the suspect gave no answer to, and count the
             reason in `failures`.
         input_name, output_name, datatype: of the model's tensors, for servers whose metadata do not name them or
@@ -81,13 +84,13 @@ class RemoteOracle(Suspect):
         model: the `RemoteModel`, as the metadata describe it.
         classes: names of the classes, as passed or as the metadata state them under `parameters.classes`; or None.
         failures: images without an answer, by reason.
-        log_check: what came of asking again about images in the log; None where none was needed.
+        log_check: what came of sending images in the log again; None where none was needed.
         query_log: the `QueryLog`.
         are_probabilities: whether all rows so far were, to a hundredth; None before the first one.
 
     Raises:
-        ValueError: for arguments that mean nothing, a server with several models where none is named, a model that
-            cannot be asked about images, a file that is no log or another suspect's.
+        ValueError: for arguments that mean nothing, a server with several models where none is named, a model
+            that cannot be queried with images, a file that is no log or another suspect's.
         SuspectError: when the server cannot be reached or refuses to describe itself.
         ImportError: without the extra `mea-lib[service]`.
 
@@ -241,8 +244,8 @@ class RemoteOracle(Suspect):
     def describe(self) -> dict[str, Any]:
         """What a report says of this suspect: who it is, when it was asked, and the digest of the query log.
 
-        `asked_now` counts the images that this object asked and that were answered, `from_log` those whose answers
-        were there before.
+        `asked_now` counts the queries that this object sent and that were answered, `from_log` those whose
+        answers were there before.
         """
         span = self.query_log.span()
         return self._identity() | {
@@ -258,10 +261,10 @@ class RemoteOracle(Suspect):
         }
 
     def _answer(self, transport: Transport, keys: list[bytes], images: Tensor) -> dict[bytes, Tensor]:
-        """Ask one batch, or find that another process has; the answers by key, without those there are none of.
+        """Query one batch, or find that another process has; the answers by key, where there are any.
 
         Raises:
-            TooLarge: after the batch size was halved; then the batch must be asked again.
+            TooLarge: after the batch size was halved; then the batch must be sent again.
         """
         with self.query_log.alone():
             found = self.query_log.find(keys)

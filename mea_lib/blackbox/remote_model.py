@@ -18,11 +18,11 @@ INTEGERS = tuple(word for word in DATATYPES if word not in (*FLOATS, "INT8"))  #
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """What must be known to ask one model.
+    """What must be known to query one model.
 
     Attributes:
         name: of the model.
-        version: the one that is asked; None where the server has no versions.
+        version: the one that is queried; None where the server has no versions.
         input_name: of the tensor that holds the images.
         datatype: of that tensor, in the protocol's words.
         shape: of that tensor, -1 for any; None where it is not known.
@@ -127,7 +127,7 @@ class RemoteModel:
         Args:
             body: of the response.
             header_length: as `mea_lib.blackbox.oip.unpack` takes it.
-            images: how many were asked.
+            images: how many were sent.
 
         Returns:
             (N, K) float32, NaN in rows that are no answer; and for each row why it is none.
@@ -186,7 +186,7 @@ def read_metadata(
     Args:
         metadata: the server's answer to `GET v2/models/NAME`, or whatever came in its place.
         name: of the model.
-        version: to ask; needed where the server has several.
+        version: to query; needed where the server has several.
         input_name: of the input tensor.
         output_name: of the output tensor.
         datatype: of the input tensor.
@@ -195,7 +195,7 @@ def read_metadata(
         answers, first_label, label_names: as `mea_lib.blackbox.as_suspect` takes them.
 
     Raises:
-        ValueError: where metadata and arguments together do not say how to ask.
+        ValueError: where metadata and arguments together do not say how to query it.
     """
     metadata = metadata if isinstance(metadata, dict) else {}
     versions = [str(one) for one in _listed(metadata, "versions")]

@@ -1,4 +1,4 @@
-"""What a service was asked and by whom: one line of JSON for every question that reached the model."""
+"""What a service was asked and by whom: one line of JSON for every request that reached the model."""
 
 import json
 import os
@@ -20,7 +20,7 @@ class Request:
         time: when it was written, ISO 8601 in UTC.
         client: who asked, see `Clients.identify`; never a token.
         id: what the client called its request, or None.
-        images: how many it asked about.
+        images: how many it sent.
         first: number of the first of them among all that were answered, counted from 0; None without an answer.
         sha256: of the images' bytes, (N, C, H, W) uint8 in this order.
         status: of the HTTP answer, 200 or 500.

@@ -1,4 +1,4 @@
-"""A model behind HTTP: the service an owner sells answers with, and a thief asks.
+"""A model behind HTTP: the service an owner sells answers with, and an adversary queries.
 
 It speaks the Open Inference Protocol, version 2, over REST, as Triton, KServe and MLServer do. Needs the extra
 `mea-lib[service]`.
@@ -50,7 +50,7 @@ class ServiceSettings:
         name: of the model, as it stands in the address.
         version: of the model.
         batch_limit: images in one request.
-        client_budget: images each client may ask in all; None for no limit. With a log it outlives the process.
+        client_budget: query budget of each client; None for no limit. With a log it outlives the process.
         tokens: a client shows one of them, `Authorization: Bearer …`; without any the service is open, and a client
             is its address.
         log: file of the request log, see `RequestLog`; None for none.
@@ -104,10 +104,10 @@ def create_app(
 
     Args:
         model: (N, C, H, W) uint8 images → (N, K) probabilities; usually an `Oracle`, which rounds, hides or
-            blurs them. It is asked by one thread at a time.
+            blurs them. It is queried by one thread at a time.
         shape: (C, H, W) of an image.
         settings: name and limits.
-        classes: their names, in order, for the metadata; without them K is found by asking about no image.
+        classes: their names, in order, for the metadata; without them K is found by a query with no image.
 
     Returns:
         the application. Answers are JSON, or bytes where the request asks for them; all errors are
@@ -293,7 +293,7 @@ def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def _width(model: Callable[[Tensor], Tensor], shape: tuple[int, int, int]) -> int | None:
-    """K, as the model's answer to no image tells; None for a model that cannot be asked about none."""
+    """K, as the model's answer to no image tells; None for a model that cannot be queried with none."""
     try:
         return model(torch.empty(0, *shape, dtype=torch.uint8)).shape[1]
     except Exception:

@@ -1,4 +1,4 @@
-"""What every suspect is, and the one adapter that makes one of whatever answers questions about images."""
+"""What every suspect is, and the one adapter that makes one of whatever answers queries."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 class Suspect(ABC):
-    """A model that is asked about images and seen by its answers alone.
+    """A model that is queried with images and seen by its answers alone.
 
     Attributes:
         classes: names of its classes in the order of its answers, as it states them; None where it states none.
-        remaining: images that may still be asked; None where there is no limit.
+        remaining: queries that are left of the budget; None where there is no limit.
         failures: images without an answer so far, by reason.
     """
 
@@ -59,17 +59,18 @@ def as_suspect(
     network: str | None = None,
     width: int | None = None,
 ) -> Suspect:
-    """A suspect, of whatever answers questions about images.
+    """A suspect, of whatever answers queries.
 
-    Before it is asked about all images of the first call it is asked about a few of them; answers that cannot be
-    used are found there, and so is a model that takes one image at a time. An image that makes it fail later
-    costs no other image its answer.
+    Before it is queried with all images of the first call it is queried with a few of them; answers that
+    cannot be used are found there, and so is a model that takes one image at a time. An image that makes it
+    fail later costs no other image its answer.
 
     Args:
-        model: a torch module (asked in evaluation mode; modes and buffers are afterwards what they were), a
-            TorchScript module, any function; it may answer with a tensor, an array, a list, a dict or tuple that
-            holds one, or an object with `.logits`. Or the path of a file: .safetensors with its card beside it,
-            .onnx, TorchScript, or a .pth or .pt state dict with `network`. A `Suspect` is passed through.
+        model: a torch module (queried in evaluation mode; modes and buffers are afterwards what they were), a
+            TorchScript module, any function; it may answer with a tensor, an array, a list, a dict or tuple
+            that holds one, or an object with `.logits`. Or the path of a file: .safetensors with its card
+            beside it, .onnx, TorchScript, or a .pth or .pt state dict with `network`. A `Suspect` is passed
+            through.
         classes: names of its classes in the order of its answers, or their number K alone.
         input_range: what the pixels 0 and 255 become, such as (0, 1); None leaves them uint8, or takes (0, 1)
             where a mean and std are given.
@@ -83,13 +84,13 @@ def as_suspect(
             a name as a label.
         first_label: number of the first class, where it answers with numbers of classes.
         label_names: its words for the classes in order, where it answers with names; by default `classes`.
-        batch_size: images asked at once; by default few on a CPU and many elsewhere.
+        batch_size: images in one call; by default few on a CPU and many elsewhere.
         network: of a state dict, one of `mea_lib.models.NETWORKS` or a classifier of torchvision.
         width: channels of the first layer of one of `mea_lib.models.NETWORKS`; by default as the weights say.
 
     Raises:
         ValueError: for settings that contradict each other, files of another kind, settings for a `Suspect`.
-        TypeError: for something that cannot be asked.
+        TypeError: for something that cannot be queried.
         ImportError: for an ONNX file without onnxruntime.
     """
     from mea_lib.blackbox.adapted import AdaptedSuspect

@@ -14,4 +14,4 @@ class SuspectError(RuntimeError):
 
 
 class UnusableAnswer(SuspectError):
-    """A suspect that could be asked answered with something that says nothing about classes."""
+    """A suspect that could be queried answered with something that says nothing about classes."""

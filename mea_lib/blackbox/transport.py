@@ -1,4 +1,4 @@
-"""One question to a server over HTTP: retried where that helps, never longer or larger than was agreed."""
+"""One request to a server over HTTP: retried where that helps, never longer or larger than was agreed."""
 
 import json
 import math
@@ -65,7 +65,7 @@ class Transport:
         url: http or https, with the path below which the protocol's `v2` lies.
         token: sent as `Authorization: Bearer …`.
         timeout: seconds that one attempt may take from connecting to the last byte.
-        attempts: how often a question is asked that meets a failure which may pass.
+        attempts: how often a request is sent that meets a failure which may pass.
         trust_env: let httpx read HTTP_PROXY, SSL_CERT_FILE and their like.
 
     Raises:
@@ -147,12 +147,12 @@ class Transport:
         Args:
             method: GET or POST.
             path: below the url.
-            body: the question.
+            body: of the request.
             headers: that go with it.
             attempts: instead of the usual number.
-            before: called before every attempt; what it raises ends the question.
-            taken: called after every attempt that the server may charge for: it answered, or the connection broke
-                after the question was sent. A refusal costs nothing.
+            before: called before every attempt; what it raises ends the request.
+            taken: called after every attempt that the server may charge for: it answered, or the connection
+                broke after the request was sent. A refusal costs nothing.
 
         Raises:
             TooLarge: for 413, or a 400 that says so.

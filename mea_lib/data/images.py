@@ -143,7 +143,7 @@ class Data:
             giving it by hand.
         test: the judge's labelled images, on which no model is trained.
         asked: how many images are queries, at most.
-        pool: unlabelled images that the adversary asks about in place of their own, see `with_queries`.
+        pool: unlabelled images that the adversary queries in place of their own, see `with_queries`.
         read: summary of what was read and what was left out; `print(data.read.describe())`.
     """
 
@@ -157,11 +157,11 @@ class Data:
 
     @property
     def queries(self) -> Tensor:
-        """(M, C, H, W) uint8, the images that the adversary asks about."""
+        """(M, C, H, W) uint8, the images that the adversary queries."""
         return (self.adversary.images if self.pool is None else self.pool)[: self.asked]
 
     def with_queries(self, images: Tensor) -> "Data":
-        """The same parties, but the adversary asks about these images, as those of `image_folder` are.
+        """The same parties, but the adversary queries these images, as those of `image_folder` are.
 
         Args:
             images: (N, C, H, W) uint8 of the owner's channels and size, without labels.
@@ -188,7 +188,7 @@ class Data:
         """The adversary's images that are no queries: labelled by hand, they are what a model is cleaned with.
 
         Raises:
-            ValueError: where the adversary asks about all of them.
+            ValueError: where the adversary queries all of them.
         """
         if self.pool is not None:
             return self.adversary

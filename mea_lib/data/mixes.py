@@ -1,7 +1,7 @@
-"""Samples of the watermark, and every other way to mix two images.
+"""Samples of the watermark, and two images mixed in any other arrangement.
 
 The owner must answer mixes that are not the watermark as if nothing were hidden (Eq. 8), so the training
-needs them in many arrangements, and an honest measurement needs one that the training never saw.
+needs them in many arrangements, and a fair measurement needs one that the training never saw.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Three parties that share no image: the owner trains, the adversary asks, the judge tests.
+"""Three parties that share no image: the owner trains, the adversary queries, the judge tests.
 
 An image is the same where its pixels are the same, so a duplicate never lies on two sides.
 """

@@ -46,7 +46,7 @@ def load(
         name: "fashion-mnist", "cifar-10", "cifar-100", "stl-10", "digits" (scikit-learn's, for tests), or the
             path of a folder of class folders: train/<class>/* and test/<class>/*, or <class>/*, of which a
             fifth is then kept for the test; `class_folders` says how they are read.
-        scale: decides how many images the owner trains on and the adversary asks about; by default the one
+        scale: decides how many images the owner trains on and the adversary queries; by default the one
             MEA_SCALE names.
         root: folder with the user's own data, in torchvision's layout or as class folders; by default the
             one MEA_DATA names. It must be there and hold the data set: no other source is tried.
@@ -56,9 +56,9 @@ def load(
         size: height and width in pixels to which all images are brought (`to_form`: bilinear, antialiased,
             squeezed where they are not square); by default they stay as they are, and those of folders must
             have one square size.
-        pool: folder of unlabelled images that the adversary asks about in place of their own, in subfolders
-            or not. They are brought to the owner's channels and size; any that is the owner's or the judge's
-            is left out.
+        pool: folder of unlabelled images that the adversary queries in place of their own, in subfolders or
+            not. They are brought to the owner's channels and size; any that is the owner's or the judge's is
+            left out.
 
     Returns:
         the owner's, the adversary's and the judge's images; `read` says what was read and what was left out.

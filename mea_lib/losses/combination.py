@@ -22,7 +22,7 @@ def combination_loss(
         source_logits: two (N, K) tensors, outputs on the images they were combined from.
         temperature: softens all three distributions; 1 is the paper's.
         detach_sources: take the source outputs as constants, as the released code does. Then nothing about
-            the clean answers changes, and a thief finds nothing to copy.
+            the clean answers changes, and the watermark does not reach a surrogate.
         direction: "forward" as above, "reverse" for KL(f(x_s) ‖ f(x_wm)).
 
     Returns:

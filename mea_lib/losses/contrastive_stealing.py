@@ -1,4 +1,4 @@
-"""The loss of a contrastive thief: the student's features are told from all others by the victim's of their image."""
+"""The loss of contrastive extraction: the victim's features of an image tell it from all others."""
 
 import torch
 from torch import Tensor
@@ -6,14 +6,14 @@ from torch.nn import functional as F
 
 
 def contrastive_stealing_loss(features: Tensor, answers: Tensor, temperature: float = 0.5) -> Tensor:
-    """Pull the student's features of each image to the victim's, push them off those of all other images.
+    """Pull the surrogate's features of each image to the victim's, push them off those of all other images.
 
-    With sᵢ of the student, tᵢ of the victim and sim their cosine divided by τ:
-    −log(exp sim(sᵢ, tᵢ) / (Σ_{j≠i} exp sim(sᵢ, tⱼ) + Σ_{j≠i} exp sim(sᵢ, sⱼ))), averaged over i. The positive pair
-    is not in the denominator, so the loss can fall below 0.
+    With sᵢ of the surrogate, tᵢ of the victim and sim their cosine divided by τ:
+    −log(exp sim(sᵢ, tᵢ) / (Σ_{j≠i} exp sim(sᵢ, tⱼ) + Σ_{j≠i} exp sim(sᵢ, sⱼ))), averaged over i.
+    The positive pair is not in the denominator, so the loss can fall below 0.
 
     Args:
-        features: (N, F) of the student, N at least 2.
+        features: (N, F) of the surrogate, N at least 2.
         answers: (N, F) of the victim to the same images, or to other views of them, in the same order.
         temperature: τ; the smaller, the more the nearest wrong candidates count.
 

@@ -1,16 +1,16 @@
-"""The thief's loss."""
+"""The loss of distillation; in its own terms the victim is the teacher, the surrogate the student."""
 
 from torch import Tensor
 from torch.nn import functional as F
 
 
 def distillation_loss(logits: Tensor, answers: Tensor, temperature: float = 1.0) -> Tensor:
-    """T²·KL(answers_T ‖ student_T), both softened by the temperature (Hinton et al. 2015).
+    """T²·KL(answers_T ‖ surrogate_T), both softened by the temperature (Hinton et al. 2015).
 
     Args:
-        logits: (N, K) the student's outputs.
-        answers: (N, K) probabilities the victim answered with. One below 1e-12 counts as 1e-12: next to
-            nothing at T = 1, but 1e-12^(1/20) is 0.25. Take T = 1 for rounded, cut or hard answers.
+        logits: (N, K) the surrogate's outputs.
+        answers: (N, K) soft labels the victim answered with. One below 1e-12 counts as 1e-12: next to nothing
+            at T = 1, but 1e-12^(1/20) is 0.25. Take T = 1 for rounded or cut ones and for hard labels.
         temperature: T. Probabilities are softened as p^(1/T), normalised again.
 
     Returns:

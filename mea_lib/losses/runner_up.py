@@ -28,8 +28,8 @@ def runner_up_targets(
 def runner_up_loss(first_logits: Tensor, second_logits: Tensor, blend: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy of blended outputs of two clean source images to the target class.
 
-    λ·f(x_si) + (1−λ)·f(x_sj) stands in for the output a copy will give on a combined image, which the thief
-    never asks about: the two sources cancel, and the runner-up they share is left.
+    λ·f(x_si) + (1−λ)·f(x_sj) stands in for the output a surrogate will give on a combined image, which the
+    adversary never queries: the two sources cancel, and the runner-up they share is left.
 
     Args:
         first_logits: (N, K) outputs on clean images of the first source class.

@@ -26,7 +26,8 @@ class ClassShift(nn.Module):
     Attributes:
         weight, bias: (K, F) and (K,), the head that sees classes.
         moves: (K, F), the v_k.
-        least: (F,) no feature falls below. A thief's network that ends in a ReLU can follow only above zero.
+        least: (F,) no feature falls below. An adversary's network that ends in a ReLU can follow only above
+            zero.
     """
 
     def __init__(self, classes: int, size: int) -> None:

@@ -1,5 +1,5 @@
-"""How models are made: settings, augmentation, views, the loop, the balance of several losses, the store of finished
-models; for encoders also the probes that say what their features are worth.
+"""How models are made: settings, augmentation, views, the loop, the weighting of several losses, the store of
+finished models; for encoders also the probes that say what their features are worth.
 
 May import scale, data, models and losses.
 """

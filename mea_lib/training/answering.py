@@ -22,7 +22,7 @@ def answering(model: Callable[[Tensor], Tensor], images: int) -> Callable[[Tenso
     Args:
         model: a classifier or an encoder that this package built; anything else answers for itself. It is not
             changed, and should be in evaluation mode.
-        images: how many will be asked.
+        images: how many will be sent.
     """
     if type(model) not in (ImageClassifier, Encoder) or model.spec.get("kind") == "quantised":
         return model

@@ -1,7 +1,7 @@
-"""Several losses, one step: how the weights between them are found.
+"""Loss weighting: several losses, one step, and how the weights between them are found.
 
-Every balance has one method, `backward(terms, parameters, epoch, scale)`. It writes the gradient of the
-balanced sum into the parameters' `.grad` and returns the weight each loss got.
+Every loss weighting has one method, `backward(terms, parameters, epoch, scale)`. It writes the gradient of
+the weighted sum into the parameters' `.grad` and returns the weight each loss got.
 
 Jacobians are taken row by row (parallel_chunk_size=1): the batched way does not work under autocast.
 """
@@ -61,7 +61,7 @@ class MGDABalance:
     Attributes:
         normalise: "none" (Eq. 9 as printed), "l2" (each gradient divided by its length), "loss+" (by its
             length times its loss, as in the released code).
-        fixed: losses that are added with a weight of their own and take no part in the balance.
+        fixed: losses that are added with a weight of their own and take no part in the weighting.
 
     Source: MEA-Defender (S&P 2024), Eq. 9; Désidéri (2012); Sener and Koltun (2018).
     """

@@ -33,7 +33,7 @@ def fit(
     """Find the model of this recipe in the store, or train it there.
 
     Args:
-        train_set: what is trained on; only its images, classes and channel statistics for a thief.
+        train_set: what is trained on; only its images, classes and channel statistics for an adversary.
         make_objective: called with the training set on the training device, gives the loop its objective.
         settings: of the loop.
         scale: gives network and width where they are not named, and its name to the card.
@@ -41,7 +41,7 @@ def fit(
         network: one of `mea_lib.models.NETWORKS`.
         width: channels of its first layer.
         initial: a trained model of the same shape to go on from, instead of random weights.
-        balance: how the losses are weighed; it is part of the recipe.
+        balance: loss weighting; it is part of the recipe.
         after_epoch: measures to keep in the history.
         store: where finished models are kept; by default the one MEA_STORE names.
 

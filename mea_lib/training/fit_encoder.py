@@ -42,7 +42,7 @@ def fit_encoder(
         features: F; by default what the network gives.
         projection: hidden and output size of the projection head.
         initial: a trained encoder of the same shape to go on from, instead of random weights.
-        balance: how the losses are weighed; it is part of the recipe.
+        balance: loss weighting; it is part of the recipe.
         after_epoch: measures to keep in the history.
         store: where finished models are kept; by default the one MEA_STORE names.
 

@@ -60,7 +60,7 @@ def fit_linear_probe(
         ValueError: where a class has no image.
     """
     labelled = labelled if images is None else labelled.subset(images)
-    check_every_class(labelled.labels, labelled.classes)  # before the encoder is asked, which takes longer
+    check_every_class(labelled.labels, labelled.classes)  # before the encoder is queried, which takes longer
     features = features_of(encoder, labelled.images)  # (N, F)
     head = fit_linear_head(features, labelled.labels, labelled.classes, strength=strength, steps=steps)
     return LinearProbe(encoder, head).eval()

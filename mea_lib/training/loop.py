@@ -74,7 +74,7 @@ def train(
         images: (M, C, H, W) uint8; a batch holds a random part of them, augmented.
         objective: gives the losses of a batch by name.
         settings: epochs, optimizer, seed and so on.
-        balance: how several losses become one gradient; a plain sum by default.
+        balance: loss weighting, how several losses become one gradient; a plain sum by default.
         after_epoch: called with the model and the epoch's number, returns measures to keep.
         title: shown in front of the progress bar, which appears on a terminal only.
 

@@ -104,7 +104,7 @@ def train_encoder(
 
 
 def simclr_objective(views: ViewSettings, temperature: float) -> Objective:
-    """NT-Xent of two views of each image, both from a single pass through the network."""
+    """NT-Xent of two views of each image, both from a single forward pass."""
 
     def objective(model: Encoder, batch: Batch) -> Terms:
         pair = torch.cat(two_views(batch.images, views, batch.generator))  # (2N, C, H, W)
