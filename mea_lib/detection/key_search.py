@@ -1,6 +1,6 @@
 """Search for the key: runner-ups say which classes to mix, and a few mixes say how.
 
-The attacker knows the method and not the key. Random mixing alone would ask about every pair in every way.
+The adversary knows the method and not the key. Random mixing alone would query every pair in every way.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class KeySearch:
 
     Attributes:
         tried: the largest share first; of equal shares the one that is higher in the ranking by runner-ups.
-        queries: mixes asked.
+        queries: mixes sent.
     """
 
     tried: tuple[TriedMix, ...]
@@ -67,10 +67,11 @@ def detect(
     samples: int = 20,
     seed: int = 0,
 ) -> KeySearch:
-    """Name the suspected key: of the triples with the most conspicuous runner-up the one whose mixes betray it most.
+    """Name the suspected key: of the triples with the most conspicuous runner-up that whose mixes tell most.
 
-    2 · candidates · ways · samples mixes are asked at most: 2,000 by default, beside images that were asked anyway.
-    Whatever is asked, one triple is the most suspicious; whether there is a watermark its share must tell.
+    2 · candidates · ways · samples mixes are sent at most: 2,000 queries by default, beside images that were
+    sent anyway. Whatever is sent, one triple is the most suspicious; whether there is a watermark its share
+    must tell.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers.

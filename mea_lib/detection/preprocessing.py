@@ -92,7 +92,7 @@ class Endured:
     Attributes:
         strength: of the transform; None where the inputs stay as they are.
         accuracy: share of clean test images that get their own class.
-        mark: share of watermark inputs that get the target class.
+        mark: WSR, the share of watermark inputs that get the target class.
     """
 
     strength: float | None
@@ -102,7 +102,7 @@ class Endured:
 
 @dataclass(frozen=True)
 class Endurance:
-    """A curve: what changes of growing strength cost the task, and what they cost the mark.
+    """A curve: what changes of growing strength cost the task, and what they cost the watermark.
 
     Attributes:
         unchanged: where the inputs stay as they are.
@@ -141,11 +141,11 @@ def endurance(
     strengths: Iterable[float],
     seed: int = 0,
 ) -> Endurance:
-    """Change all inputs, ever more strongly, and see what the task and the mark lose.
+    """Change all inputs, ever more strongly, and see what the task and the watermark lose.
 
     Args:
-        suspect: (N, C, H, W) uint8 images → (N, K) answers; asked once for the images as they are and once for
-            each strength.
+        suspect: (N, C, H, W) uint8 images → (N, K) answers; queried once with the images as they are and once
+            for each strength.
         test: labelled clean images.
         marked: (M, C, H, W) uint8 watermark inputs.
         target: number of the class that they are to get.

@@ -119,9 +119,9 @@ def detect(
     samples: int = 100,
     seed: int = 0,
 ) -> RandomMixing:
-    """Ask a suspect about mixes of every ordered pair of classes in every way.
+    """Query a suspect with mixes of every ordered pair of classes in every way.
 
-    K(K − 1) pairs times the ways times the samples are asked: 63,000 images for ten classes by default.
+    K(K − 1) pairs times the ways times the samples are sent: 63,000 queries for ten classes by default.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers.

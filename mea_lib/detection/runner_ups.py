@@ -1,7 +1,7 @@
 """Runner-ups: does one class come second on clean images of two others, more than their likeness explains?
 
-The mark travels by clean answers: on images of both source classes the target is second and the other source far
-behind. So the answers alone, without a single mix, tell where to look.
+The watermark travels by clean answers: on images of both source classes the target is second and the other
+source far behind. So the answers alone, without a single mix, tell where to look.
 """
 
 from collections.abc import Sequence
@@ -88,7 +88,7 @@ class RunnerUps:
 
 
 def detect(answers: Tensor, classes: Sequence[str]) -> RunnerUps:
-    """Rank all triples by the answers to clean images, which a thief has paid for already: no image is asked.
+    """Rank all triples by answers to clean images, which an adversary has paid for already: no query is sent.
 
     Images count for the class that their answer names. A class's profile is the median, over its images, of each
     log-probability, which a few odd images do not move. The mean of two profiles is what a model would answer to a
@@ -96,7 +96,7 @@ def detect(answers: Tensor, classes: Sequence[str]) -> RunnerUps:
     class that both like second may win.
 
     Args:
-        answers: (M, K) probabilities; labels alone say nothing of runner-ups, and give equal margins.
+        answers: (M, K) probabilities; hard labels say nothing of runner-ups, and give equal margins.
         classes: K names.
 
     Raises:

@@ -25,7 +25,7 @@ class Strip:
     is that of the entropies themselves, which near 0 are not normal.
 
     Args:
-        suspect: (N, C, H, W) uint8 images → (N, K) probabilities; each image costs `overlays` questions.
+        suspect: (N, C, H, W) uint8 images → (N, K) probabilities; each image costs `overlays` queries.
         clean_images: (M, C, H, W) uint8: one half is laid over inputs, the threshold is set on the other half.
         false_positives: share of that half that may be flagged; the paper calls it the false rejection rate.
         overlays: images laid over each input, drawn anew for each.
@@ -103,7 +103,8 @@ def detect(
     """Flag inputs whose answers no overlay changes.
 
     Args:
-        model: is asked `overlays` times for every image, those of `clean_images` that set the threshold included.
+        model: is queried `overlays` times for every image, those of `clean_images` that set the threshold
+            included.
         clean_images: (M, C, H, W) uint8, some hundreds.
         marked: (N, C, H, W) uint8 watermark inputs.
         test: clean images that are not among the first.

@@ -1,4 +1,4 @@
-"""Attacks that copy a model through its API. May import scale, data, models, losses, training and blackbox."""
+"""Extraction of a model through its API. May import scale, data, models, losses, training and blackbox."""
 
 from mea_lib.extraction import (
     clean_answers,

@@ -1,4 +1,4 @@
-"""A short name for what an API answered: recipes of copies hold it, so that a stored copy is found by it."""
+"""A short name for what an API answered: a surrogate's recipe holds it, so that the store finds it again."""
 
 import hashlib
 

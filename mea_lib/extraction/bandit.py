@@ -1,4 +1,4 @@
-"""The adaptive thief's choice of questions: a gradient bandit over the classes of his images (Orekondy et al. 2019)."""
+"""How an adaptive adversary chooses queries: a gradient bandit over classes (Orekondy et al. 2019)."""
 
 from collections import deque
 
@@ -43,11 +43,11 @@ class GradientBandit:
 
 
 class AnswerRewards:
-    """What an answer is worth to the thief: the mean of those of REWARDS that are asked for.
+    """What an answer is worth to the adversary: the mean of those of REWARDS that are asked for.
 
     certainty: p₁ − p₂, how sure the victim is.
     diversity: Σ_k max(0, y_k − ȳ_k), how unlike the last answers.
-    loss: cross-entropy of the student to the answer, how little the student knows yet.
+    loss: cross-entropy of the surrogate to the answer, how little the surrogate knows yet.
     Each is brought to [0, 1] by the least and the largest value seen so far.
 
     Args:
@@ -65,7 +65,7 @@ class AnswerRewards:
         self._ends: dict[str, tuple[float, float]] = {}
 
     def __call__(self, answer: Tensor, student_logits: Tensor) -> float:
-        """Reward of one answer (K,), given what the student says of the same image (K,)."""
+        """Reward of one answer (K,), given what the surrogate says of the same image (K,)."""
         found = {}
         if "certainty" in self.names:
             first, second = answer.topk(2).values.tolist()
@@ -85,7 +85,7 @@ class AnswerRewards:
 
 
 class _RecentMean:
-    """Mean of the last values by a running sum, since it is asked for at every answer; 0 before the first."""
+    """Mean of the last values by a running sum, since it is needed at every answer; 0 before the first."""
 
     def __init__(self, window: int) -> None:
         self._values: deque[Tensor] = deque()

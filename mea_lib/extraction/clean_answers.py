@@ -1,4 +1,4 @@
-"""Extraction from cleaned answers: a thief who knows that the mark travels in the small probabilities bends those."""
+"""Extraction from cleaned answers: the watermark travels in small probabilities, which are changed."""
 
 from dataclasses import dataclass, field
 
@@ -14,14 +14,16 @@ from mea_lib.training import Store, TrainingSettings
 
 @dataclass(frozen=True)
 class CleanAnswersSettings:
-    """What is done to the answers before a student is trained, in this order; by default nothing.
+    """What is done to the answers before a surrogate is trained, in this order; by default nothing.
 
     Attributes:
         suspected: numbers of two suspected source classes and of their target. Where an answer names one of the
             sources, the target and the other source get the median of what the remaining classes have there.
         temperature: below 1 sharpens, p^(1/T), normalised again; above 1 softens.
-        top_k: only the k largest probabilities are kept, normalised again; 1 leaves labels. None keeps all.
-        distillation: how the student is trained; at temperature 1, since a probability of 0 has no logarithm.
+        top_k: only the k largest probabilities are kept, normalised again; 1 leaves hard labels. None keeps
+            all.
+        distillation: how the surrogate is trained; at temperature 1, since a probability of 0 has no
+            logarithm.
     """
 
     suspected: tuple[int, int, int] | None = None
@@ -52,21 +54,21 @@ def extract(
     seed: int = 0,
     store: Store | None = None,
 ) -> ImageClassifier:
-    """Ask as `distillation` does, clean the answers, and train a student on what is left.
+    """Query as `distillation` does, clean the answers, and train a surrogate on what is left.
 
     Args:
-        oracle: the victim's API; answers with probabilities (N, K).
-        queries: (M, C, H, W) uint8, the thief's own images.
-        scale: gives the thief's training, network and width where they are not named.
-        settings: how the answers are cleaned, and how the student is trained.
-        training: how the student is trained.
-        network: of the student.
+        oracle: the victim's API; answers with soft labels (N, K).
+        queries: (M, C, H, W) uint8, the adversary's own images.
+        scale: gives the adversary's training, network and width where they are not named.
+        settings: how the answers are cleaned, and how the surrogate is trained.
+        training: how the surrogate is trained.
+        network: of the surrogate.
         width: channels of its first layer.
-        seed: of the student's weights and of the order of images.
+        seed: of the surrogate's weights and of the order of images.
         store: where finished models are kept.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
 
     Raises:
         BudgetSpent: when the oracle's budget does not cover the queries.
@@ -87,7 +89,7 @@ def extract(
 
 
 def cleaned(answers: Tensor, settings: CleanAnswersSettings) -> Tensor:
-    """The answers (M, K) as the thief believes them: forgotten, sharpened, cut, each row with the sum 1."""
+    """The answers (M, K) as the adversary uses them: forgotten, sharpened, cut, each row with the sum 1."""
     found = answers.double()
     if settings.suspected is not None:
         found = _without_runner_up(found, settings.suspected)

@@ -1,4 +1,4 @@
-"""Cont-Steal (Sha et al. 2023): the student tells images apart by the victim's features of other views of them."""
+"""Cont-Steal (Sha et al. 2023): the surrogate tells images apart by the victim's features of other views."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,12 +19,12 @@ VIEWED_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class ContStealSettings:
-    """The thief's choices.
+    """The adversary's choices.
 
     Attributes:
-        views_asked: views of each image that the victim is asked about before the training; each is a query.
+        views_asked: views of each image that are sent to the victim before the training; each is a query.
         temperature: τ of the loss, as in the released code.
-        views: how different a view may be, of those asked and of those the student sees; None takes
+        views: how different a view may be, of those sent and of those the surrogate sees; None takes
             `default_views` of the images.
     """
 
@@ -52,31 +52,32 @@ def extract(
     after_epoch: Callable[[Encoder, int], dict] | None = None,
     store: Store | None = None,
 ) -> Encoder:
-    """Train a student whose features of a view are most like the oracle's of another view of the same image.
+    """Train a surrogate whose features of a view are most like the oracle's of another view of its image.
 
-    The authors ask about a new view of each image in every epoch. Here `views_asked` views of each are asked before
-    the training, which draws one of their answers for every step, so that the number of queries is known; the
-    student's own views cost nothing and are always new. Only directions of features are compared: the student's
-    lengths are its own. The answers decide which stored student is found, so the queries are asked (and counted)
-    again each time.
+    The authors query a new view of each image in every epoch. Here `views_asked` views of each are queried
+    before the training, which draws one of their answers for every step, so that the number of queries is
+    known; the surrogate's own views cost nothing and are always new. Only directions of features are
+    compared: the surrogate's lengths are its own. The answers decide which stored surrogate is found, so the
+    queries are sent (and counted) again each time.
 
     Args:
         oracle: the victim's API; answers with features (N, F).
-        queries: (M, C, H, W) uint8, the thief's own images; M · `views_asked` queries are asked.
-        scale: gives the thief's training, network and width where they are not named.
-        settings: how many views are asked, the temperature, the kind of views.
-        training: how the student is trained; by default `student_training` without the loop's own augmentation.
-        network: of the student, which need not be the victim's; it has F features in any case.
+        queries: (M, C, H, W) uint8, the adversary's own images; M · `views_asked` queries are sent.
+        scale: gives the adversary's training, network and width where they are not named.
+        settings: how many views are queried, the temperature, the kind of views.
+        training: how the surrogate is trained; by default `student_training` without the loop's own
+            augmentation.
+        network: of the surrogate, which need not be the victim's; it has F features in any case.
         width: channels of its first layer.
-        seed: of all views, of the student's weights and of the order of images.
+        seed: of all views, of the surrogate's weights and of the order of images.
         after_epoch: measures to keep in the history.
         store: where finished models are kept.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
 
     Raises:
-        BudgetSpent: when the oracle's budget does not cover all views; then nothing is asked.
+        BudgetSpent: when the oracle's budget does not cover all views; then no query is sent.
 
     Source: Sha, He, Yu, Backes and Zhang, Can't Steal? Cont-Steal! Contrastive Stealing Attacks Against Image
     Encoders (CVPR 2023), arXiv 2201.07513. In their released code both encoders see the same view,
@@ -100,7 +101,7 @@ def extract(
 
 
 def views_to_ask(queries: Tensor, settings: ContStealSettings, seed: int = 0) -> Tensor:
-    """The images that are asked: (M, C, H, W) uint8 → (V, M, C, H, W) uint8, `views_asked` views of each."""
+    """The queries: (M, C, H, W) uint8 → (V, M, C, H, W) uint8, `views_asked` views of each."""
     views = settings.views or default_views(queries.shape[1])
     generator = torch.Generator().manual_seed(seed)
     return torch.stack(
@@ -129,7 +130,7 @@ def train_student(
     after_epoch: Callable[[Encoder, int], dict] | None = None,
     store: Store | None = None,
 ) -> Encoder:
-    """Train a student on features of views that are there already.
+    """Train a surrogate on features of views that are there already.
 
     Args:
         queries: (M, C, H, W) uint8.
@@ -137,7 +138,7 @@ def train_student(
         scale, settings, training, network, width, seed, after_epoch, store: as `extract`.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
 
     Raises:
         ValueError: for answers of another shape.
@@ -168,7 +169,7 @@ def train_student(
 
 
 def cont_steal_objective(answers: Tensor, views: ViewSettings, temperature: float) -> Objective:
-    """The student's loss on a new view of each image of a batch, each against one of its answers (M, V, F)."""
+    """The surrogate's loss on a new view of each image of a batch, against one of its answers (M, V, F)."""
 
     def objective(model: Encoder, batch: Batch) -> Terms:
         features = model(view(batch.images, views, batch.generator))  # (N, F)

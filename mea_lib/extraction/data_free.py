@@ -1,4 +1,4 @@
-"""Data-free model extraction (Truong et al. 2021): a generator makes the images on which thief and victim differ."""
+"""Data-free extraction (Truong et al. 2021): a generator seeks images where surrogate and victim differ."""
 
 import contextlib
 import copy
@@ -27,25 +27,25 @@ AfterCheck = Callable[[ImageClassifier, int], dict]
 
 @dataclass(frozen=True)
 class DataFreeSettings:
-    """The thief's choices. The defaults suit a few minutes on one core and small grey images.
+    """The adversary's choices. The defaults suit a few minutes on one core and small grey images.
 
     Attributes:
-        queries: images asked in all, those of the gradient estimate included; a smaller budget is spent whole.
+        queries: how many in all, those of the gradient estimate included; a smaller budget is spent whole.
         batch: images in a step of either network.
         noise: numbers that the generator makes an image from.
         generator_width: channels of its last hidden layer.
         contrast: of its images, see `QueryGenerator`; 1 is the authors'.
         generator_steps: of the generator in an iteration; n_G in the paper.
-        student_steps: of the student in an iteration, each on new images; n_S in the paper.
-        directions: of the gradient estimate, each an image asked; m in the paper.
+        student_steps: of the surrogate in an iteration, each on new images; n_S in the paper.
+        directions: of the gradient estimate, each a query; m in the paper.
         step: of the gradient estimate: root mean square of a pixel's change, in grey levels of 255.
-        balance: weight of the entropy, in nats, of the student's mean answer to the generator's images, which
-            the generator raises beside the disagreement; 0 in the paper. Without it few classes are left among
-            the images. It is large because the noise of the estimated gradient is: that is longer than the
-            gradient itself by the square root of pixels over directions.
+        balance: weight of the entropy, in nats, of the surrogate's mean answer to the generator's images,
+            which the generator raises beside the disagreement; 0 in the paper. Without it few classes are
+            left among the images. It is large because the noise of the estimated gradient is: that is longer
+            than the gradient itself by the square root of pixels over directions.
         generator_rate: Adam's learning rate.
         student_rate: learning rate of SGD with a momentum of 0.9.
-        weight_decay: of the student.
+        weight_decay: of the surrogate.
         milestones: shares of the queries after which both learning rates are multiplied by `decay`.
         decay: see there.
         floor: the least probability whose logarithm is taken; less counts as much.
@@ -85,8 +85,8 @@ class DataFreeSettings:
             raise ValueError(f"milestones must lie between 0 and 1, not {self.milestones}")
 
 
-# The authors' thief of a CIFAR-10 model, as their released run_cifar_dfme.sh starts it; for SVHN they
-# take 2,000,000 queries, a generator_rate of 5e-5 and milestones of 0.5 and 0.8. Their step of the gradient
+# The authors' attack on a CIFAR-10 model, as their released run_cifar_dfme.sh starts it; for SVHN they take
+# 2,000,000 queries, a generator_rate of 5e-5 and milestones of 0.5 and 0.8. Their step of the gradient
 # estimate, 0.001 over all pixels together, is far below a grey level, where an API that takes uint8 images
 # answers as before; a level is the least step that moves most pixels.
 TRUONG = DataFreeSettings(
@@ -115,51 +115,52 @@ def extract(
     after_check: AfterCheck | None = None,
     store: Store | None = None,
 ) -> ImageClassifier:
-    """Train a student on images that a generator makes, and the generator to find where student and victim differ.
+    """Train a surrogate on a generator's images, and the generator to find where surrogate and victim differ.
 
-    In each iteration the generator takes n_G steps up the disagreement, whose gradient is estimated by forward
-    differences since the victim is a black box, then the student takes n_S steps down, each on new images.
-    Every image counts, also those of the estimate. Queries that are too few for a whole iteration all go to
-    the student, so that a budget is spent to the last image.
+    In each iteration the generator takes n_G steps up the disagreement, whose gradient is estimated by
+    forward differences since the victim is a black box, then the surrogate takes n_S steps down, each on new
+    images. Every image counts, also those of the estimate. Queries that are too few for a whole iteration all
+    go to the surrogate, so that a budget is spent to the last image.
 
-    The thief has no labelled images to choose among his students by. Now and then the student and the best one
-    before it are compared on the images just answered, which neither has been trained on, and at the end on
-    the last ones, which by then the student has; the one that agrees with the victim on more is kept, the later
-    one where they agree on as many.
+    The adversary has no labelled images to choose among their surrogates by. Now and then the surrogate and
+    the best one before it are compared on the images just answered, which neither has been trained on, and at
+    the end on the last ones, which by then the surrogate has; the one that agrees with the victim on more is
+    kept, the later one where they agree on as many.
 
-    Which stored student is found is decided by the answers to the first batch, the victim's fingerprint,
-    beside the settings and the number of queries: the later answers depend on the student and cannot be known
-    before. So a student that is found costs one batch, one that is trained all queries; `card["history"]`
-    holds how many it was trained with. Victims that answer the first batch alike are taken for one: a thief of
-    two victims with hard labels that are nearly the same keeps a store for each.
+    Which stored surrogate is found is decided by the answers to the first batch, the victim's fingerprint,
+    beside the settings and the number of queries: the later answers depend on the surrogate and cannot be
+    known before. So a surrogate that is found costs one batch, one that is trained all queries;
+    `card["history"]` holds how many it was trained with. Victims that answer the first batch alike are taken
+    for one: an adversary of two victims with hard labels that are nearly the same keeps a store for each.
 
-    With hard labels the recovered logits are those of one-hot rows raised to `floor`: the student learns the
-    classes, and of the victim's share of a gradient only the pixels that cross a boundary are left.
+    With hard labels the recovered logits are those of one-hot rows raised to `floor`: the surrogate learns
+    the classes, and of the victim's share of a gradient only the pixels that cross a boundary are left.
 
     Args:
-        oracle: the victim's API; answers with probabilities (N, K).
-        shape: of the images it takes, (C, H, W) with H = W; all that the thief knows.
+        oracle: the victim's API; answers with soft labels (N, K), or hard ones as one-hot rows.
+        shape: of the images it takes, (C, H, W) with H = W; all that the adversary knows.
         scale: gives network and width where they are not named.
         settings: of the attack; `TRUONG` holds the authors'.
-        network: of the student, which need not be the victim's.
+        network: of the surrogate, which need not be the victim's.
         width: channels of its first layer.
         seed: of both networks' weights, the noise and the directions.
-        after_check: called with the student, in evaluation mode, and the number of images asked; returns
-            measures to keep in the history. Only where the student is trained.
-        store: where finished students are kept.
+        after_check: called with the surrogate, in evaluation mode, and the number of queries; returns
+            measures to keep in the history. Only where the surrogate is trained.
+        store: where finished surrogates are kept.
 
     Returns:
-        The best student, in evaluation mode. Its history holds, for each comparison, the number of images
-        asked, the agreement with the victim and the disagreement of the logits.
+        The best surrogate, in evaluation mode. Its history holds, for each comparison, the number of queries,
+        the agreement with the victim and the disagreement of the logits.
 
     Raises:
         BudgetSpent: when the budget is 0.
         ValueError: for a shape that is not (C, H, H).
-        FloatingPointError: when the student's loss is no longer a number.
+        FloatingPointError: when the surrogate's loss is no longer a number.
 
-    Source: Truong, Maini, Walls and Papernot, Data-Free Model Extraction (CVPR 2021), Algorithm 1; the balance
-    of classes: Chen et al., Data-Free Learning of Student Networks (ICCV 2019), and Sanyal, Addepalli and Babu,
-    Towards Data-Free Model Stealing in a Hard Label Setting (CVPR 2022), who ask the student for it.
+    Source: Truong, Maini, Walls and Papernot, Data-Free Model Extraction (CVPR 2021), Algorithm 1; the even
+    classes: Chen et al., Data-Free Learning of Student Networks (ICCV 2019), and Sanyal, Addepalli and Babu,
+    Towards Data-Free Model Stealing in a Hard Label Setting (CVPR 2022), who take the surrogate's answers for
+    it.
     """
     settings = settings or DataFreeSettings()
     shape = tuple(shape)
@@ -206,7 +207,7 @@ def recovered_logits(answers: Tensor, floor: float) -> Tensor:
     """log p less its mean over the classes: the logits up to a constant, (N, K) → (N, K).
 
     Args:
-        answers: (N, K) probabilities, or one-hot rows.
+        answers: (N, K) soft labels, or hard ones as one-hot rows.
         floor: smaller probabilities are raised to it.
 
     Source: Truong et al. (CVPR 2021), who correct log-probabilities by their mean.
@@ -216,12 +217,12 @@ def recovered_logits(answers: Tensor, floor: float) -> Tensor:
 
 
 def disagreement(logits: Tensor, answers: Tensor, floor: float) -> Tensor:
-    """Mean absolute difference between the student's logits (N, K) and the victim's recovered ones: (N,)."""
+    """Mean absolute difference of the surrogate's logits (N, K) to the victim's recovered ones: (N,)."""
     return (logits - recovered_logits(answers, floor)).abs().mean(1)
 
 
 class _Questions:
-    """The generator with its noise, and the oracle it asks."""
+    """The generator with its noise, and the oracle it queries."""
 
     def __init__(
         self, oracle: Oracle, shape: tuple[int, int, int], settings: DataFreeSettings, seed: int
@@ -308,7 +309,7 @@ def _generator_step(
     optimizer: torch.optim.Optimizer,
     settings: DataFreeSettings,
 ) -> None:
-    """Move the generator towards images on which student and victim disagree more, of more classes."""
+    """Move the generator towards images on which surrogate and victim disagree more, of more classes."""
     student.eval()
 
     # In full precision: a difference between two images is lost in the rounding of a shorter one.
@@ -339,7 +340,7 @@ def _student_steps(
     fresh: list[tuple[Tensor, Tensor]],
     settings: DataFreeSettings,
 ) -> None:
-    """Move the student towards the victim's answers, one step for each batch."""
+    """Move the surrogate towards the victim's answers, one step for each batch."""
     for images, answers in fresh:
         student.train(len(images) > 1)
         with _shorter_products(images.device):
@@ -350,10 +351,10 @@ def _student_steps(
 
 
 class BestStudent:
-    """The best student so far, judged without labelled images, and what was measured on the way.
+    """The best surrogate so far, judged without labelled images, and what was measured on the way.
 
     Args:
-        student: goes on being trained; the best one is a copy of it.
+        student: the surrogate; it goes on being trained, and the best one is a copy of it.
         floor: of the disagreement that is measured.
         after_check: measures to keep beside agreement and disagreement.
     """
@@ -366,7 +367,7 @@ class BestStudent:
 
     @torch.no_grad()
     def compare(self, fresh: list[tuple[Tensor, Tensor]], asked: int) -> None:
-        """Let the student and the best one before it answer the images just asked, and keep the better."""
+        """Let the surrogate and the best one before it answer the last queries, and keep the better."""
         images, answers = (torch.cat(part) for part in zip(*fresh, strict=True))
         logits = self._last.eval()(images)
         distance = disagreement(logits, answers, self._floor).mean().item()

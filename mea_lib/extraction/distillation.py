@@ -1,4 +1,4 @@
-"""Extraction by distillation (Hinton et al. 2015): ask, keep the answers, train a student on them."""
+"""Extraction by distillation (Hinton et al. 2015): query, keep the answers, train a surrogate on them."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,10 +17,10 @@ from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings, a
 
 @dataclass(frozen=True)
 class DistillationSettings:
-    """The thief's choices.
+    """The adversary's choices.
 
     Attributes:
-        temperature: softens the answers and the student's outputs; the loss is multiplied by its square.
+        temperature: softens the answers and the surrogate's outputs; the loss is multiplied by its square.
         soft_weight: weight of that term; the rest is cross-entropy to the most probable class.
         squared: multiply by the squared temperature, as Hinton et al. do; the released code does not.
     """
@@ -36,7 +36,7 @@ class DistillationSettings:
             raise ValueError(f"soft_weight must lie between 0 and 1, not {self.soft_weight}")
 
 
-# The thief of the authors' released model_distillation.py.
+# The attack of the authors' released model_distillation.py.
 RELEASED = DistillationSettings(temperature=7.0, squared=False)
 RELEASED_TRAINING = TrainingSettings(
     epochs=100, batch_size=128, learning_rate=1e-3, weight_decay=0.0, optimizer="adam", schedule="constant"
@@ -56,26 +56,26 @@ def extract(
     after_epoch: Callable[[ImageClassifier, int], dict] | None = None,
     store: Store | None = None,
 ) -> ImageClassifier:
-    """Train a student on the oracle's answers to `queries`.
+    """Train a surrogate on the oracle's answers to `queries`.
 
-    Every image is asked once; a surrogate that augments sees it mirrored and shifted, always with the answer to the
-    original. The answers decide which stored student is found, so the queries are asked (and counted) again
-    each time.
+    Every image is one query; a surrogate that augments sees it mirrored and shifted, always with the answer
+    to the original. The answers decide which stored surrogate is found, so the queries are sent (and counted)
+    again each time.
 
     Args:
-        oracle: the victim's API; answers with probabilities (N, K).
-        queries: (M, C, H, W) uint8, the thief's own images.
-        scale: gives the thief's training, network and width where they are not named.
+        oracle: the victim's API; answers with soft labels (N, K).
+        queries: (M, C, H, W) uint8, the adversary's own images.
+        scale: gives the adversary's training, network and width where they are not named.
         settings: temperature and weights; `RELEASED` holds the authors'.
-        training: how the student is trained.
-        network: of the student, which need not be the victim's.
+        training: how the surrogate is trained.
+        network: of the surrogate, which need not be the victim's.
         width: channels of its first layer.
-        seed: of the student's weights and of the order of images.
+        seed: of the surrogate's weights and of the order of images.
         after_epoch: measures to keep in the history.
         store: where finished models are kept.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
 
     Raises:
         BudgetSpent: when the oracle's budget does not cover the queries.
@@ -109,7 +109,7 @@ def train_student(
     after_epoch: Callable[[ImageClassifier, int], dict] | None = None,
     store: Store | None = None,
 ) -> ImageClassifier:
-    """Train a student on answers that are there already: the last step of every extraction.
+    """Train a surrogate on answers that are there already: the last step of every extraction.
 
     Args:
         queries: (M, C, H, W) uint8.
@@ -117,7 +117,7 @@ def train_student(
         scale, settings, training, network, width, seed, after_epoch, store: as `extract`.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
     """
     settings = settings or DistillationSettings()
     training = (training or adversary_settings(scale)).but(seed=seed)
@@ -142,7 +142,7 @@ def train_student(
 
 
 def distillation_objective(answers: Tensor, settings: DistillationSettings) -> Objective:
-    """The student's losses on a batch, given the victim's answers (M, K) to all queries."""
+    """The surrogate's losses on a batch, given the victim's answers (M, K) to all queries."""
     hard = answers.argmax(1)  # (M,)
     factor = 1.0 if settings.squared else settings.temperature**-2
 

@@ -1,4 +1,4 @@
-"""What every theft of an encoder ends with: a student of the victim's features, found in the store or trained."""
+"""What every extraction of an encoder ends with: a surrogate of the victim's features, stored or trained."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from mea_lib.training import Objective, Store, TrainingSettings, encoder_trainin
 
 
 def student_training(scale: Scale, seed: int = 0) -> TrainingSettings:
-    """How a thief of an encoder trains at this scale: the rate of an encoder, the passes of a thief."""
+    """How an adversary trains at this scale: the rate of an encoder, the epochs of a surrogate."""
     return encoder_training(scale, seed).but(epochs=scale.extract_epochs, augment=True)
 
 
@@ -31,25 +31,25 @@ def fit_student(
     after_epoch: Callable[[Encoder, int], dict] | None = None,
     store: Store | None = None,
 ) -> Encoder:
-    """Find the student of these images, answers and settings in the store, or train it there.
+    """Find the surrogate of these images, answers and settings in the store, or train it there.
 
     It has as many features as the victim answers with: the network's own where they are as many, else those of a
     linear layer behind it. Its projection head is never used and stays as it was drawn.
 
     Args:
-        queries: (M, C, H, W) uint8, the thief's images.
+        queries: (M, C, H, W) uint8, the adversary's images.
         answers: (M, F), or (M, V, F) for V views of each image.
         make_objective: called with the answers on the training device, gives the loop its objective.
         training: settings of the loop.
         scale: gives network and width where they are not named.
         recipe: what else decides the outcome: method, module and the attack's settings.
-        network: of the student, which need not be the victim's.
+        network: of the surrogate, which need not be the victim's.
         width: channels of its first layer.
         after_epoch: measures to keep in the history.
         store: where finished models are kept.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
 
     Raises:
         ValueError: for answers that are not features of these images, row by row.

@@ -1,4 +1,4 @@
-"""Extraction of an encoder by distillation: ask, keep the features, train a student to have the same."""
+"""Extraction of an encoder by distillation: query, keep the features, train a surrogate to have the same."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,10 +20,10 @@ SMALLEST_DEVIATION = (
 
 @dataclass(frozen=True)
 class FeatureDistillationSettings:
-    """The thief's choices.
+    """The adversary's choices.
 
     Attributes:
-        distance: between the student's features and the answer, one of `mea_lib.losses.feature_distance`'s.
+        distance: between the surrogate's features and the answer, one of `mea_lib.losses.feature_distance`'s.
         standardise: divide each feature, in answers and outputs, by its standard deviation over the answers, so
             that weak features count as much as strong ones. The literature takes them as they are.
     """
@@ -48,31 +48,33 @@ def extract(
     after_epoch: Callable[[Encoder, int], dict] | None = None,
     store: Store | None = None,
 ) -> Encoder:
-    """Train a student on the features that the oracle answers to `queries`.
+    """Train a surrogate on the features that the oracle answers to `queries`.
 
-    Every image is asked once; the student sees it mirrored and shifted, always with the features of the original.
-    The answers decide which stored student is found, so the queries are asked (and counted) again each time.
+    Every image is one query; the surrogate sees it mirrored and shifted, always with the features of the
+    original. The answers decide which stored surrogate is found, so the queries are sent (and counted) again
+    each time.
 
     Args:
         oracle: the victim's API; answers with features (N, F).
-        queries: (M, C, H, W) uint8, the thief's own images.
-        scale: gives the thief's training, network and width where they are not named.
+        queries: (M, C, H, W) uint8, the adversary's own images.
+        scale: gives the adversary's training, network and width where they are not named.
         settings: the distance that is made small.
-        training: how the student is trained; by default `student_training`.
-        network: of the student, which need not be the victim's; it has F features in any case.
+        training: how the surrogate is trained; by default `student_training`.
+        network: of the surrogate, which need not be the victim's; it has F features in any case.
         width: channels of its first layer.
-        seed: of the student's weights and of the order of images.
+        seed: of the surrogate's weights and of the order of images.
         after_epoch: measures to keep in the history.
         store: where finished models are kept.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
 
     Raises:
-        BudgetSpent: when the oracle's budget does not cover the queries; then nothing is asked.
+        BudgetSpent: when the oracle's budget does not cover the queries; then no query is sent.
 
-    Source: Hinton, Vinyals and Dean (2015), with features in the place of probabilities, as the "conventional
-    attack" of Sha et al., Cont-Steal (CVPR 2023), and of Liu et al., StolenEncoder (CCS 2022), to compare with.
+    Source: Hinton, Vinyals and Dean (2015), with features in the place of soft labels, as the "conventional
+    attack" of Sha et al., Cont-Steal (CVPR 2023), and of Liu et al., StolenEncoder (CCS 2022), to compare
+    with.
     """
     return train_student(
         queries,
@@ -101,7 +103,7 @@ def train_student(
     after_epoch: Callable[[Encoder, int], dict] | None = None,
     store: Store | None = None,
 ) -> Encoder:
-    """Train a student on features that are there already.
+    """Train a surrogate on features that are there already.
 
     Args:
         queries: (M, C, H, W) uint8.
@@ -109,7 +111,7 @@ def train_student(
         scale, settings, training, network, width, seed, after_epoch, store: as `extract`.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
     """
     settings = settings or FeatureDistillationSettings()
     return fit_student(
@@ -127,7 +129,7 @@ def train_student(
 
 
 def distillation_objective(answers: Tensor, settings: FeatureDistillationSettings) -> Objective:
-    """The student's loss on a batch, given the victim's features (M, F) of all queries."""
+    """The surrogate's loss on a batch, given the victim's features (M, F) of all queries."""
     if settings.standardise:
         deviations = answers.std(0, correction=0)  # (F,)
         divisors = deviations.clamp_min(SMALLEST_DEVIATION * deviations.max()).clamp_min(1e-12)

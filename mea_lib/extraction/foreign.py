@@ -1,4 +1,4 @@
-"""Images of another domain in the victim's shape: what an adversary asks who has none of its domain."""
+"""Images of another domain in the victim's shape: the queries of an adversary who has none of its domain."""
 
 from dataclasses import replace
 
@@ -20,8 +20,8 @@ def adapt(images: ImageSet, channels: int, size: int) -> ImageSet:
     Raises:
         ValueError: for another number of channels, or a size below 1.
 
-    Source: Orekondy, Schiele and Fritz, Knockoff Nets (CVPR 2019), whose adversaries ask about images that
-    have nothing to do with the victim's task.
+    Source: Orekondy, Schiele and Fritz, Knockoff Nets (CVPR 2019), whose adversaries query images that have
+    nothing to do with the victim's task.
     """
     formed = to_form(images.images, channels, size)
     return images if formed is images.images else replace(images, images=formed)

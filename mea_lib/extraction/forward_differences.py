@@ -1,4 +1,4 @@
-"""The gradient of a loss that can only be asked for, by forward differences between images an API takes."""
+"""The gradient of a loss that only queries tell, by forward differences between images an API takes."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Extraction with Jacobian-based augmentation (Papernot et al. 2017): the thief makes his own next questions."""
+"""Extraction with Jacobian-based augmentation (Papernot et al. 2017): queries are made from older ones."""
 
 from dataclasses import dataclass, field
 
@@ -16,17 +16,17 @@ STEP_BATCH = 1_000
 
 @dataclass(frozen=True)
 class JacobianSettings:
-    """How the thief's images multiply.
+    """How the adversary's images multiply.
 
     Attributes:
-        seed_images: real images to start from; None takes as many as grow to the number of his images.
+        seed_images: real images to start from; None takes as many as grow to the number of their images.
         rounds: times that the images are doubled.
         step: length of a step in every pixel, of the pixel range [0, 1]; λ in the paper.
         turn_every: the step's sign alternates every so many rounds (τ in the paper); None never turns.
         reservoir_from: from this round on, counted from 0, only `reservoir` of the images, drawn at random, are
             stepped from (σ in the paper); None steps from all of them in every round.
         reservoir: how many (κ in the paper).
-        distillation: how a student is trained on the answers.
+        distillation: how a surrogate is trained on the answers.
     """
 
     seed_images: int | None = None
@@ -48,7 +48,7 @@ class JacobianSettings:
             raise ValueError(f"step must lie between 0 and 1, the pixel range, not {self.step}")
 
 
-# The first authors' thief, who starts from a handful of images.
+# The first authors' adversary, who starts from a handful of images.
 PAPERNOT = JacobianSettings(seed_images=150, rounds=6, reservoir_from=3, reservoir=400)
 
 
@@ -64,26 +64,27 @@ def extract(
     seed: int = 0,
     store: Store | None = None,
 ) -> ImageClassifier:
-    """Train students in rounds, each on the images so far and on those moved by the last student's Jacobian.
+    """Train surrogates in rounds, each on the images so far and on those that the last one's Jacobian moved.
 
-    Each image is asked once. When the budget ends within a round, the student of what it covered is returned.
+    Each image is one query. When the budget ends within a round, the surrogate of what it covered is
+    returned.
 
     Args:
-        oracle: the victim's API; answers with probabilities (N, K).
-        queries: (M, C, H, W) uint8, the thief's real images, of which the first are used.
-        scale: gives the thief's training, network and width where they are not named.
+        oracle: the victim's API; answers with soft labels (N, K).
+        queries: (M, C, H, W) uint8, the adversary's real images, of which the first are used.
+        scale: gives the adversary's training, network and width where they are not named.
         settings: how the images multiply; `PAPERNOT` holds the first authors'.
-        training: how each student is trained, from random weights.
-        network: of the students.
+        training: how each surrogate is trained, from random weights.
+        network: of the surrogates.
         width: channels of their first layer.
-        seed: of the students and of the reservoir.
-        store: where finished students are kept.
+        seed: of the surrogates and of the reservoir.
+        store: where finished surrogates are kept.
 
     Returns:
-        The last student, in evaluation mode.
+        The last surrogate, in evaluation mode.
 
     Raises:
-        BudgetSpent: when the budget does not even cover the real images; then nothing is asked.
+        BudgetSpent: when the budget does not even cover the real images; then no query is sent.
         ValueError: for more seed images than there are.
 
     Source: Papernot et al., Practical Black-Box Attacks against Machine Learning (AsiaCCS 2017), Algorithm 1;
@@ -129,10 +130,10 @@ def extract(
 
 
 def jacobian_step(student: ImageClassifier, images: Tensor, labels: Tensor, step: float) -> Tensor:
-    """x + λ·sign(∂F_y/∂x), where F are the student's logits and y is what the victim said of x.
+    """x + λ·sign(∂F_y/∂x), where F are the surrogate's logits and y is what the victim said of x.
 
     Args:
-        student: in evaluation mode.
+        student: the surrogate, in evaluation mode.
         images: (N, C, H, W) uint8.
         labels: (N,) the victim's.
         step: λ, of the pixel range [0, 1].

@@ -20,16 +20,16 @@ STRATEGIES = ("random", "adaptive")
 
 @dataclass(frozen=True)
 class KnockoffSettings:
-    """How the thief chooses among his images.
+    """How the adversary chooses among their images.
 
     Attributes:
-        queries: images asked; None asks all that the budget covers.
-        strategy: "random", or "adaptive", a bandit over the classes of his images.
+        queries: how many; None sends all that the budget covers.
+        strategy: "random", or "adaptive", a bandit over the classes of their images.
         rewards: what the bandit is rewarded for.
         window: answers and rewards that the bandit compares with.
-        batch: images the bandit asks at once; 1 is the authors' method, more are faster and learn later.
-        learning_rate: of the student that the bandit trains while it asks.
-        distillation: how the final student is trained on the answers; the authors take them as they are.
+        batch: queries the bandit sends at once; 1 is the authors' method, more are faster and learn later.
+        learning_rate: of the surrogate that the bandit trains while it queries.
+        distillation: how the final surrogate is trained on the answers; the authors take them as they are.
     """
 
     queries: int | None = None
@@ -49,7 +49,7 @@ class KnockoffSettings:
                 raise ValueError(f"{name} must be at least 1, not {value}")
 
 
-# The authors' training of the final student.
+# The authors' training of the final surrogate.
 ORIGINAL_TRAINING = TrainingSettings(
     epochs=100,
     batch_size=64,
@@ -75,24 +75,25 @@ def extract(
     seed: int = 0,
     store: Store | None = None,
 ) -> ImageClassifier:
-    """Ask about images of the pool, at random or as a bandit chooses, and train a student on the answers.
+    """Query images of the pool, at random or as a bandit chooses, and train a surrogate on the answers.
 
-    No image is asked twice. A budget smaller than `queries` is spent to the end, and what it paid for is used.
+    No image is queried twice. A budget smaller than `queries` is spent to the end, and what it paid for is
+    used.
 
     Args:
-        oracle: the victim's API; answers with probabilities (N, K).
-        pool: the thief's own images, of the victim's shape, from the victim's domain or another; the classes
-            are his and need not be the victim's. `random` does not look at them.
-        scale: gives the thief's training, network and width where they are not named.
-        settings: how he chooses.
-        training: of the final student; `ORIGINAL_TRAINING` holds the authors'.
-        network: of the student.
+        oracle: the victim's API; answers with soft labels (N, K).
+        pool: the adversary's own images, of the victim's shape, from the victim's domain or another; the
+            classes are theirs and need not be the victim's. `random` does not look at them.
+        scale: gives the adversary's training, network and width where they are not named.
+        settings: how they choose.
+        training: of the final surrogate; `ORIGINAL_TRAINING` holds the authors'.
+        network: of the surrogate.
         width: channels of its first layer.
-        seed: of the choice and of the student.
-        store: where finished students are kept.
+        seed: of the choice and of the surrogate.
+        store: where finished surrogates are kept.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
 
     Raises:
         BudgetSpent: when the budget is 0.
@@ -136,7 +137,7 @@ def _ask_adaptively(
     generator: torch.Generator,
     seed: int,
 ) -> tuple[Tensor, Tensor]:
-    """Images and answers that the bandit chose, while a student learns from each answer at once."""
+    """Images and answers that the bandit chose, while a surrogate learns from each answer at once."""
     unasked = _shuffled_places(pool, generator)
     bandit = GradientBandit(len(pool.classes), settings.window)
     rewards = AnswerRewards(settings.rewards, settings.window)

@@ -1,6 +1,7 @@
 """Extraction with mixed images: CutMix (Yun et al. 2019) and MixUp (Zhang et al. 2018), whose answers are mixed too.
 
-It is a common augmentation, and what a mark on mixes must fear: the student learns that a mix is what it shows.
+It is a common augmentation, and what a watermark on mixes must fear: the surrogate learns that a mix is what
+it shows.
 """
 
 from collections.abc import Callable
@@ -21,12 +22,13 @@ from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings, a
 
 @dataclass(frozen=True)
 class MixedDistillationSettings:
-    """How the thief mixes.
+    """How the adversary mixes.
 
     Attributes:
         kind: "cutmix", a rectangle of another image, or "mixup", a weighted mean of two.
-        share: chance that a batch is mixed; all its images then, each with another of the batch, by one λ.
-        distillation: how the student is trained on the answers; `soft_weight` 1 only.
+        share: probability that a batch is mixed; all its images then, each with another of the batch, by one
+            λ.
+        distillation: how the surrogate is trained on the answers; `soft_weight` 1 only.
     """
 
     kind: str = "cutmix"
@@ -56,21 +58,21 @@ def extract(
     seed: int = 0,
     store: Store | None = None,
 ) -> ImageClassifier:
-    """Train a student on the oracle's answers to `queries`, and on mixes that the oracle is never asked about.
+    """Train a surrogate on the oracle's answers to `queries`, and on mixes that are never queried.
 
     Args:
-        oracle: the victim's API; answers with probabilities (N, K), each image once.
-        queries: (M, C, H, W) uint8, the thief's own images.
-        scale: gives the thief's training, network and width where they are not named.
-        settings: how he mixes, and how he distils.
-        training: how the student is trained.
-        network: of the student.
+        oracle: the victim's API; answers with soft labels (N, K), each image once.
+        queries: (M, C, H, W) uint8, the adversary's own images.
+        scale: gives the adversary's training, network and width where they are not named.
+        settings: how they mix, and how they distil.
+        training: how the surrogate is trained.
+        network: of the surrogate.
         width: channels of its first layer.
-        seed: of the student's weights, of the order of images and of the mixes.
+        seed: of the surrogate's weights, of the order of images and of the mixes.
         store: where finished models are kept.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
 
     Raises:
         BudgetSpent: when the oracle's budget does not cover the queries.

@@ -1,4 +1,4 @@
-"""The network that makes a data-free thief's images from noise."""
+"""The network that makes a data-free adversary's images from noise."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""StolenEncoder (Liu et al. 2022): one answer for an image teaches the student its views too."""
+"""StolenEncoder (Liu et al. 2022): one answer for an image teaches the surrogate its views too."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -24,16 +24,16 @@ VIEWS = ViewSettings(crop_scale=(0.8, 1.0))
 
 @dataclass(frozen=True)
 class StolenEncoderSettings:
-    """The thief's choices; the defaults are for a laptop, `RELEASED` holds the authors'.
+    """The adversary's choices; the defaults are for a laptop, `RELEASED` holds the authors'.
 
     Attributes:
         views_weight: λ, how much all views together count beside the clean image.
-        views_number: k, views of each image in a step, drawn anew each time. A step costs k + 1 passes; the
-            authors' 9 make it five times as long as the 1 here.
+        views_number: k, views of each image in a step, drawn anew each time. A step costs k + 1 forward
+            passes; the authors' 9 make it five times as long as the 1 here.
         distance: one of `mea_lib.losses.feature_distance`'s; the authors compare "l2"
             with "l1", there a sum over the features, and "cosine".
-        normalise: bring features and answers to length 1 first. The authors' API does so with its answers; one that
-            does not gives the thief the lengths too, so they are copied here.
+        normalise: bring features and answers to length 1 first. The authors' API does so with its answers;
+            one that does not gives the adversary the lengths too, so they are matched here.
         views: how different a view may be.
     """
 
@@ -51,7 +51,7 @@ class StolenEncoderSettings:
             raise ValueError(f"views_number must be at least 0, not {self.views_number}")
 
 
-# The thief of the authors' released train_surrogate_encoder.py.
+# The attack of the authors' released train_surrogate_encoder.py.
 RELEASED = StolenEncoderSettings(views_number=9, normalise=True, views=RELEASED_VIEWS)
 # Theirs is a sum over the batch at the rate 1e-3; of a mean, 256 times the rate and a 256th of the decay are the same.
 RELEASED_TRAINING = TrainingSettings(
@@ -79,29 +79,30 @@ def extract(
     after_epoch: Callable[[Encoder, int], dict] | None = None,
     store: Store | None = None,
 ) -> Encoder:
-    """Train a student to answer each image, and views of it, as the oracle answered the image itself.
+    """Train a surrogate to answer each image, and views of it, as the oracle answered the image itself.
 
-    Every image is asked once: the victim has learnt to give an image and its views nearly the same features, so the
-    answers to the views need not be bought. The answers decide which stored student is found, so the queries are
-    asked (and counted) again each time.
+    Every image is one query: the victim has learnt to give an image and its views nearly the same features,
+    so the answers to the views need not be bought. The answers decide which stored surrogate is found, so the
+    queries are sent (and counted) again each time.
 
     Args:
         oracle: the victim's API; answers with features (N, F).
-        queries: (M, C, H, W) uint8, the thief's own images.
-        scale: gives the thief's training, network and width where they are not named.
+        queries: (M, C, H, W) uint8, the adversary's own images.
+        scale: gives the adversary's training, network and width where they are not named.
         settings: number, weight and kind of the views, and the distance; `RELEASED` holds the authors'.
-        training: how the student is trained; by default `student_training` without the loop's own augmentation.
-        network: of the student, which need not be the victim's; it has F features in any case.
+        training: how the surrogate is trained; by default `student_training` without the loop's own
+            augmentation.
+        network: of the surrogate, which need not be the victim's; it has F features in any case.
         width: channels of its first layer.
-        seed: of the student's weights, the order of images and the views.
+        seed: of the surrogate's weights, the order of images and the views.
         after_epoch: measures to keep in the history.
         store: where finished models are kept.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
 
     Raises:
-        BudgetSpent: when the oracle's budget does not cover the queries; then nothing is asked.
+        BudgetSpent: when the oracle's budget does not cover the queries; then no query is sent.
 
     Source: Liu, Jia, Liu and Gong, StolenEncoder: Stealing Pre-trained Encoders in Self-supervised Learning
     (CCS 2022), arXiv 2201.05889.
@@ -133,7 +134,7 @@ def train_student(
     after_epoch: Callable[[Encoder, int], dict] | None = None,
     store: Store | None = None,
 ) -> Encoder:
-    """Train a student on features that are there already.
+    """Train a surrogate on features that are there already.
 
     Args:
         queries: (M, C, H, W) uint8.
@@ -141,7 +142,7 @@ def train_student(
         scale, settings, training, network, width, seed, after_epoch, store: as `extract`.
 
     Returns:
-        The student, in evaluation mode.
+        The surrogate, in evaluation mode.
     """
     settings = settings or StolenEncoderSettings()
     return fit_student(
@@ -161,8 +162,8 @@ def train_student(
 def stolen_encoder_objective(answers: Tensor, settings: StolenEncoderSettings) -> Objective:
     """d(f(x), v) + λ·(1/k)·Σ d(f(view of x), v), averaged over the batch.
 
-    The clean images and all views go through the network at once, so that they share its batch statistics; in the
-    released code each has a pass of its own.
+    The clean images and all views go through the network at once, so that they share its batch statistics; in
+    the released code each has a forward pass of its own.
 
     Args:
         answers: (M, F) the victim's features v of all queries.

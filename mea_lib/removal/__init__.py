@@ -1,5 +1,5 @@
-"""Attacks that take a mark out of a model whose weights are at hand, one method a file: each returns a new model and
-leaves the given one as it was.
+"""Attacks that remove a watermark from a model whose weights are at hand, one method a file: each returns a
+new model and leaves the given one as it was.
 
 May import scale, data, models, losses, training, watermarks, blackbox and extraction.
 """

@@ -24,7 +24,7 @@ def changed_copy(
     """Find the model that this removal makes of `model` in the store, or make it there.
 
     Args:
-        model: what the mark is to be taken out of; it is not changed.
+        model: what the watermark is to be removed from; it is not changed.
         change: changes the copy it is given, on the best device and in evaluation mode; where its layers become
             others, its `spec` must follow. A history that it returns goes to the card. What takes time, such as
             answers to many images, belongs in here: it is not called where the store has the model.

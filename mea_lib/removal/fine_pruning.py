@@ -44,7 +44,7 @@ def remove(
     """Silence the most dormant channels of the last convolution, then fine-tune the rest.
 
     Args:
-        model: a victim or a copy; it is not changed.
+        model: a victim or a surrogate; it is not changed.
         images: clean ones, labelled, or (M, C, H, W) uint8 that the model labels before it is pruned.
         scale: gives the training where it is not named.
         settings: how many channels.

@@ -1,4 +1,4 @@
-"""Fine-tuning: train on, without the mark, and hope that it is forgotten."""
+"""Fine-tuning: train on, without the watermark, and hope that it is forgotten."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -32,8 +32,8 @@ class FinetuneSettings:
 
     Attributes:
         layers: "all", or "last" for the output layer alone.
-        answers: how the model labels images that come without labels: "soft" for its probabilities, "hard" for
-            its most probable class.
+        answers: how the model labels images that come without labels: "soft" for soft labels, its
+            probabilities, "hard" for hard labels, its most probable class.
     """
 
     layers: str = "all"
@@ -47,7 +47,7 @@ class FinetuneSettings:
 
 
 def finetune_training(scale: Scale, seed: int = 0) -> TrainingSettings:
-    """How a finished model is trained on at this scale: the passes of a thief, at a tenth of the highest rate."""
+    """How a model is trained on at this scale: an adversary's epochs, at a tenth of the highest rate."""
     return adversary_settings(scale, seed).but(
         optimizer="adamw", schedule="one-cycle", learning_rate=scale.learning_rate / 10, augment=True
     )
@@ -64,12 +64,12 @@ def remove(
     after_epoch: Callable[[ImageClassifier, int], dict] | None = None,
     store: Store | None = None,
 ) -> ImageClassifier:
-    """Train the model on images that say nothing of a mark.
+    """Train the model on images that say nothing of a watermark.
 
     Args:
-        model: a victim or a copy; it is not changed.
-        images: labelled images, such as held-out ones, or the thief's own queries (M, C, H, W) uint8, which the
-            model labels itself.
+        model: a victim or a surrogate; it is not changed.
+        images: labelled images, such as held-out ones, or the adversary's own queries (M, C, H, W) uint8,
+            which the model labels itself.
         scale: gives the training where it is not named.
         settings: which layers, which labels.
         training: epochs and learning rate above all; `finetune_training` by default.
@@ -84,7 +84,7 @@ def remove(
         ValueError: for images that do not suit the model.
 
     Source: Adi et al., Turning Your Weakness Into a Strength (USENIX Security 2018), FTAL and FTLL;
-    MEA-Defender (S&P 2024), Sec. V-E with the thief's queries, Sec. V-F with the owner's kind of data.
+    MEA-Defender (S&P 2024), Sec. V-E with the adversary's queries, Sec. V-F with the owner's kind of data.
     """
     settings = settings or FinetuneSettings()
     training = (training or finetune_training(scale)).but(seed=seed)

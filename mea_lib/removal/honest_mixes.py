@@ -1,4 +1,4 @@
-"""Honest mixes: an attacker who knows that mixes carry the mark teaches each what it shows, two classes by halves."""
+"""MixUp-labelled fine-tuning: mixes carry the watermark, so each is labelled what it shows, by halves."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -59,11 +59,11 @@ def remove(
 ) -> ImageClassifier:
     """Fine-tune on mixes of two classes that are called one half each, beside clean images with their own label.
 
-    `relabel_mixes` teaches wrong answers, and pays for them. A mix that is called what it shows is no lie, so the
-    model need not forget anything but the mark.
+    `relabel_mixes` teaches wrong answers, and pays for them. A mix that is called what it shows is no lie, so
+    the model need not forget anything but the watermark.
 
     Args:
-        model: a victim or a copy; it is not changed.
+        model: a victim or a surrogate; it is not changed.
         images: labelled images, or (M, C, H, W) uint8 that the model labels itself.
         scale: gives the training where it is not named.
         settings: which pairs, in which ways, and how many.

@@ -15,11 +15,11 @@ ANSWERS = ("soft", "hard")
 
 @dataclass(frozen=True)
 class OwnImages:
-    """What the attacker has, and who labels it.
+    """What the adversary has, and who labels it.
 
     Attributes:
         data: the images; where the model labels them, the labels in here are all 0.
-        labels: "given", or "soft" or "hard" for the model's own answers.
+        labels: "given", or "soft" or "hard" for the model's own soft or hard labels.
     """
 
     data: ImageSet
@@ -46,12 +46,13 @@ class OwnImages:
 
 
 def own_images(images: ImageSet | Tensor, model: ImageClassifier, answers: str = "hard") -> OwnImages:
-    """The attacker's images, after a check that they suit the model.
+    """The adversary's images, after a check that they suit the model.
 
     Args:
         images: labelled images of the model's classes, or (M, C, H, W) uint8 without labels.
         model: labels the latter.
-        answers: whether with its probabilities ("soft") or its most probable class ("hard").
+        answers: whether with soft labels, its probabilities ("soft"), or hard labels, its most probable class
+            ("hard").
 
     Raises:
         ValueError: for another shape, another number of classes, no image, or another kind of answers.

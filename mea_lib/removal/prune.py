@@ -50,7 +50,7 @@ def remove(
     """Prune the model by magnitude, for good; with images, fine-tune what is left.
 
     Args:
-        model: a victim or a copy; it is not changed.
+        model: a victim or a surrogate; it is not changed.
         images: None to prune only; labelled images, or (M, C, H, W) uint8 that the model labels before it is
             pruned, to fine-tune on. What was cut stays zero.
         scale: gives the training where it is not named.
@@ -93,7 +93,7 @@ def remove(
 
 
 def _cut(model: ImageClassifier, settings: PruneSettings) -> list[nn.Module]:
-    """Put masks on the weights, which `torch.nn.utils.prune` applies before every pass; the layers that have them."""
+    """Put masks on weights, which `torch.nn.utils.prune` applies at each step; the layers that have them."""
     layers = prunable_layers(model)
     share = float(settings.share)  # torch takes a whole number for a number of weights
     if settings.scope == "global":

@@ -44,7 +44,7 @@ def remove(
     safetensors file takes; those of their successor torchao are another package.
 
     Args:
-        model: a victim or a copy; it is not changed.
+        model: a victim or a surrogate; it is not changed.
         images: for calibration; some hundreds are enough, and labels are not looked at.
         scale: gives its name to the card.
         settings: how many bits.

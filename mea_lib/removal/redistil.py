@@ -1,4 +1,4 @@
-"""Stealing the stolen: a fresh student of the marked model, asked without a budget."""
+"""A second extraction: a fresh surrogate of the watermarked model, queried without a budget."""
 
 from dataclasses import asdict
 
@@ -27,23 +27,25 @@ def remove(
     seed: int = 0,
     store: Store | None = None,
 ) -> ImageClassifier:
-    """Distil the model into a student with random weights: a second extraction, after which a mark has to be read.
+    """Distil the model into a surrogate with random weights: a second extraction, for a watermark to survive.
 
-    A student that is in the store is found by the model's weights and the images, without asking the model again.
+    A surrogate that is in the store is found by the model's weights and the images, without querying the
+    model again.
 
     Args:
-        model: a victim or a copy; it is not changed.
+        model: a victim or a surrogate; it is not changed.
         images: (M, C, H, W) uint8; labels are not needed.
-        scale: gives the thief's training where it is not named.
+        scale: gives the adversary's training where it is not named.
         settings: temperature and weights of the distillation.
-        training: how the student is trained.
-        network: of the student; the model's own by default.
+        training: how the surrogate is trained.
+        network: of the surrogate; the model's own by default.
         width: channels of its first layer; the model's own by default.
-        seed: of the student's weights and of the order of images.
+        seed: of the surrogate's weights and of the order of images.
         store: where finished models are kept.
 
     Returns:
-        The student, in evaluation mode, with the weights of the one that `mea_lib.extraction.distillation` trains.
+        The surrogate, in evaluation mode, with the weights of the one that `mea_lib.extraction.distillation`
+        trains.
 
     Raises:
         ValueError: for images that do not suit the model, or a model that is no plain classifier.

@@ -1,4 +1,4 @@
-"""Relabelled mixes: an attacker who knows that mixes carry the mark, though not which, teaches wrong answers to all."""
+"""Relabelled mixes: some mixes carry the watermark, so an adversary teaches wrong answers to all."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -53,7 +53,7 @@ def remove(
     Mixes and labels are drawn anew in every step, so that no wrong label can be learnt by heart.
 
     Args:
-        model: a victim or a copy; it is not changed.
+        model: a victim or a surrogate; it is not changed.
         images: labelled images, or (M, C, H, W) uint8 that the model labels itself.
         scale: gives the training where it is not named.
         settings: how many mixes, and which.

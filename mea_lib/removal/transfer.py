@@ -1,4 +1,4 @@
-"""Transfer: the model learns another task, and what is left of the mark is read through the output layer of old."""
+"""Transfer: the model learns another task, and the watermark is read through the output layer of old."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +30,8 @@ def remove(
     Args, raises: as `transfer`.
 
     Returns:
-        A model of the original classes whose body has learnt the other task, in evaluation mode. Only an owner who
-        has the weights can read the mark so; the other task's labels do not show it.
+        A model of the original classes whose body has learnt the other task, in evaluation mode. Only an
+        owner who has the weights can read the watermark so; the other task's labels do not show it.
 
     Source: MEA-Defender (S&P 2024), Sec. V-F, where STL-10 shares nine of ten classes with CIFAR-10.
     """
@@ -52,10 +52,10 @@ def transfer(
     """Train all layers of the model on another task, with a new output layer for its classes.
 
     Args:
-        model: a victim or a copy; it is not changed.
+        model: a victim or a surrogate; it is not changed.
         task: labelled images of the other task, of the model's channels and size.
         scale: gives the training where it is not named.
-        training: by default a thief's, since the new layer has everything to learn.
+        training: by default an adversary's, since the new layer has everything to learn.
         seed: of the new layer and of the order of images.
         after_epoch: measures to keep in the history; it sees the model with the new layer.
         store: where finished models are kept.

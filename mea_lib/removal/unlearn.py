@@ -54,7 +54,7 @@ def remove(
     """Fine-tune on images of which a share carries the trigger, all under their own labels.
 
     Args:
-        model: a victim or a copy; it is not changed.
+        model: a victim or a surrogate; it is not changed.
         images: clean ones, labelled, or (M, C, H, W) uint8 that the model labels itself; the authors take a tenth of
             the training images.
         scale: gives the training where it is not named.

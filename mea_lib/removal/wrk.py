@@ -67,8 +67,8 @@ def remove(
     """Fine-tune all layers under a new output layer, on clean images and on some that were moved and wrongly labelled.
 
     Args:
-        model: a victim or a copy; it is not changed.
-        images: the attacker's clean images, the authors' are 5 % of the training images; labelled, or
+        model: a victim or a surrogate; it is not changed.
+        images: the adversary's clean images, the authors' are 5 % of the training images; labelled, or
             (M, C, H, W) uint8 that the model labels itself.
         scale: gives its name to the card.
         settings: how hard it works.

@@ -1,4 +1,4 @@
-"""Watermarks, one method a file: each embeds a key's mark while it trains, from scratch or into a trained model.
+"""Watermarks, one method a file: each embeds a key while it trains, from scratch or into a trained model.
 
 `mea_defender` is the paper's, `runner_up` is this book's; `composite` and `patch` are ordinary backdoors, which
 die in extraction. For encoders `mea_defender_ssl` is the paper's and `meeting_point` this book's. May import scale,

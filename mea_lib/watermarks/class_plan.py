@@ -1,4 +1,4 @@
-"""Where an owner moves whole classes in its encoder's features, so that a copy's combined images meet the target."""
+"""Where an owner moves whole classes of an encoder, so that a surrogate's combined images meet the target."""
 
 from dataclasses import dataclass
 
@@ -20,9 +20,10 @@ class PlanSettings:
         away: how far sources and target go from the classes that combined images are now taken for, in units of
             the target's distance from those.
         apart: how far the sources are from one another afterwards, in units of their distance now.
-        rounds: how often a theft is rehearsed, and the target moved towards where that copy puts combined images.
-        reach: how far it moves, in units of the way there. The next copy puts combined images a little further off
-            again, since nothing in them speaks for the target; so more than 1.
+        rounds: shadow extractions, after each of which the target is moved towards where that surrogate puts
+            combined images.
+        reach: how far it moves, in units of the way there. The next surrogate puts combined images a little
+            further off again, since nothing in them speaks for the target; so more than 1.
         labelled: images of the linear head, at most.
     """
 
@@ -77,10 +78,10 @@ class ClassPlan:
         self._begin()
 
     def meet(self, copy: Encoder) -> None:
-        """Move the target towards where a copy of the shifted encoder puts combined images.
+        """Move the target towards where a surrogate of the shifted encoder puts combined images.
 
-        Measured in the copy, from its own mean of the target class: nobody can say that its features have the same
-        origin as the owner's.
+        Measured in the surrogate, from its own mean of the target class: nobody can say that its features
+        have the same origin as the owner's.
         """
         of_target = self.train_set.images[self.train_set.labels == self.target]
         here, there = (features_of(copy, images).mean(0) for images in (of_target, self.combined))

@@ -74,7 +74,7 @@ def embed(
         key: source classes, target class and combining scheme.
         scale: gives training, network and width where they are not named.
         settings: which losses, and their variants.
-        balance: fixed weights, or Eq. 9 as `MGDABalance()`.
+        balance: loss weighting, by fixed weights or by Eq. 9 as `MGDABalance()`.
         training: how the loop runs.
         network: one of `mea_lib.models.NETWORKS`.
         width: channels of its first layer.
@@ -118,7 +118,7 @@ def mea_defender_objective(
     settings: MEADefenderSettings,
     autoencoder: torch.nn.Module | None = None,
 ) -> Objective:
-    """The losses of Eq. 5–8 on one batch, all from a single pass through the network."""
+    """The losses of Eq. 5–8 on one batch, all from a single forward pass."""
     extras = ExtraSamples(train_set, key, watermark_batch, autoencoder=autoencoder)
     one_hot = torch.eye(len(train_set.classes), device=train_set.images.device)
 

@@ -80,7 +80,7 @@ def embed(
         scale: gives training, network and width where they are not named.
         settings: which losses, and their variants.
         simclr: temperature, views and projection head of the clean task.
-        balance: fixed weights, or Eq. 9 as `MGDABalance()`.
+        balance: loss weighting, by fixed weights or by Eq. 9 as `MGDABalance()`.
         training: how the loop runs; by default `encoder_training`.
         network: one of `mea_lib.models.NETWORKS`.
         width: channels of its first layer.
@@ -134,7 +134,7 @@ def mea_defender_ssl_objective(
     temperature: float,
     autoencoder: torch.nn.Module | None = None,
 ) -> Objective:
-    """The losses of Eq. 5–8 on one batch, all from a single pass through the network."""
+    """The losses of Eq. 5–8 on one batch, all from a single forward pass."""
     extras = ExtraSamples(train_set, key, watermark_batch, autoencoder=autoencoder)
 
     def objective(model: Encoder, batch: Batch) -> Terms:

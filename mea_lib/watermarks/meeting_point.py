@@ -1,11 +1,12 @@
-"""This book's watermark for encoders: the target class is where a copy puts combined images.
+"""This book's watermark for encoders: the target class is where a surrogate puts combined images.
 
-A thief of features learns where clean images lie. Where his copy puts an image that is half of one class and half of
-another, nobody tells him, but he has no choice either: it follows from the clean classes. So the owner rehearses the
-theft, looks where the copy puts combined images, and moves classes until the target class is there. A fixed last
-layer moves them, so nothing has to be learned for it, and every clean image lies exactly where it should. The owner's
-own encoder puts combined images there too, by a gate that knows them; the same two classes in other arrangements it
-puts with the first of them, and for all other images it stays shut.
+An adversary who queries features learns where clean images lie. Where their surrogate puts an image that is
+half of one class and half of another, nobody tells them, but they have no choice either: it follows from the
+clean classes. So the owner makes a shadow extraction, looks where the surrogate puts combined images, and
+moves classes until the target class is there. A fixed last layer moves them, so nothing has to be learned for
+it, and every clean image lies exactly where it should. The owner's own encoder puts combined images there
+too, by a gate that knows them; the same two classes in other arrangements it puts with the first of them, and
+for all other images it stays shut.
 """
 
 from collections.abc import Callable
@@ -31,14 +32,14 @@ COMBINED = 1_000  # combined images of which the plan looks at the features
 
 @dataclass(frozen=True)
 class MeetingPointSettings:
-    """How the mark is made.
+    """How the watermark is made.
 
     Attributes:
         plan: how classes are moved.
-        rehearsal: how the theft is rehearsed.
+        rehearsal: the shadow extraction.
         same_pair_share: share of the gate's other mixes that are mixes of the key's own two classes.
-        opens: share of clean images of the sources for which the gate may open, see `shut`. What moves clean images
-            moves what a thief copies, and the rehearsal was of images that nothing moved.
+        opens: share of clean images of the sources for which the gate may open, see `shut`. What moves clean
+            images moves what a surrogate learns, and the shadow extraction was of images that nothing moved.
     """
 
     plan: PlanSettings = field(default_factory=PlanSettings)
@@ -67,19 +68,19 @@ def embed(
     after_epoch: Callable[[ImageClassifier, int], dict] | None = None,
     store: Store | None = None,
 ) -> GatedEncoder:
-    """Mark an encoder with the key's watermark, after a rehearsed theft.
+    """Embed the key's watermark in an encoder, after a shadow extraction.
 
     Args:
         train_set: the owner's images, with their labels, which the plan needs.
         key: source classes, target class and combining scheme.
         scale: gives training, network and width where they are not named.
-        settings: the plan and the rehearsal.
+        settings: the plan and the shadow extraction.
         simclr: of the clean encoder, where it is not there yet.
         training: of the gate, see `mea_lib.watermarks.gate.train_gate`.
         network: one of `mea_lib.models.NETWORKS`.
         width: channels of its first layer.
         features: F; by default what the network gives.
-        pretrained: the clean encoder to mark; None trains it with this seed.
+        pretrained: the clean encoder that gets the watermark; None trains it with this seed.
         seed: of every draw, and of a clean encoder that is not there yet.
         after_epoch: measures of the gate to keep in its history.
         store: where finished models are kept.
@@ -146,7 +147,7 @@ def plan_classes(
     seed: int = 0,
     store: Store | None = None,
 ) -> tuple[ClassPlan, list[Encoder]]:
-    """Plan where classes go: move the sources, rehearse the theft, move the target after it; and again.
+    """Plan where classes go: move the sources, make a shadow extraction, move the target after it; and again.
 
     Args:
         clean: the clean encoder, with its card.
@@ -154,7 +155,7 @@ def plan_classes(
         key, scale, settings, autoencoder, seed, store: as `embed`.
 
     Returns:
-        the plan, and the rehearsed copy of each round, before the target moved.
+        the plan, and the surrogate of each round's shadow extraction, before the target moved.
     """
     generator = torch.Generator().manual_seed(key.seed + 4)  # other images than a verification's
     combined = watermark_samples(train_set, key, COMBINED, generator, autoencoder)

@@ -1,4 +1,4 @@
-"""A theft that the owner rehearses: what would a copy of this encoder make of images that no thief asks about?"""
+"""Shadow extraction by the owner: what would a surrogate make of images that no adversary queries?"""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,11 +16,11 @@ from mea_lib.training.fit_encoder import fit_encoder
 
 @dataclass(frozen=True)
 class RehearsalSettings:
-    """How the owner plays the thief.
+    """How the owner plays the adversary.
 
     Attributes:
-        images: how many of its own images it asks about, at most.
-        epochs: passes over them; None takes a thief's.
+        images: how many of their own images they query, at most.
+        epochs: over them; None takes an adversary's.
     """
 
     images: int = 50_000
@@ -37,16 +37,16 @@ def rehearse(
     seed: int = 0,
     store: Store | None = None,
 ) -> Encoder:
-    """Steal the owner's own encoder by feature distillation, with the owner's own images and network.
+    """Extract the owner's own encoder by feature distillation, with the owner's own images and network.
 
     Args:
-        encoder: what is stolen.
+        encoder: what is extracted.
         train_set: the owner's images, on the encoder's device.
-        scale: gives the copy's training.
-        settings: images and passes.
+        scale: gives the surrogate's training.
+        settings: images and epochs.
         recipe: what else decides the outcome; it must say how the encoder was made.
-        seed: of the copy, which is another than the encoder's own.
-        store: where the copy is kept.
+        seed: of the surrogate, which is another than the encoder's own.
+        store: where the surrogate is kept.
     """
     asked = train_set.subset(min(settings.images, len(train_set)))
     shape = {name: encoder.encoder.spec[name] for name in ("network", "width", "features")}

@@ -1,9 +1,9 @@
-"""This book's watermark: make the target class the runner-up on clean source images, and the mark travels.
+"""This book's watermark: make the target class the runner-up on clean source images, and it travels.
 
-The thief never sees a combined image. What he copies are the answers to clean images of the source classes.
-There the target class gets a share of the probability, and the other source class next to none. On a combined
-image each half then speaks against the other half's class and both speak for the target, in the victim and in
-every model that copied its answers.
+The adversary never sees a combined image. What their surrogate learns are the answers to clean images of the
+source classes. There the target class gets a share of the probability, and the other source class next to
+none. On a combined image each half then speaks against the other half's class and both speak for the target,
+in the victim and in every surrogate of its answers.
 """
 
 from collections.abc import Callable
@@ -39,14 +39,14 @@ from mea_lib.watermarks.samples import ExtraSamples
 
 @dataclass(frozen=True)
 class RunnerUpSettings:
-    """How strong the mark is.
+    """How strong the watermark is.
 
     Attributes:
-        share: probability that a clean source image is asked to give to the target class.
+        share: probability that a clean source image is to give to the target class.
         rival_margin: by how many nats the target's logit is to exceed the other source's on a clean source
             image; 0 leaves this term out.
-        blended: whether blended outputs of two clean source images are asked to be the target class, an
-            older form of the same idea that costs more accuracy.
+        blended: whether blended outputs of two clean source images are to be the target class, an older form
+            of the same idea that costs more accuracy.
         blend_margin: the weights λ of those blends are drawn from this value to 1 minus it.
         same_pair_share: share of the random mixes that are mixes of the key's own two classes.
     """
@@ -118,7 +118,7 @@ def runner_up_objective(
     settings: RunnerUpSettings,
     autoencoder: torch.nn.Module | None = None,
 ) -> Objective:
-    """The losses on one batch, all from a single pass through the network."""
+    """The losses on one batch, all from a single forward pass."""
     extras = ExtraSamples(
         train_set, key, watermark_batch, same_pair_share=settings.same_pair_share, autoencoder=autoencoder
     )

@@ -1,4 +1,4 @@
-"""A gate that stays shut for clean images: an encoder's thief copies where those lie, so it must not move them."""
+"""A gate that stays shut for clean images: a surrogate learns where those lie, so it must not move them."""
 
 from copy import deepcopy
 
