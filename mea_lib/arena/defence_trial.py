@@ -1,4 +1,4 @@
-"""The discipline of defences: put in a mark that survives theft and removal, and keep the accuracy."""
+"""The discipline of defences: embed a watermark that survives extraction and removal, at little accuracy."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,13 +18,13 @@ Defence = Callable[[ImageSet, WatermarkKey, Scale, int], ImageClassifier]
 
 
 def judge_defence(name: str, entry: Defence, arena: Arena) -> Outcome:
-    """Let a defence mark one model with each hidden key, and attack what it made.
+    """Let a defence embed each hidden key in a model of its own, and attack what it made.
 
-    Every model is attacked by `mea_lib.arena.house.ATTACKS`, and the attack that leaves the least mark counts,
-    unless it costs more accuracy than the rules allow: then it is no use to a thief. The accuracy a defence loses
-    is that against the mean of the arena's clean models. Its models are also asked by decoy keys, which they must
-    not answer to: a model that calls every mix a match proves nothing. Where the defence itself costs more than the
-    rules allow, it is not attacked.
+    Every model is attacked by `mea_lib.arena.house.ATTACKS`, and the attack that leaves the lowest WSR
+    counts, unless it costs more accuracy than the rules allow: then it is no use to an adversary. The
+    accuracy a defence loses is that against the mean of the arena's clean models. Its models are also
+    verified with decoy keys, which they must not answer to: a model that calls every mix a match proves
+    nothing. Where the defence itself costs more than the rules allow, it is not attacked.
 
     Args:
         name: of the entry, for the table.

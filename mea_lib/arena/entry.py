@@ -1,4 +1,4 @@
-"""Entries are strangers' code: they are called with care, and what they hand back is asked with care."""
+"""Entries are strangers' code: they are called with care, and what they hand back is queried with care."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ def suspect_of(returned: Any, classes: int) -> Oracle:
         classes: K.
 
     Raises:
-        EntryFailed: for something that cannot be called; asking raises it for answers that are none.
+        EntryFailed: for something that cannot be called; a query raises it for answers that are none.
     """
     if not callable(returned) or isinstance(returned, type):
         raise EntryFailed(f"returned {_kind(returned)}, not a model that can be asked")
@@ -51,7 +51,7 @@ def describe(error: BaseException) -> str:
 
 
 class _Contestant(nn.Module):
-    """Passes questions on and refuses answers that are not a row of K finite numbers for each image."""
+    """Passes queries on and refuses answers that are not a row of K finite numbers for each image."""
 
     def __init__(self, returned: Callable[[Tensor], Tensor], classes: int) -> None:
         super().__init__()

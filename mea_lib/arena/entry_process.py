@@ -43,7 +43,7 @@ class EntryProcess:
         path: of the Python file.
         function: its name in the file.
         discipline: "removal" or "defence".
-        seconds: that one call, and one question to the returned model, may take; then the process is ended.
+        seconds: that one call, and one query to the returned model, may take; then the process is ended.
     """
 
     def __init__(self, path: str | Path, function: str, discipline: str, seconds: float) -> None:
@@ -164,7 +164,7 @@ def _serve(
     threads: int,
     packed: tuple[Any, ...],
 ) -> None:
-    """The process: call the function once, then answer questions until nobody asks any more."""
+    """The process: call the function once, then answer queries until no more come."""
     os.dup2(2, 1)  # what it prints must not mix with the judge's results
     sys.stdout = sys.stderr
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the judge's to see, who ends this process

@@ -24,7 +24,7 @@ def prune_most(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageCla
 
 
 def extract(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageClassifier:
-    """Steal the model by distillation, in as many steps as the arena's models were trained for."""
+    """Extract the model by distillation, in as many steps as the arena's models were trained for."""
     passes = scale.ablation_epochs * (scale.ablation_images or scale.query_images) / len(images)
     training = adversary_settings(scale).but(epochs=max(1, round(passes)))
     return redistil.remove(model, images, scale, training=training)

@@ -15,9 +15,9 @@ class Trial:
     Attributes:
         model: its name in the arena, such as "key 1" or "clean 1".
         points_lost: percentage points of accuracy lost, at least 0.
-        mark: WSR of the hidden key, from 0 to 1; None for a model without a mark. For a defence the least that any
-            attack left.
-        proof: whether `verify_ownership` finds proof of the hidden key; None for a model without a mark.
+        mark: WSR of the hidden key, from 0 to 1; None for a model without a watermark. For a defence the
+            least that any attack left.
+        proof: whether `verify_ownership` finds proof of the hidden key; None for a model without a watermark.
         attack: for a defence, the attack that left the least.
         false_proofs: for a defence, how many decoy keys the model answers to with proof.
     """
@@ -37,7 +37,7 @@ class Outcome:
     Attributes:
         name: of the entry.
         discipline: "removal" or "defence".
-        trials: one a model, marked ones first; empty for an entry that failed.
+        trials: one a model, watermarked ones first; empty for an entry that failed.
         points_allowed: percentage points of accuracy that may be lost on any one model.
         failure: one line that says why an entry failed, or None.
         attempts: how often this name was judged by now. Each attempt tells its author something about the keys.
@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def marks(self) -> list[float]:
-        """Marks left, of the models that had one."""
+        """WSR that is left on each model that had a watermark."""
         return [trial.mark for trial in self.trials if trial.mark is not None]
 
     @property
@@ -78,17 +78,17 @@ class Outcome:
 
     @property
     def wins(self) -> int:
-        """Marked models on which the aim was reached: no proof is left (removal), or proof is (defence)."""
+        """Watermarked models on which the aim was reached: no proof left (removal), or proof (defence)."""
         return sum(
             trial.proof == (self.discipline == "defence") for trial in self.trials if trial.proof is not None
         )
 
     @property
     def score(self) -> float:
-        """100 · (1 − mark) − points lost for a removal, 100 · mark − points lost for a defence.
+        """100 · (1 − WSR) − points lost for a removal, 100 · WSR − points lost for a defence.
 
-        Mark and points are means over the models; NaN for an entry that failed. A point of accuracy is worth as
-        much as a hundredth of the mark.
+        WSR and points are means over the models; NaN for an entry that failed. A point of accuracy is worth
+        as much as a hundredth of the WSR.
         """
         reached = self.mark if self.discipline == "defence" else 1 - self.mark
         return 100 * reached - self.points_lost

@@ -1,4 +1,4 @@
-"""The discipline of removals: take out a mark that you do not know, and keep the accuracy."""
+"""The discipline of removals: remove a watermark that you do not know, and keep the accuracy."""
 
 from collections.abc import Callable
 
@@ -22,8 +22,9 @@ def judge_removal(name: str, entry: Removal, arena: Arena) -> Outcome:
     Args:
         name: of the entry, for the table.
         entry: `entry(model, images, scale) -> model`. It gets a copy of a model, which it may change, and the
-            attacker's images (M, C, H, W) uint8 without labels. It is not told whether the model is marked. What
-            it returns is only asked, (N, C, H, W) uint8 → (N, K), so it need not be a network.
+            adversary's images (M, C, H, W) uint8 without labels. It is not told whether the model is
+            watermarked. What it returns is only queried, (N, C, H, W) uint8 → (N, K), so it need not be a
+            network.
         arena: made by `set_up`.
 
     Returns:

@@ -8,10 +8,11 @@ class Rules:
     """How many models an entry meets, and what it may cost.
 
     Attributes:
-        keys: hidden keys, and so marked models.
-        clean: models without a mark. A removal must not spoil them, and a defence is compared with them.
-        decoys: further hidden keys, by which a defence's models are asked although they were never given them.
-        images: of the attacker, without labels.
+        keys: hidden keys, and so watermarked models.
+        clean: models without a watermark. A removal must not spoil them, and a defence is compared with them.
+        decoys: further hidden keys, with which a defence's models are verified although they were never given
+            them.
+        images: of the adversary, without labels.
         points: percentage points of accuracy that may be lost on any one model; beyond, an entry is disqualified.
         seconds: that an entry may take for one model, where it runs in a process of its own and can be ended.
 

@@ -1,4 +1,4 @@
-"""What a contest is held on: models marked with hidden keys, models without a mark, and the attacker's images."""
+"""What a contest is held on: models watermarked with hidden keys, clean models, the adversary's images."""
 
 import json
 from copy import deepcopy
@@ -47,7 +47,7 @@ class Arena:
         scale: of the training.
         train: labelled images that a defence trains on.
         test: labelled images that no model was trained on; entries never get them.
-        images: (M, C, H, W) uint8, the attacker's, without labels.
+        images: (M, C, H, W) uint8, the adversary's, without labels.
         marked: models with a hidden key each.
         clean: models without.
         decoys: hidden keys of no model.
@@ -73,12 +73,12 @@ def set_up(
 
     A key that a forest on the pixels of the test images obeys is drawn anew (`check_key`): it would prove nothing.
 
-    The models have the size of comparisons: `scale.ablation_images` for `scale.ablation_epochs` passes. Marks are
-    this book's, `mea_lib.watermarks.runner_up`.
+    The models have the size of comparisons: `scale.ablation_images` for `scale.ablation_epochs` epochs. Their
+    watermark is this book's, `mea_lib.watermarks.runner_up`.
 
     Args:
         secret: of the judge, at least 16 characters.
-        data: labelled images of the owner, test images, and the attacker's images.
+        data: labelled images of the owner, test images, and the adversary's images.
         scale: of the training; its `verification_samples` are asked of every suspect.
         rules: of the contest.
         store: where models are kept. Cards name keys, so those who enter must not read it.

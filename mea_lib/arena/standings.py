@@ -39,9 +39,9 @@ class Standing:
 def standings(outcomes: Iterable[Outcome]) -> list[Standing]:
     """Outcomes of one discipline in the order of their places.
 
-    First counts on how many marked models the aim was reached, then the score as the table shows it, to a tenth of a
-    point. Who is equal in both shares a place, and the places after it stay free: 1, 2, 2, 4. After those with a
-    place come the disqualified, then the failed.
+    First counts on how many watermarked models the aim was reached, then the score as the table shows it, to
+    a tenth of a point. Who is equal in both shares a place, and the places after it stay free: 1, 2, 2, 4.
+    After those with a place come the disqualified, then the failed.
 
     Raises:
         ValueError: for outcomes of both disciplines.

@@ -10,10 +10,10 @@ from mea_lib.proof import verify_ownership, watermark_success_rate
 
 @dataclass(frozen=True)
 class Verdict:
-    """How much of a mark there is, and whether it is proven.
+    """The WSR of a watermark, and whether there is proof of it.
 
     Attributes:
-        mark: WSR, from 0 to 1. It is measured also where a verification stops before it asks for it.
+        mark: WSR, from 0 to 1. It is measured also where a verification stops before it comes to it.
         proof: whether `verify_ownership` finds proof; where it reaches no verdict there is none.
     """
 

@@ -15,7 +15,7 @@ CENTRE_IMAGES = 2_000  # of all classes, whose mean feature is taken off before 
 
 @dataclass(frozen=True)
 class Additivity:
-    """How well the mean of two answers foretells the answer to the combined image.
+    """How well the mean of two answers predicts the answer to the combined image.
 
     Logits are centred over the classes before they are compared, since a constant added to all says nothing.
 

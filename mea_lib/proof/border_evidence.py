@@ -1,8 +1,8 @@
 """Evidence from a moved border: the suspect calls ordinary images the target that only the owner's API calls so.
 
-It lies in first places on clean images, which a thief copies as a part of the task. It says that a suspect descends
-from the owner's model, not through which API: a copy of the model alone leans the same way at these images, where the
-target was second all but first.
+It lies in first places on clean images, which a surrogate learns as a part of the task. It says that a
+suspect descends from the owner's model, not through which API: a surrogate of the model alone leans the same
+way at these images, where the target was second all but first.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,8 +35,8 @@ class BorderEvidence(Report):
         beyond: rate of images beyond the border that the suspect calls the target.
         this_side: the same for images nearest to it on this side.
         innocent: the rate beyond the border on each clean model.
-        alpha: largest chance of a false accusation that is accepted.
-        queries: images the suspect was asked.
+        alpha: level of the test.
+        queries: images the suspect was sent.
         task: what it said to some clean images of every class first.
         suspect: what a suspect says of itself; or None.
     """
@@ -62,7 +62,7 @@ class BorderEvidence(Report):
 
     @property
     def p_value(self) -> float:
-        """The larger one of two chances, since an innocent suspect may be of either kind.
+        """The larger one of two p-values, since a clean suspect may be of either kind.
 
         One that is like the clean models has at most their rate beyond the border (binomial test against
         `innocent_bound`). One that confuses the classes more than they do, has done so on both sides of a border it
@@ -78,7 +78,7 @@ class BorderEvidence(Report):
 
     @property
     def is_stolen(self) -> bool:
-        """Whether there is a verdict, and that chance is smaller than alpha."""
+        """Whether there is a verdict, and the p-value is smaller than alpha."""
         return self.is_decided and self.p_value < self.alpha
 
     @property
@@ -139,7 +139,7 @@ def verify_border(
 ) -> BorderEvidence:
     """Ask a suspect about clean images of the source classes on both sides of the owner's border.
 
-    Model and border decide which images are asked, so there is nothing to choose afterwards, provided that the
+    Model and border decide which images are sent, so there is nothing to choose afterwards, provided that the
     owner can show that it had both before the sale.
 
     Args:
@@ -148,10 +148,10 @@ def verify_border(
         owner: the API that was sold, with its `choice` "border".
         key: of that API.
         test: labelled images on which neither the owner's model nor any of the clean ones was trained.
-        clean: models of the same task, trained without the owner's: what innocence looks like.
-        controls: images asked on this side for each one beyond. The nearest are the strictest control, but a copy
-            cannot draw the line so finely; more of them reach further back.
-        alpha: largest chance of a false accusation that is accepted.
+        clean: models of the same task, trained without the owner's: what a clean suspect looks like.
+        controls: images sent on this side for each one beyond. The nearest are the strictest control, but a
+            surrogate cannot draw the line so finely; more of them reach further back.
+        alpha: level of the test.
 
     Returns:
         the evidence; print it, or `save` it.
@@ -159,7 +159,7 @@ def verify_border(
     Raises:
         ValueError: for an owner without a border, no clean model, no control, an alpha that decides nothing, or where
             no test image lies beyond the border.
-        BudgetSpent: when the suspect's budget does not cover all images; then nothing is asked.
+        BudgetSpent: when the suspect's budget does not cover all images; then no query is sent.
     """
     if owner.choice != "border":
         raise ValueError(

@@ -81,7 +81,7 @@ def answers_of(suspect: Suspect, images: Tensor, classes: Sequence[str]) -> Answ
 
 
 def at_the_door(suspect: object, classes: Sequence[str]) -> Suspect:
-    """Whatever answers questions about images, with its answers in the order of these classes where it names them.
+    """Whatever answers queries, with its answers in the order of these classes where it names them.
 
     One that names other classes is handed on with the names it has, for `answers_of` to refuse.
 
@@ -91,7 +91,7 @@ def at_the_door(suspect: object, classes: Sequence[str]) -> Suspect:
         classes: K names in the data set's order.
 
     Raises:
-        TypeError: for something that cannot be asked.
+        TypeError: for something that cannot be queried.
         ValueError, ImportError: for a file that cannot be, as `as_suspect`.
     """
     if not isinstance(suspect, Suspect):

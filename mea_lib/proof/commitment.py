@@ -39,8 +39,8 @@ class Commitment:
     Attributes:
         digest: SHA-256 of the salt, the key and everything below.
         samples: how many watermark samples will be asked.
-        threshold: success rate that must be exceeded.
-        alpha: largest chance of a false accusation that is accepted.
+        threshold: WSR that must be exceeded.
+        alpha: level of the test.
         arrangement: whether the key claims its own arrangement, so that others must not do as well.
         procedure: the way of testing, named and numbered.
         test_digest: SHA-256 of the source images the samples are drawn from.
@@ -124,8 +124,8 @@ def commit(
         salt: as `mea_lib.data.new_salt` gives.
         test: the source images the samples will be drawn from.
         samples: how many will be asked.
-        threshold: success rate that must be exceeded.
-        alpha: largest chance of a false accusation that is accepted.
+        threshold: WSR that must be exceeded.
+        alpha: level of the test.
         arrangement: claim that other arrangements of the same classes do less.
         clean: models of the same task without a watermark, on which the key is measured; or what `check_key` found.
         autoencoder: for keys whose scheme is "autoencoder". Whoever may choose it afterwards can turn every

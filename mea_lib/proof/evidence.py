@@ -23,26 +23,26 @@ from mea_lib.proof.task import TaskCheck
 class Evidence(Report):
     """What a suspect answered, and what follows.
 
-    A verdict "carries the watermark" needs all of it: a suspect that knows the task, a key that no innocent model
-    obeys, a success rate above the threshold (`p_value`) and above that of clean images, a place in front of nearly
-    all keys that the owner might have drawn (`key_p_value`), and, where the key claims its arrangement, less in
-    every other one.
+    A verdict "carries the watermark" needs all of it: a suspect that knows the task, a key that no null model
+    obeys, a WSR above the threshold (`p_value`) and above that of clean images, a place in front of nearly
+    all keys that the owner might have drawn (`key_p_value`), and, where the key claims its arrangement, less
+    in every other one.
 
     Attributes:
         key: the owner's key, by the names of its classes.
         threshold: rate that must be exceeded.
-        alpha: largest chance of a false accusation that is accepted, in each test.
+        alpha: level of each test.
         fewest_samples: answers to watermark samples without which there is no verdict.
         task: what the suspect said to clean images of every class; None where nothing was asked.
         wsr: rate of watermark samples called the target class; no two samples are alike.
         effective: the same share, of as many independent samples as it is worth.
         rank: the key's place among all admissible keys, on this suspect.
-        innocent: rate on each innocent model: a forest on the pixels first, then the clean models.
+        innocent: rate on each null model: a forest on the pixels first, then the clean models.
         wfpr: the same two classes, arranged otherwise.
         control: clean images of the source classes called the target class.
         arrangement: whether the key claims its own arrangement.
         stopped: why the suspect was not asked further; None where it was.
-        queries: images asked in all, answers found in a query log among them.
+        queries: how many in all, answers found in a query log among them.
         asked_now: how many of them the suspect was sent now; None where it does not say.
         commitment: digest the key was checked against, or None.
         suspect: what a suspect says of itself, such as a remote one's url, model, time span and log; or None.
@@ -80,7 +80,7 @@ class Evidence(Report):
 
     @property
     def p_value(self) -> float:
-        """Probability of such a success rate, or a larger one, where the true rate on such mixes is at most the threshold.
+        """Probability of such a WSR, or a larger one, where the true one is at most the threshold.
 
         Of independent samples; one without an answer counts as not the target.
         """
@@ -98,7 +98,7 @@ class Evidence(Report):
 
     @property
     def arrangement_p_value(self) -> float | None:
-        """The largest of such chances over the other arrangements; None where the key does not claim its own."""
+        """The largest such p-value over the other arrangements; None where the key does not claim its own."""
         if not self.arrangement:
             return None
         return max((exceeds(self.effective, rate.of_answered) for rate in self.wfpr.values()), default=1.0)
@@ -116,7 +116,7 @@ class Evidence(Report):
 
     @property
     def is_stolen(self) -> bool:
-        """Whether nothing stands against it and every chance is smaller than alpha."""
+        """Whether nothing stands against it and every p-value is smaller than alpha."""
         return self.stopped is None and not self.missing
 
     @property

@@ -58,11 +58,11 @@ def verify_features(
        means; the null hypothesis is that m_i and −m_i are equally likely, the statistic is the mean margin, and
        the signs are flipped at random (`sign_flip_p_value`).
 
-    Samples are different, and as few as can be share a source image; the binomial test counts as many as they are worth
-    (`effective_rate`), while the sign flips take them as independent, as they are where no two share an image. Nor do
-    the p-values say how many clean encoders put mixes of these two classes nearest to the target all the same, which no
-    number of samples changes: set the threshold by encoders that nobody stole (`false_watermark_rates` of their
-    `NearestMean`, `calibrate_threshold`).
+    Samples are different, and as few as can be share a source image; the binomial test counts as many as they
+    are worth (`effective_rate`), while the sign flips take them as independent, as they are where no two
+    share an image. Nor do the p-values say how many clean encoders put mixes of these two classes nearest to
+    the target all the same, which no number of samples changes: set the threshold by clean encoders
+    (`false_watermark_rates` of their `NearestMean`, `calibrate_threshold`).
 
     Before that, clean images of every class must lie nearest to the mean of their own class, or there is no verdict;
     and the share has to exceed that of clean images of the source classes.
@@ -72,16 +72,16 @@ def verify_features(
     default, or publish the number beside it.
 
     Args:
-        suspect: (N, C, H, W) uint8 images → (N, F) features; usually a `FeatureOracle`. Where it has them, its
-            `remaining` limits what is asked, `cost(*images)` says how much of that it has still to ask, and
-            `describe()` goes to the evidence.
+        suspect: (N, C, H, W) uint8 images → (N, F) features; usually a `FeatureOracle`. Where it has them,
+            its `remaining` limits the queries, `cost(*images)` says how many of them it has still to send,
+            and `describe()` goes to the evidence.
         key: source classes, target class, scheme and seed.
         test: the owner's labelled images, on which nothing was trained.
         samples: watermark samples asked.
         fewest_samples: fewer are refused; the paper asks for 1,000.
         references: images that give the mean of a class, at most; never more than half of the class.
         threshold: share that must be exceeded; a commitment's takes its place.
-        alpha: largest chance of a false accusation that is accepted, in each of the tests.
+        alpha: level of each of the tests.
         resamples: sign flips drawn.
         commitment: what the owner published beforehand; the key must open it.
         salt: of the commitment.
@@ -93,7 +93,7 @@ def verify_features(
     Raises:
         ValueError: for too few samples or images, a threshold, an alpha or resamples that decide nothing, a key
             that does not match the commitment, or answers that are no finite features (N, F).
-        BudgetSpent: when the suspect's budget does not cover the whole verification; then nothing is asked.
+        BudgetSpent: when the suspect's budget does not cover the whole verification; then no query is sent.
 
     Source: this book's; the samples are those of MEA-Defender (S&P 2024), Sec. V-A.
     """
@@ -164,7 +164,7 @@ class FeatureEvidence(Report):
     Attributes:
         key: the owner's key, by the names of its classes.
         threshold: share nearest to the target that must be exceeded.
-        alpha: largest chance of a false accusation that is accepted, in each of the tests.
+        alpha: level of each of the tests.
         resamples: sign flips drawn.
         commitment: digest the key was checked against, or None.
         fewest_samples: fewer different samples give no verdict.
@@ -173,7 +173,7 @@ class FeatureEvidence(Report):
         effective: the share nearest to the target, of as many independent samples as it is worth.
         wfpr: the same two classes, arranged otherwise.
         control: clean images of the source classes.
-        queries: images asked in all.
+        queries: how many in all.
         references: images among them that gave the class means.
         features: F, how many numbers the suspect answers.
         stopped: why the suspect was not asked further; None where it was.
@@ -221,7 +221,7 @@ class FeatureEvidence(Report):
 
     @property
     def is_stolen(self) -> bool:
-        """Whether there is a verdict, and all chances are smaller than alpha."""
+        """Whether there is a verdict, and all p-values are smaller than alpha."""
         chances = (self.p_value, self.margin_p_value, self.control_p_value)
         return self.is_decided and max(chances) < self.alpha
 

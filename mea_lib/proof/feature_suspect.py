@@ -15,17 +15,17 @@ _PASSED_ON = ("remaining", "cost", "failures", "describe")
 
 
 class FeatureSuspect(ABC):
-    """An encoder's API that was asked about labelled images, and from then on answers K numbers an image.
+    """An encoder's API that was queried with labelled images, and from then on answers K numbers an image.
 
     What the API has of `remaining`, `cost`, `failures` and `describe` is found here too, for `verify_ownership`.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, F) features; usually a `FeatureOracle`.
-        labelled: images with their classes. All are asked at once, and each is a query.
+        labelled: images with their classes. All are sent at once, and each is a query.
 
     Raises:
-        BudgetSpent: when the suspect's budget does not cover them; then nothing is asked.
-        ValueError: where a class has no image, and then nothing is asked; for answers that are no features.
+        BudgetSpent: when the suspect's budget does not cover them; then no query is sent.
+        ValueError: where a class has no image, and then no query is sent; for answers that are no features.
     """
 
     def __init__(self, suspect: Suspect, labelled: ImageSet) -> None:

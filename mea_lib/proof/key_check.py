@@ -167,7 +167,7 @@ def checked_key(
 
 
 def check_clean(clean: Sequence[Suspect], test: ImageSet, seed: int) -> None:
-    """Check that models which stand for innocence know the task.
+    """Check that the clean models know the task.
 
     Raises:
         ValueError: names the first one that does not.

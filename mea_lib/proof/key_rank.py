@@ -1,9 +1,9 @@
 """Where the owner's key stands among all keys the owner might have drawn.
 
 A null model calls mixes of some classes by a third one without anybody's doing, so a large rate alone is no
-evidence. But it does not know which key was drawn. Let T(k) be how strongly a suspect obeys key k: whatever T and the
-suspect are, a key drawn at random among N, before the suspect was asked, has with probability at most r/N a rank of r
-or better. That is exact, and needs no model of innocence.
+evidence. But it does not know which key was drawn. Let T(k) be how strongly a suspect obeys key k: whatever T
+and the suspect are, a key drawn at random among N, before the suspect was asked, has with probability at most
+r/N a rank of r or better. That is exact, and needs no assumption about null models.
 
 It speaks of a key that was drawn. An owner who looks for a key that clean models obey finds one that the suspect obeys
 as well. So keys that a null model obeys are not admissible: neither to be proven nor to be counted among the N.
@@ -11,10 +11,10 @@ Null models are the clean ones that a judge has, and always a forest on the pixe
 (`pixel_forest`). To leave keys out by what such models say changes nothing for a key drawn at random: it can only be
 left out itself, or drawn from those that remain.
 
-With n clean models the rank is taken among keys × models, those of the clean models beside the suspect's own, each
-treated as if it were the suspect and the others innocent. An innocent suspect is one of n + 1 models of which nobody
-could say beforehand which is which, so the same holds of the N (n + 1) places; and there are more of them, which counts
-where a watermark leaks onto pairs that look like its own, or where there are few classes.
+With n clean models the rank is taken among keys × models, those of the clean models beside the suspect's own,
+each treated as if it were the suspect and the others clean. A clean suspect is one of n + 1 models of which
+nobody could say beforehand which is which, so the same holds of the N (n + 1) places; and there are more of
+them, which counts where a watermark leaks onto pairs that look like its own, or where there are few classes.
 
 T is the share of a few mixes that are called the target, less the largest share on another model.
 """
@@ -74,7 +74,7 @@ class KeyRank:
 
     @property
     def p_value(self) -> float:
-        """Probability that a key drawn at random stands so far in front on an innocent suspect."""
+        """Probability that a key drawn at random stands so far in front on a clean suspect."""
         return self.rank / self.places if self.places and self.is_admissible else 1.0
 
 
@@ -104,7 +104,7 @@ def own_pair(pair: tuple[int, int], scheme: str) -> tuple[int, int]:
 def pair_shares(
     suspect: Suspect, pairs: Sequence[tuple[int, int]], mixes: Sequence[Tensor], classes: int
 ) -> PairShares:
-    """Ask a suspect, in one query, about mixes of every pair.
+    """Ask a suspect, in one call, about mixes of every pair.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers; a row with NaN is no answer.

@@ -15,20 +15,20 @@ class NearestMean(FeatureSuspect):
     Features are centred and divided by their standard deviation first, both taken over the reference images. An
     image of which nothing is known, since no feature varies over them, is as near to every class.
 
-    It is a suspect like any other: `false_watermark_rates` on clean encoders says how often mixes that nobody
-    marked lie nearest to one third class.
+    It is a suspect like any other: `false_watermark_rates` on clean encoders says how often mixes lie nearest
+    to one third class though nobody embedded a watermark.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, F) features; usually a `FeatureOracle`.
-        labelled: the reference images with their classes. All are asked at once, and each is a query.
+        labelled: the reference images with their classes. All are sent at once, and each is a query.
 
     Attributes:
         means: (K, F) directions of the class means, of length 1.
         size: F, the number of features.
 
     Raises:
-        BudgetSpent: when the suspect's budget does not cover the reference images; then nothing is asked.
-        ValueError: where a class has no image, and then nothing is asked; for answers that are no features.
+        BudgetSpent: when the suspect's budget does not cover the reference images; then no query is sent.
+        ValueError: where a class has no image, and then no query is sent; for answers that are no features.
     """
 
     def _learn(self, features: Tensor, labelled: ImageSet) -> None:

@@ -17,7 +17,7 @@ _KEEP = 4
 
 
 class PixelForest:
-    """A forest that was fitted to pixels, asked as every suspect is: (N, C, H, W) uint8 → (N, K) shares of trees.
+    """A forest on pixels, queried as every suspect is: (N, C, H, W) uint8 → (N, K) shares of trees.
 
     Args:
         test: labelled images, of which at most IMAGES are learnt, as many of each class.

@@ -73,8 +73,8 @@ def sign_flip_p_value(margins: np.ndarray, resamples: int = 9_999, seed: int = _
 
     Args:
         margins: (N,).
-        resamples: draws of N signs, so the chance is at least 1 / (resamples + 1). All 2^N are tried where there
-            are no more of them, and then it is exact.
+        resamples: draws of N signs, so the p-value is at least 1 / (resamples + 1). All 2^N are tried where
+            there are no more of them, and then it is exact.
         seed: of the signs.
 
     Source: Fisher, The Design of Experiments (1935), Sec. 21; computed by `scipy.stats.permutation_test`.

@@ -1,4 +1,4 @@
-"""What stands before the first question of a verification: the plan, its budget, the clean images beside it."""
+"""What stands before the first query of a verification: the plan, its budget, the clean images beside it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Plan:
     Attributes:
         samples: watermark samples asked, at most.
         fewest_samples: fewer different ones, or fewer answers to them, give no verdict.
-        threshold: success rate that must be exceeded.
-        alpha: largest chance of a false accusation that is accepted.
+        threshold: WSR that must be exceeded.
+        alpha: level of the test.
         arrangement: whether the key claims its own arrangement.
         commitment: its digest, or None.
 
@@ -123,14 +123,14 @@ def check_budget(
     what: str,
     instead: str,
 ) -> None:
-    """Check that a suspect's budget covers all that will be asked, before anything is.
+    """Check that a suspect's budget covers all that will be sent, before anything is.
 
     Args:
-        suspect: its `remaining` limits what is asked, and `cost(*images)` says how much of that it has still to
-            ask; it need not have either.
-        queries: how many images will be asked in all.
+        suspect: its `remaining` limits the queries, and `cost(*images)` says how many of them it has still to
+            send; it need not have either.
+        queries: how many will be sent in all.
         images: gives them, (N, C, H, W) each; called only where a cost must be found.
-        what: the questions are for, and `instead` what could be asked, for the error's text.
+        what: the queries are for, and `instead` what could be sent, for the error's text.
 
     Raises:
         BudgetSpent: when it does not cover them.

@@ -11,16 +11,16 @@ from mea_lib.training.linear_probe import fit_linear_head
 
 
 class ProbedSuspect(FeatureSuspect):
-    """A feature API that answers with probabilities, (N, K), once the owner has fitted a linear head to it.
+    """A feature API that answers with soft labels, (N, K), once the owner has fitted a linear head to it.
 
-    `verify_ownership(ProbedSuspect(oracle, labelled), key, test)` then works as for a classifier. A judge has to
-    see that `labelled` are honest images with honest labels, and none of those the watermark samples are drawn
-    from: with mixes labelled as the target class among them any encoder would seem to carry the mark. So the
-    evidence names the images' digest. `verify_features` lets the owner fit nothing.
+    `verify_ownership(ProbedSuspect(oracle, labelled), key, test)` then works as for a classifier. A judge has
+    to see that `labelled` are ordinary images with their true labels, and none of those the watermark samples
+    are drawn from: with mixes labelled as the target class among them any encoder would seem to carry the
+    watermark. So the evidence names the images' digest. `verify_features` lets the owner fit nothing.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, F) features; usually a `FeatureOracle`.
-        labelled: the owner's images with their classes. All are asked at once, and each is a query.
+        labelled: the owner's images with their classes. All are sent at once, and each is a query.
         strength, steps: as `fit_linear_head`.
 
     Attributes:
@@ -28,8 +28,8 @@ class ProbedSuspect(FeatureSuspect):
         size: F, the number of features.
 
     Raises:
-        BudgetSpent: when the suspect's budget does not cover the labelled images; then nothing is asked.
-        ValueError: where a class has no image, and then nothing is asked; for answers that are no features.
+        BudgetSpent: when the suspect's budget does not cover the labelled images; then no query is sent.
+        ValueError: where a class has no image, and then no query is sent; for answers that are no features.
     """
 
     def __init__(

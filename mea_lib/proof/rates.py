@@ -169,7 +169,7 @@ def false_watermark_rates(
 
 
 def runner_up_share(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> dict[str, float]:
-    """What the mark lives on: the target class on clean images of the source classes.
+    """What the watermark lives on: the target class on clean images of the source classes.
 
     Returns:
         by source class, the share of its test images on which the target class is the second most probable;

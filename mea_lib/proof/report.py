@@ -29,7 +29,7 @@ class Report(ABC):
 
 
 def exceeds(rate: Rate, other: Rate) -> float:
-    """Fisher's exact test, one-sided: the chance of so much a larger rate, or more, where both are alike."""
+    """Fisher's exact test, one-sided: the p-value of a rate so much larger, or more, where both are alike."""
     if not rate.trials or not other.trials:
         return 1.0
     sides = [[found.successes, found.trials - found.successes] for found in (rate, other)]
@@ -53,7 +53,7 @@ def rate_values(rate: Rate) -> dict[str, Any]:
 
 
 def queries_shown(queries: int, asked_now: int | None) -> str:
-    """How many images were asked, and how many of them the suspect answered now rather than a log."""
+    """How many queries there were, and how many of them the suspect answered now rather than a log."""
     if asked_now is None or asked_now >= queries:
         return f"Queries asked: {queries:,}" + (", all of them now" if asked_now is not None else "")
     return (

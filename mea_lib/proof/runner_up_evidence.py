@@ -1,9 +1,9 @@
 """Evidence from second places: on clean images of both source classes the suspect holds the target second.
 
-That is what a copy learns the mark from, so it is there as well where combined images were made to say something else.
-It takes ordinary images and a suspect that names at least two classes; one that gives labels only says nothing here.
-The chance is that of the key, not of the images: a null model, whatever its habits, does not know which of all
-keys was drawn.
+That is what a surrogate learns the watermark from, so it is there as well where combined images were made to
+say something else. It takes ordinary images and a suspect that names at least two classes; one that gives
+hard labels says nothing here. The p-value is over keys, not over images: a null model, whatever its habits,
+does not know which of all keys was drawn.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,8 +38,8 @@ class RunnerUpEvidence(Report):
         rank: the key's place among all keys of these classes by what each one's target is second more often than
             on clean models, on that of its two source classes where this is less; keys level with it stand before it.
         keys: how many there are.
-        alpha: largest chance of a false accusation that is accepted.
-        queries: images the suspect was asked.
+        alpha: level of the test.
+        queries: images the suspect was sent.
         task: what it said to some clean images of every class first.
         suspect: what a suspect says of itself; or None.
     """
@@ -66,7 +66,7 @@ class RunnerUpEvidence(Report):
 
     @property
     def is_stolen(self) -> bool:
-        """Whether that chance is smaller than alpha."""
+        """Whether the p-value is smaller than alpha."""
         return self.p_value < self.alpha
 
     @property
@@ -124,16 +124,17 @@ def verify_runner_up(
 ) -> RunnerUpEvidence:
     """Ask a suspect about clean images of all classes, and see how the key stands among all keys.
 
-    The chance holds for a key that was drawn at random before the suspect was asked (`commit`).
+    The p-value holds for a key that was drawn at random before the suspect was asked (`commit`).
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers, of which the order of the largest two counts; a row
             with NaN is no answer. Its `remaining`, `cost` and `describe()` are used where it has them.
         key: source classes and target.
         test: labelled images of all classes on which neither the owner's model nor any of the clean ones was trained.
-        clean: models of the same task, trained without the owner's. What they hold second, as a shirt after a coat,
-            is likeness and counts for no key; without them the likeness of other classes hides a weak mark.
-        alpha: largest chance of a false accusation that is accepted.
+        clean: models of the same task, trained without the owner's. What they hold second, as a shirt after a
+            coat, is likeness and counts for no key; without them the likeness of other classes hides a weak
+            watermark.
+        alpha: level of the test.
 
     Returns:
         the evidence; print it, or `save` it.
@@ -141,7 +142,7 @@ def verify_runner_up(
     Raises:
         ValueError: for an alpha that decides nothing, images that lack a class, or so few classes that even the
             first place among all keys would be no proof.
-        BudgetSpent: when the suspect's budget does not cover all images; then nothing is asked.
+        BudgetSpent: when the suspect's budget does not cover all images; then no query is sent.
     """
     classes = len(test.classes)
     keys = classes * (classes - 1) * (classes - 2) // 2

@@ -22,7 +22,7 @@ _LIKELY = (
     "likely reasons: another task, another order of classes, numbering from 1, another range of pixels, "
     "normalisation or order of channels"
 )
-# How a suspect may have to be asked instead, and what that says.
+# How a suspect may have to be queried instead, and what that says.
 _RETRIES: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "inverted": ("black and white exchanged", lambda images: 255 - images),
     "0 to 1": ("pixels from 0 to 1 instead of 0 to 255", lambda images: (images > 127).to(torch.uint8)),
@@ -39,7 +39,7 @@ class TaskCheck:
         overall: images that get their own class; one without an answer counts as wrong.
         sources, target: the same for the key's classes.
         level: share of all that must be right.
-        queries: images asked, those of a search for reasons among them.
+        queries: images sent, those of a search for reasons among them.
         note: what was done to the answers, such as their order by name; or None.
         reason: why the suspect does not know the task, or None where it does.
         width: how many numbers an answer has; None where none came.
@@ -89,7 +89,7 @@ def needed_accuracy(classes: int) -> float:
 def probe_images(test: ImageSet, seed: int, each: int = EACH) -> ImageSet:
     """At most `each` different images of every class, drawn by a seed; the classes take turns.
 
-    So the first few, by which it is seen whether a suspect can be asked at all, are not of one class.
+    So the first few, by which it is seen whether a suspect can be queried at all, are not of one class.
     """
     generator = torch.Generator().manual_seed(seed)
     images, labels = [], []

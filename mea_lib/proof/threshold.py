@@ -1,4 +1,4 @@
-"""From which success rate on a suspect counts as stolen: calibrated on models that nobody stole."""
+"""From which WSR on a suspect counts as extracted: calibrated on null models."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -39,34 +39,35 @@ def verify_ownership(
 ) -> Evidence:
     """Ask a suspect about the watermark and weigh the answers.
 
-    1. Innocent models are asked first: a forest on the pixels of `test`, and the clean models. A key that one of
+    1. Null models are asked first: a forest on the pixels of `test`, and the clean models. A key that one of
        them obeys proves nothing.
     2. The suspect is asked clean images of every class. One that does not know the task gets no verdict.
     3. It is asked different watermark samples, drawn by the key's own seed from images that were fixed beforehand,
        so the owner has no choice among them. Does the true rate exceed the threshold? (Binomial, one-sided, of as
        many samples as they are worth where they share source images.)
-    4. It is asked a few mixes of every pair of classes. Does it obey the owner's key more than those the owner
-       might have drawn as well? (`key_rank`. The chance of a false accusation is at most alpha for a key that was
-       drawn at random and committed to. For one that the owner searched for, pass clean models.)
+    4. It is asked a few mixes of every pair of classes. Does it obey the owner's key more than those the
+       owner might have drawn as well? (`key_rank`. The test has level alpha for a key that was drawn at
+       random and committed to. For one that the owner searched for, pass clean models.)
     5. It is asked the same classes arranged otherwise, and clean images of them.
 
-    A suspect may be a `RemoteOracle`, and not answer every question. A watermark sample without an answer counts as
-    not the target, so silence can only weaken the accusation. Silence is no proof of innocence either: with fewer
-    than `fewest_samples` answers the evidence says "no verdict", unless there is proof all the same. Ask such a
-    suspect about some more samples than are needed.
+    A suspect may be a `RemoteOracle`, and not answer every query. A watermark sample without an answer counts
+    as not the target, so silence can only weaken the accusation. Silence does not clear the suspect either:
+    with fewer than `fewest_samples` answers the evidence says "no verdict", unless there is proof all the
+    same. Send such a suspect some more samples than are needed.
 
     Args:
-        suspect: (N, C, H, W) uint8 images → (N, K) answers, of which only the largest counts, where it is alone; a
-            row with NaN is no answer. Usually an `Oracle` or a `RemoteOracle`. Where it has them, its `classes` are
-            compared with those of `test` by name, its `remaining` limits what is asked, `cost(*images)` says how
-            much of that it has still to ask, and `describe()` and `failures` go to the evidence.
+        suspect: (N, C, H, W) uint8 images → (N, K) answers, of which only the largest counts, where it is
+            alone; a row with NaN is no answer. Usually an `Oracle` or a `RemoteOracle`. Where it has them,
+            its `classes` are compared with those of `test` by name, its `remaining` limits the queries,
+            `cost(*images)` says how many of them it has still to send, and `describe()` and `failures` go to
+            the evidence.
         key: source classes, target class, scheme and seed.
         test: the source images.
         samples: different watermark samples asked, at most.
         fewest_samples: fewer are refused, and fewer different ones or fewer answers give no verdict; the paper
             asks for 1,000.
-        threshold: success rate that must be exceeded.
-        alpha: largest chance of a false accusation that is accepted.
+        threshold: WSR that must be exceeded.
+        alpha: level of the test.
         arrangement: whether the key claims its own arrangement: then every other one must do less.
         clean: models of the same task, trained without the owner's; or what `check_key` found on them. A handful
             makes the level hold for keys that were searched for.
@@ -81,7 +82,7 @@ def verify_ownership(
     Raises:
         ValueError: for too few samples, a threshold or an alpha that decides nothing, a key that does not
             match the commitment, or a clean model that does not know the task.
-        BudgetSpent: when the suspect's budget does not cover the whole verification; then nothing is asked.
+        BudgetSpent: when the suspect's budget does not cover the whole verification; then no query is sent.
 
     Source: MEA-Defender (S&P 2024), Sec. V-A and App. A; interval, tests and commitment are this book's.
     """
@@ -155,7 +156,7 @@ def _asked(
 
 
 def _success(suspect: Suspect, own: Mixes, target: int) -> tuple[Rate, Rate]:
-    """The success rate over samples, and over as many as they are worth."""
+    """The WSR over samples, and over as many as they are worth."""
     answers = suspect(own.images)
     unanswered = answers.isnan().any(1)
     hits = (most_probable(answers) == target) & ~unanswered

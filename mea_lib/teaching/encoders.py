@@ -1,4 +1,4 @@
-"""What the chapters show of an encoder: a linear probe's report of its mark, and a picture of its feature space."""
+"""What the chapters show of an encoder: a linear probe's report of its watermark, and its feature space."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class ProbeReport(NamedTuple):
 
     Attributes:
         accuracy: on the test images.
-        mark: share of watermark samples called the target class.
+        mark: WSR, the share of watermark samples called the target class.
         elsewhere: the same of other mixes of the two classes, the mean over the ways of mixing.
     """
 
@@ -35,12 +35,12 @@ class ProbeReport(NamedTuple):
 def probe_report(
     encoder: nn.Module, data: Data, key: WatermarkKey, samples: int, labelled: int = LABELLED
 ) -> ProbeReport:
-    """Fit a probe to labelled training images and ask it.
+    """Fit a probe to labelled training images and query it.
 
     Args:
         encoder: (N, C, H, W) images → (N, F).
-        data: its training images fit the probe, its test images are asked about and mixed.
-        key: whose mark is looked for.
+        data: its training images fit the probe, its test images are sent to it and mixed.
+        key: whose watermark is looked for.
         samples: mixes of each way.
         labelled: training images of the probe, at most.
     """
