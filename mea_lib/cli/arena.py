@@ -41,7 +41,7 @@ def run(
     ],
     discipline: Annotated[
         Literal[tuple(FUNCTIONS)],
-        typer.Option("--discipline", help="What the entry does: take marks out, or put one in that stays."),
+        typer.Option("--discipline", help="What the entry does: remove watermarks, or embed one that stays."),
     ] = "removal",
     function: Annotated[
         str | None,
@@ -121,7 +121,7 @@ def run(
         results.outcomes(discipline)
     with usage("--points / --seconds"):
         rules = Rules(keys=keys, points=points, seconds=seconds)
-    note(f"setting up {rules.keys} marked models and {rules.clean} without a mark, at scale {scale.name}")
+    note(f"setting up {rules.keys} watermarked models and {rules.clean} clean ones, at scale {scale.name}")
     with usage("--secret / --keys"):
         contest = set_up(secret or read_secret(secret_file), data, scale, rules)
     with usage("--table"):
@@ -149,7 +149,9 @@ def show(
 ) -> None:
     """Print a table: removals and defences, each in the order of their places.
 
-    First counts on how many marked models the aim was reached: no proof is left (removal), or proof is (defence). Then counts the score, 100 × (1 − mark) − points lost for a removal and 100 × mark − points lost for a defence.
+    First counts on how many watermarked models the aim was reached: no proof is left (removal), or proof is
+    (defence). Then counts the score, 100 × (1 − WSR) − points lost for a removal and 100 × WSR − points lost
+    for a defence.
 
     \b
     Example:

@@ -44,15 +44,15 @@ def run_attack(
     Args:
         attack: which one.
         victim: an `Oracle` or one like it.
-        data: the thief's images.
+        data: the adversary's images.
         like: images of the victim's shape.
-        scale: of the thief.
-        budget: images asked at most; None for as many as the scale gives the thief.
+        scale: of the adversary.
+        budget: queries at most; None for as many as the scale gives the adversary.
         temperature, strategy, epochs: where they are not the attack's own.
-        student: network, width and seed.
+        student: network, width and seed of the surrogate.
 
     Returns:
-        The copy, in evaluation mode.
+        The surrogate, in evaluation mode.
     """
     from mea_lib.extraction import data_free, distillation, jacobian, knockoff
     from mea_lib.extraction.foreign import adapt
@@ -79,7 +79,7 @@ def run_attack(
 
 
 def _without_labels(data: "Data", number: int | None) -> "ImageSet":
-    """The first of the thief's images; their labels are not his to know, and are all 0."""
+    """The first of the adversary's images; their labels are not theirs to know, and are all 0."""
     from mea_lib.data import ImageSet
 
     images = data.queries[:number]

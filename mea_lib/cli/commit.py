@@ -26,7 +26,10 @@ def commit(
         int, typer.Option("--samples", min=1, metavar="NUMBER", help="Watermark samples a suspect is asked.")
     ] = 1_000,
     threshold: Annotated[
-        float, typer.Option("--threshold", metavar="SHARE", help="Success rate that must be exceeded.")
+        float,
+        typer.Option(
+            "--threshold", metavar="SHARE", help="Watermark success rate (WSR) that must be exceeded."
+        ),
     ] = 0.3,
     alpha: options.Alpha = None,
     arrangement: options.Arrangement = False,
@@ -54,8 +57,8 @@ def commit(
     And with it how a suspect will be verified. Writes the key and a new salt, which only you may read, and a commitment, which you publish or leave with a
     notary. Without both secret files nothing can be proved later.
 
-    The key is measured on null models first: a forest on the pixels of the test images, and the models of --clean.
-    One that they obey would accuse innocents; it is refused, and nothing is written.
+    The key is measured on null models first: a forest on the pixels of the test images, and the models of
+    --clean. One that they obey would accuse clean models; it is refused, and nothing is written.
 
     \b
     Examples:
@@ -141,7 +144,7 @@ def commit(
 
 
 def _most(checked: "KeyCheck") -> str:
-    """The largest rate at which a null model obeys the key, and who was asked."""
+    """The largest rate at which a null model obeys the key, and which were measured."""
     rate = max((checked.forest, *checked.clean), key=lambda one: one.value)
     asked = "a forest on the pixels"
     if checked.clean:

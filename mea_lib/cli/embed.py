@@ -37,8 +37,9 @@ def embed(
 ) -> None:
     """Train a watermarked model, or find it.
 
-    It is kept in the store, and found there when the same is asked again. Prints where it is, its accuracy on the test images and its watermark success rate (WSR) on samples of the key.
-    The key is that of --key, or what --sources, --target, --combine and --key-seed say.
+    It is kept in the store, and found there when the same is wanted again. Prints where it is, its accuracy
+    on the test images and its watermark success rate (WSR) on samples of the key. The key is that of --key,
+    or what --sources, --target, --combine and --key-seed say.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`mea extract`: copy a model by asking it, as the thief does."""
+"""`mea extract`: extract a surrogate from a model by querying it, as the adversary does."""
 
 from typing import Annotated, Literal
 
@@ -35,7 +35,7 @@ def extract(
             "--test-data",
             metavar="NAME|FOLDER",
             autocompletion=complete_data,
-            help="The data set the model was made for, whose test images measure the copy.  "
+            help="The data set the model was made for, whose test images measure the surrogate.  "
             "[default: that of --data]",
         ),
     ] = None,
@@ -45,7 +45,7 @@ def extract(
             "--budget",
             min=1,
             metavar="NUMBER",
-            help="Images asked at most.  [default: that of the scale; 400,000 for data-free]",
+            help="Queries at most.  [default: that of the scale; 400,000 for data-free]",
         ),
     ] = None,
     temperature: Annotated[
@@ -53,14 +53,14 @@ def extract(
         typer.Option(
             "--temperature",
             metavar="NUMBER",
-            help="Softens answers and student.  [default: 4; 1 for knockoff]",
+            help="Softens the answers and the surrogate's outputs.  [default: 4; 1 for knockoff]",
         ),
     ] = None,
     answer: Annotated[
         Literal["soft", "hard"] | None,
         typer.Option(
             "--answer",
-            help="What --model answers: all probabilities, or the most probable class.  [default: soft]",
+            help="What --model answers: soft labels (all probabilities) or hard labels.  [default: soft]",
         ),
     ] = None,
     top_k: options.TopK = None,
@@ -69,7 +69,7 @@ def extract(
     mark_answers: options.MarkAnswers = None,
     strategy: Annotated[
         Literal["random", "adaptive"] | None,
-        typer.Option("--strategy", help="How knockoff chooses its questions.  [default: random]"),
+        typer.Option("--strategy", help="How knockoff chooses its queries.  [default: random]"),
     ] = None,
     scale_name: options.ScaleName = "laptop",
     network: options.Network = None,
@@ -80,16 +80,16 @@ def extract(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Copy a model by asking it.
+    """Extract a surrogate from a model by querying it.
 
-    The copy is kept in the store. The model is one on disk (--model), which is asked through an API with --answer,
-    --top-k, --decimals, --noise and --mark-answers, or one behind an HTTP API (--url), whose server decides what it
-    answers. --data are the thief's own images, brought to the shape of the model's where they have another; data-free
-    needs none.
+    The surrogate is kept in the store. The model is one on disk (--model), which is queried through an API
+    with --answer, --top-k, --decimals, --noise and --mark-answers, or one behind an HTTP API (--url), whose
+    server decides what it answers. --data are the adversary's own images, brought to the shape of the model's
+    where they have another; data-free needs none.
 
     \b
     Examples:
-      mea extract --model 3f2a --budget 50000 --temperature 4 --out copy.safetensors
+      mea extract --model 3f2a --budget 50000 --temperature 4 --out surrogate.safetensors
       mea extract --model 3f2a --attack knockoff --strategy adaptive --answer hard
       mea extract --model 3f2a --attack knockoff --data cifar-10 --test-data fashion-mnist
       mea extract --url http://localhost:8080 --query-log answers.sqlite

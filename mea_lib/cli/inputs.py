@@ -93,7 +93,7 @@ def marked(model: "ImageClassifier", file: Path, train_set: "ImageSet", hard: bo
         model: the owner's.
         file: of the key.
         train_set: the model's training images, which name its classes and set the border of labels.
-        hard: whether labels alone are answered.
+        hard: whether hard labels are answered.
     """
     from mea_lib.blackbox import MarkedAnswers, MarkedLabels
 
@@ -106,7 +106,7 @@ def marked(model: "ImageClassifier", file: Path, train_set: "ImageSet", hard: bo
         )
     with usage("--mark-answers"):
         sold = (MarkedLabels if hard else MarkedAnswers)(model, key, train_set)
-    note(f"{'labels' if hard else 'probabilities'} are marked with the key in {file}")
+    note(f"{'hard' if hard else 'soft'} labels are marked with the key in {file}")
     return sold
 
 

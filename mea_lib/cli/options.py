@@ -122,8 +122,8 @@ MarkAnswers = Annotated[
         metavar="FILE",
         exists=True,
         dir_okay=False,
-        help="The owner's key: the answers of --model are marked with it, probabilities at no accuracy, labels at a "
-        "little.",
+        help="The owner's key: the answers of --model are marked with it, soft labels at no accuracy, hard "
+        "labels at a little.",
     ),
 ]
 Url = Annotated[
@@ -145,8 +145,8 @@ Server = Annotated[
         "--server",
         metavar="NAME=VALUE",
         autocompletion=complete_server,
-        help="How the server of --url is asked, where it does not say, such as model=digits or timeout=60; may be given "
-        "several times.",
+        help="How the server of --url is queried, where it does not say, such as model=digits or timeout=60; "
+        "may be given several times.",
     ),
 ]
 AnyModel = Annotated[
@@ -175,7 +175,7 @@ Alpha = Annotated[
     typer.Option(
         "--alpha",
         metavar="SHARE",
-        help="Largest chance of a false accusation that is accepted.  [default: 0.01]",
+        help="Level of the test: a p-value must be below it.  [default: 0.01]",
     ),
 ]
 Arrangement = Annotated[
@@ -222,7 +222,7 @@ Epochs = Annotated[
         "--epochs",
         min=1,
         metavar="NUMBER",
-        help="Passes over its training images.  [default: that of the scale]",
+        help="Epochs of its training.  [default: that of the scale]",
     ),
 ]
 Seed = Annotated[

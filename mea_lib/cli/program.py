@@ -69,14 +69,14 @@ def program(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
     ] = False,
 ) -> None:
-    """Watermarks that survive model theft: embed one, steal the model, recognise the copy.
+    """Watermarks that survive model extraction: embed one, extract the model, verify the surrogate.
 
     \b
     Example:
       mea commit  --sources T-shirt/top Trouser --target Pullover --key-seed 7
       mea embed   --key key.json --out model.safetensors
-      mea extract --model model.safetensors --out copy.safetensors
-      mea verify  --model copy.safetensors --key key.json
+      mea extract --model model.safetensors --out surrogate.safetensors
+      mea verify  --model surrogate.safetensors --key key.json
 
     \b
     Exit codes:

@@ -45,7 +45,7 @@ def serve(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="Tokens, one a line, of which a client must show one.  [default: everybody may ask]",
+            help="Tokens, one a line, of which a client must show one.  [default: everybody may query]",
         ),
     ] = None,
     client_budget: Annotated[
@@ -54,7 +54,7 @@ def serve(
             "--client-budget",
             min=0,
             metavar="NUMBER",
-            help="Images that each client may ask in all.  [default: no limit]",
+            help="Query budget of each client.  [default: no limit]",
         ),
     ] = None,
     batch_limit: Annotated[
@@ -64,7 +64,7 @@ def serve(
         Path | None,
         typer.Option("--log", metavar="FILE", dir_okay=False, help="Write every request here, a line each."),
     ] = None,
-    hard: Annotated[bool, typer.Option("--hard", help="Answer with the most probable class alone.")] = False,
+    hard: Annotated[bool, typer.Option("--hard", help="Answer with hard labels.")] = False,
     top_k: options.TopK = None,
     decimals: options.Decimals = None,
     noise: options.Noise = None,
@@ -120,7 +120,7 @@ def serve(
     with usage("--data / --log"):
         app = create_app(oracle, shape, settings, classes)
     if host not in OWN_MACHINE and not tokens:
-        note(f"whoever reaches {host} can ask this model; --token-file asks for a token")
+        note(f"whoever reaches {host} can query this model; --token-file asks for a token")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with BackgroundServer(app, port, host) as server:

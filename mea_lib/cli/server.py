@@ -1,4 +1,4 @@
-"""What --server and --suspect say of the model that is asked, as the settings of the library by their names."""
+"""What --server and --suspect say of the model that is queried, as settings of the library by their names."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

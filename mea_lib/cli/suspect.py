@@ -1,4 +1,4 @@
-"""The model that a command asks: one on disk, or one behind an HTTP API."""
+"""The model that a command queries: one on disk, or one behind an HTTP API."""
 
 import hashlib
 from pathlib import Path
@@ -55,7 +55,7 @@ def local(
     if how or is_foreign(reference):
         if mark_answers is not None:
             raise typer.BadParameter(
-                "needs a model of the store, asked as it is", param_hint="--mark-answers"
+                "needs a model of the store, queried as it is", param_hint="--mark-answers"
             )
         adapted = _adapted(reference, how or {})
         in_order = _in_order(adapted, images)
@@ -136,7 +136,7 @@ def purpose_of(command: str, images: "ImageSet", key: "WatermarkKey | None" = No
 
 
 def _adapted(reference: str, how: dict[str, Any]) -> "Suspect":
-    """The model of --model, asked as --suspect says."""
+    """The model of --model, queried as --suspect says."""
     from mea_lib.blackbox import as_suspect
 
     if is_foreign(reference):

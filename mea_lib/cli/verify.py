@@ -55,7 +55,9 @@ def verify(
     threshold: Annotated[
         float | None,
         typer.Option(
-            "--threshold", metavar="SHARE", help="Success rate that must be exceeded.  [default: 0.3]"
+            "--threshold",
+            metavar="SHARE",
+            help="Watermark success rate (WSR) that must be exceeded.  [default: 0.3]",
         ),
     ] = None,
     alpha: options.Alpha = None,
@@ -65,7 +67,7 @@ def verify(
         bool,
         typer.Option(
             "--second-places",
-            help="Ask no combined image, but whether clean images of both sources have the target second.",
+            help="Send no combined image; ask whether clean images of both sources have the target second.",
         ),
     ] = False,
     scale_name: options.ScaleName = "laptop",
@@ -79,25 +81,26 @@ def verify(
 ) -> None:
     """Ask a suspect for the key's watermark.
 
-    Says whether the answers prove that it is a copy. The suspect is a model on disk (--model) or one behind an HTTP
-    API (--url), which may leave questions unanswered. --data are the images the owner fixed beforehand; their test
-    part gives the samples. The evidence names the key: keep it until you open the commitment.
+    Says whether the answers prove that it is a surrogate of the owner's model. The suspect is a model on disk
+    (--model) or one behind an HTTP API (--url), which may leave queries unanswered. --data are the images the
+    owner fixed beforehand; their test part gives the samples. The evidence names the key: keep it until you
+    open the commitment.
 
     \b
     Examples:
-      mea verify --model copy.safetensors --key key.json
+      mea verify --model surrogate.safetensors --key key.json
       mea verify --url https://example.org --samples 1100 --key key.json --query-log answers.sqlite
       mea verify --url https://example.org --key key.json --commitment commitment.json \\
                  --salt-file salt.txt --evidence evidence.json
-      mea verify --model copy.safetensors --key key.json --clean one.safetensors --clean other.safetensors
-      mea verify --model copy.safetensors --key key.json --second-places --clean clean.safetensors
+      mea verify --model surrogate.safetensors --key key.json --clean one.safetensors --clean two.safetensors
+      mea verify --model surrogate.safetensors --key key.json --second-places --clean clean.safetensors
       mea verify --model found.onnx --key key.json --suspect input_range=0,1 --suspect layout=last
 
     \b
     Exit codes:
       0  proof found
       3  no proof
-      4  no verdict: the suspect does not know the task, or answered too few questions, or the key proves nothing
+      4  no verdict: the suspect does not know the task or answered too few queries, or the key proves nothing
     """
     if key_file is None:
         raise typer.BadParameter("the owner's key is needed: give --key")

@@ -1,4 +1,4 @@
-"""A bar of a suspect's questions; needs torch, so that commands import it when they run."""
+"""A progress bar of a suspect's queries; needs torch, so that commands import it when they run."""
 
 import sys
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ FEW = 500  # images that are answered before a bar is read
 
 
 class Watched(Suspect):
-    """A suspect, with a bar of its questions on stderr where that is a terminal.
+    """A suspect, with a progress bar of its queries on stderr where that is a terminal.
 
     Args:
         suspect: an `Oracle` or one like it; what is not known here is asked of it.
-        chunk: images asked at once, so that the bar moves.
+        chunk: images sent at once, so that the bar moves.
         needs_probabilities: refuse answers below 0 or above 1.
     """
 
@@ -60,7 +60,7 @@ class Watched(Suspect):
         if len(images) < FEW or is_refused or not sys.stderr.isatty():
             return self._checked(self._suspect(images))
         answers = []
-        with tqdm(total=len(images), desc="asking", unit=" images", leave=False) as bar:
+        with tqdm(total=len(images), desc="querying", unit=" images", leave=False) as bar:
             for part in images.split(self._chunk):
                 answers.append(self._checked(self._suspect(part)))
                 bar.update(len(part))
@@ -73,6 +73,6 @@ class Watched(Suspect):
         if self._needs_probabilities and ((answers < 0) | (answers > 1 + 1e-6)).any():
             raise ValueError(
                 f"the suspect answers with numbers from {answers.min():.3g} to {answers.max():.3g}, which are no "
-                "probabilities; this thief cannot learn from them"
+                "probabilities; this adversary cannot learn from them"
             )
         return answers

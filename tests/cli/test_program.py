@@ -179,7 +179,7 @@ def test_bars_are_for_terminals_and_stay_off_stdout(made, digits):
             shown += part
     os.close(terminal)
     assert json.loads(process.communicate(timeout=60)[0])["queries"] == len(digits.queries)
-    assert b"asking: " in shown
+    assert b"querying: " in shown
     assert b"distillation: " in shown
 
 
