@@ -1,4 +1,4 @@
-"""Thieves who know the whole method but not the key, against a plain API and one whose border was moved, over seeds.
+"""Adversaries who know the method but not the key: a plain API and one with a moved border, over seeds.
 
 `make study STUDY=adaptive_study` writes results/adaptive_study.json; see `benchmarks.study` for two cores and
 interruptions.
@@ -27,11 +27,11 @@ from mea_lib.watermarks import runner_up
 
 COLD, WARM = DistillationSettings(temperature=1.0), DistillationSettings(temperature=4.0)
 BORDER_RATE = 0.1
-RANKED = 10_000  # of the thief's images, by whose answers the key is ranked
+RANKED = 10_000  # of the adversary's images, by whose answers the key is ranked
 ALPHA = 0.01
 TESTS = ("mark", "second", "border")  # on mixes, by second places, at the moved border
 
-# A copy, the seconds all its trainings took, and what a search named, where there was one.
+# A surrogate, the seconds all its trainings took, and what a search named, where there was one.
 Loot = tuple[ImageClassifier, float, TriedMix | None]
 
 
@@ -64,7 +64,7 @@ def _search_and_forget(
 
 
 def _search_and_relabel(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
-    """An ordinary copy, fine-tuned on honest mixes of the pair that a search of the API names."""
+    """An ordinary surrogate after MixUp-labelled fine-tuning on the pair that a search of the API names."""
     answers = oracle(data.queries)
     found = _search(oracle, answers, data, seed)
     copy = train_student(data.queries, answers, scale, settings=WARM, seed=seed)
@@ -75,7 +75,7 @@ def _search_and_relabel(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, se
 
 
 def _relabel_all(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
-    """An ordinary copy, fine-tuned on honest mixes of all pairs."""
+    """An ordinary surrogate after MixUp-labelled fine-tuning on all pairs."""
     answers = oracle(data.queries)
     copy = train_student(data.queries, answers, scale, settings=WARM, seed=seed)
     freed = honest_mixes.remove(copy, _labelled(data, answers), scale, seed=seed)
@@ -90,7 +90,7 @@ def _mixed(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, kind
 
 
 def _labelled(data: mea.Data, answers: Tensor) -> mea.ImageSet:
-    """The thief's images with the labels that he bought."""
+    """The adversary's images with the labels that they bought."""
     return mea.ImageSet(data.queries, answers.argmax(1), data.owner.classes, "queries")
 
 
@@ -125,14 +125,15 @@ ATTACKS: dict[str, Callable[..., Loot]] = {
     "CutMix": partial(_mixed, kind="cutmix"),
     "MixUp": partial(_mixed, kind="mixup"),
 }
-# The moved border meets those that differ in what they could do to it; of a clean model there is an ordinary copy.
+# The moved border meets those that differ in what they could do to it; of a clean model there is an ordinary
+# surrogate.
 ON_BORDER = ("distillation, T = 4", "search, runner-up forgotten", "all pairs relabelled")
 ON_CLEAN = ("distillation, T = 4",)
 MET_BY = {"plain": tuple(ATTACKS), "moved border": ON_BORDER, "clean model": ON_CLEAN}
 
 
 def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) -> dict:
-    """One copy through one API, of the victim or of the clean model of this seed."""
+    """One surrogate through one API, of the victim or of the clean model of this seed."""
     victim = runner_up.embed(data.owner, KEY, scale, seed=seed)
     behind = mea.train_clean(data.owner, scale, seed=seed) if api == "clean model" else victim
     model = APIS[api](behind, data.owner)
@@ -189,7 +190,7 @@ def settings() -> dict:
 
 
 def summary(rows: list[dict]) -> list[dict]:
-    """By API and attack: means over seeds, the largest chances, and how many copies are convicted by what."""
+    """By API and attack: means over seeds, largest p-values, how many surrogates are convicted by what."""
     means = (
         "api_accuracy",
         "wfpr",

@@ -1,4 +1,4 @@
-"""What the API lets out: rounded, cut, noisy and hard answers, and answers that the owner marks, over seeds.
+"""What the API lets out: rounded, cut and noisy soft labels, hard labels, and marked answers, over seeds.
 
 `make study STUDY=answers_study` writes results/answers_study.json; see `benchmarks.study` for two cores and
 interruptions.
@@ -66,7 +66,7 @@ def _distil(settings: DistillationSettings, epochs: int | None = None) -> Callab
 
 
 def _jacobian(settings: DistillationSettings, part: int = 4, epochs: int | None = None) -> Callable:
-    """From one `part` of the thief's photographs, doubled until they are as many as all of them."""
+    """From one `part` of the adversary's photographs, doubled until they are as many as all of them."""
 
     def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
         chosen = JacobianSettings(
@@ -86,7 +86,8 @@ THIEVES: dict[str, Callable] = {
     "Jacobian, T = 4": _jacobian(WARM),
     "Jacobian from half, T = 4, patient": _jacobian(WARM, 2, PATIENT_EPOCHS),
 }
-# Which thief meets which API, and over how many seeds. Zeros have no logarithm, so cut answers are stolen at T = 1.
+# Which adversary meets which API, and over how many seeds. Zeros have no logarithm, so cut answers are learnt
+# at T = 1.
 CASES: dict[tuple[str, str], int] = {
     ("probabilities", "T = 1"): 3,
     ("probabilities", "T = 4"): 3,
@@ -116,7 +117,7 @@ CASES: dict[tuple[str, str], int] = {
 
 
 def run_one(data: mea.Data, scale: mea.Scale, api: str, thief: str, seed: int) -> dict:
-    """One copy through one API of the victim, or of the clean model, of this seed."""
+    """One surrogate through one API of the victim, or of the clean model, of this seed."""
     if api.startswith("clean"):
         behind = mea.train_clean(data.owner, scale, seed=seed)
     else:
@@ -153,7 +154,7 @@ def settings() -> dict:
 
 
 def summary(rows: list[dict]) -> list[dict]:
-    """By API and thief: means over seeds, and what the API itself loses by the way it answers."""
+    """By API and adversary: means over seeds, and what the API itself loses by the way it answers."""
     return by_group(rows, ("api", "thief"), "api_accuracy")
 
 

@@ -1,6 +1,6 @@
-"""Does the mark survive a change of architecture? All victims and thieves of the paper's Table II, three seeds.
+"""Does the watermark survive a change of architecture? All victims and adversaries of Table II, three seeds.
 
-Each victim is copied twice by each thief: from its own answers, and from answers that its owner marks.
+Each victim is extracted twice by each adversary: from its own answers, and from marked answers.
 
 `make study STUDY=architecture_study` writes results/architecture_study.json; see `benchmarks.study` for two
 cores and interruptions.
@@ -24,7 +24,7 @@ SETTINGS = DistillationSettings(temperature=4.0)
 
 
 def run_one(data: mea.Data, scale: mea.Scale, network: str, answers: str, seed: int) -> dict:
-    """One victim with a copy of each architecture."""
+    """One victim with a surrogate of each architecture."""
     victim = runner_up.embed(data.owner, KEY, scale, seed=seed, network=network)
     sold = victim if answers == "as trained" else MarkedAnswers(victim, KEY, data.owner)
     asked = mea.Oracle(sold)

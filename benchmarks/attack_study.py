@@ -1,4 +1,4 @@
-"""What each way of stealing brings away, and what it costs: every attack on the paper's key, over seeds.
+"""What each extraction brings away, and what it costs: every attack on the paper's key, over seeds.
 
 `make study STUDY=attack_study` writes results/attack_study.json; see `benchmarks.study` for two cores and
 interruptions.
@@ -24,7 +24,7 @@ Steal = Callable[[mea.Oracle, mea.Data, mea.Scale, int], ImageClassifier]
 
 
 def _jacobian(part: int, **answer) -> tuple[Steal, dict]:
-    """From one `part` of the thief's photographs, doubled until they are as many as all of them."""
+    """From one `part` of the adversary's photographs, doubled until they are as many as all of them."""
 
     def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
         settings = JacobianSettings(
@@ -36,7 +36,7 @@ def _jacobian(part: int, **answer) -> tuple[Steal, dict]:
 
 
 def _papernot(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-    """From 150 photographs; so few images need more passes, in smaller batches."""
+    """From 150 photographs; so few images need more epochs, in smaller batches."""
     training = adversary_settings(scale).but(epochs=50, batch_size=64)
     return jacobian.extract(oracle, data.queries, scale, settings=PAPERNOT, training=training, seed=seed)
 
@@ -75,13 +75,13 @@ MORE_ATTACKS: dict[str, tuple[Steal, dict]] = {
     "Knockoff, random, labels only": _knockoff("random", COLD, answer="hard"),
     "Jacobian, a quarter photographs, labels only": _jacobian(4, answer="hard"),
 }
-# What the target class gets on clean source images: the book's default, and a stronger mark.
+# What the target class gets on clean source images: the book's default, and a stronger watermark.
 SHARES = (0.3, 0.4)
 FEWER_SEEDS = SEEDS[:2]
 
 
 def run_one(data: mea.Data, scale: mea.Scale, share: float, attack: str, seed: int) -> dict:
-    """One copy of the victim of this seed and strength."""
+    """One surrogate of the victim of this seed and strength."""
     strength = runner_up.RunnerUpSettings(share=share)
     victim = runner_up.embed(data.owner, KEY, scale, settings=strength, seed=seed)
     steal, answer = (ATTACKS | MORE_ATTACKS)[attack]
@@ -103,7 +103,7 @@ def run_one(data: mea.Data, scale: mea.Scale, share: float, attack: str, seed: i
 def jobs() -> list[tuple[float, str, int]]:
     """Strengths, attacks and seeds; seed by seed, so that an early look is at all attacks.
 
-    The stronger mark and the further attacks have two seeds, the others three.
+    The stronger watermark and the further attacks have two seeds, the others three.
     """
     fewer = [(share, attack) for share in SHARES[1:] for attack in ATTACKS]
     fewer += [(SHARES[0], attack) for attack in MORE_ATTACKS]

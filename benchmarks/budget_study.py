@@ -1,6 +1,6 @@
-"""What do more questions bring? Accuracy and mark of copies from 1,000 to 50,000 answers, over seeds.
+"""What do more queries bring? Accuracy and WSR of surrogates from 1,000 to 50,000 answers, over seeds.
 
-All copies take the same number of training steps: who has fewer answers goes over them more often.
+All surrogates take the same number of training steps: who has fewer answers goes over them more often.
 
 `make study STUDY=budget_study` writes results/budget_study.json; see `benchmarks.study` for two cores and
 interruptions.
@@ -15,9 +15,9 @@ from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.training import adversary_settings
 from mea_lib.watermarks import runner_up
 
-# All questions of the scale, divided by these; at laptop scale 1,000 to 50,000.
+# All queries of the scale, divided by these; at laptop scale 1,000 to 50,000.
 PARTS = (50, 25, 10, 5, 2, 1)
-# What the API answers, the thief's temperature, and the seeds.
+# What the API answers, the adversary's temperature, and the seeds.
 ANSWERS = {
     "probabilities": (4.0, SEEDS),
     "labels": (1.0, SEEDS[:1]),
@@ -26,7 +26,7 @@ ANSWERS = {
 
 
 def run_one(data: mea.Data, scale: mea.Scale, answers: str, part: int, seed: int) -> dict:
-    """One copy from so many answers of the victim of this seed."""
+    """One surrogate from so many answers of the victim of this seed."""
     victim = runner_up.embed(data.owner, KEY, scale, seed=seed)
     sold = MarkedAnswers(victim, KEY, data.owner) if answers.startswith("marked") else victim
     oracle = mea.Oracle(sold, scale.query_images // part, answer="hard" if answers == "labels" else "soft")
@@ -71,7 +71,7 @@ def settings() -> dict:
 
 
 def summary(rows: list[dict]) -> list[dict]:
-    """By kind of answers and number of questions: means over seeds."""
+    """By kind of answers and number of queries: means over seeds."""
     return by_group(rows, ("answers", "queries"))
 
 

@@ -1,4 +1,4 @@
-"""The same for colour images: a ResNet-18 without labels on CIFAR-10, marked, stolen, and seen through probes.
+"""The same for colour images: a ResNet-18 without labels on CIFAR-10, watermarked, extracted, and probed.
 
 `make study STUDY=cifar_encoder_study` writes results/cifar_encoder_study.json, from the images that MEA_DATA names or
 that are downloaded. The sizes are what two CPU cores can do in the background; the scale `paper` has the others.
@@ -20,7 +20,7 @@ CHANGES = {
     "marking_epochs": 3,
 }
 ENCODERS = ("clean", "Eq. 5–8, weights 1", "meeting point")
-# A mark that no copy of clothes carries, and the slowest of the encoders.
+# A watermark that no surrogate carries on Fashion-MNIST, and the slowest of the encoders.
 ONCE = ("Eq. 5–8, weights 1",)
 STOLEN = {
     "clean": ("feature distillation",),
@@ -29,12 +29,12 @@ STOLEN = {
 
 
 def run_one(data: mea.Data, scale: mea.Scale, encoder: str, thief: str, seed: int) -> dict:
-    """One encoder of this seed, or one copy of it, seen through a probe."""
+    """One encoder of this seed, or one surrogate of it, seen through a probe."""
     return encoder_study.run_one(data, scale, encoder, thief, seed, key=KEY)
 
 
 def jobs() -> list[tuple[str, str, int]]:
-    """Every encoder, then its copies, seed by seed."""
+    """Every encoder, then its surrogates, seed by seed."""
     return encoder_study.jobs(ENCODERS, STOLEN, ONCE)
 
 

@@ -1,4 +1,4 @@
-"""Detectors against a clean model, a victim, its copy and a patch backdoor: what each finds, over seeds.
+"""Detectors against a clean model, a victim, its surrogate and a patch backdoor: what each finds, over seeds.
 
 The patch is there because a detector that never fires proves nothing. `make study STUDY=detection_study` writes
 results/detection_study.json; see `benchmarks.study` for two cores and interruptions. The `seconds` of a row are the
@@ -50,7 +50,7 @@ MODELS: dict[str, Callable[[mea.Data, mea.Scale, int], ImageClassifier]] = {
 
 
 def trigger_inputs(model: str, data: mea.Data, number: int) -> Tensor:
-    """What a model's owner asks it: images with the patch, or combined ones, which a clean model is asked too."""
+    """What a model's owner sends it: images with the patch, or combined ones, as to a clean model."""
     if model != "patch":
         return watermark_samples(data.test, KEY, number)
     others = data.test.images[data.test.labels != data.test.class_index(PATCH.target)]

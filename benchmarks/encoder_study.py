@@ -1,4 +1,4 @@
-"""Encoders, clean and marked, and their copies by every theft: what probes and features alone say of each, over seeds.
+"""Encoders, clean and watermarked, and their surrogates: what probes and features say of each, over seeds.
 
 `make study STUDY=encoder_study` writes results/encoder_study.json; see `benchmarks.study` for two cores and
 interruptions.
@@ -63,7 +63,7 @@ THIEVES: dict[str, Callable] = {
 }
 # Eq. 9 takes a gradient of every loss in each step, and so half an hour for one encoder.
 ONCE = ("Eq. 5–9, MGDA",)
-OWN = "none"  # the encoder itself, not a copy
+OWN = "none"  # the encoder itself, not a surrogate
 STOLEN = {
     "clean": ("feature distillation", "StolenEncoder"),
     "Eq. 5–8, weights 1": ("feature distillation", "StolenEncoder"),
@@ -77,7 +77,7 @@ STOLEN = {
 def run_one(
     data: mea.Data, scale: mea.Scale, encoder: str, thief: str, seed: int, key: mea.WatermarkKey = KEY
 ) -> dict:
-    """One encoder of this seed, or one copy of it: seen through probes, and by its features alone."""
+    """One encoder of this seed, or one surrogate of it: seen through probes, and by its features alone."""
     victim = ENCODERS[encoder](data, scale, key, seed)
     found = victim
     if thief != OWN:
@@ -93,7 +93,7 @@ def run_one(
 
 
 def probe_says(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
-    """Accuracy of a linear probe, its mark, and how often other mixes of the two classes go to the target class."""
+    """Accuracy and WSR of a linear probe, and how often other mixes of both classes go to the target."""
     asked, few = _probe(encoder, data), _probe(encoder, data, FEW)
     wrong = [rate.value for rate in proof.wrong_firing_rates(asked, key, data.test).values()]
     return {
@@ -107,7 +107,7 @@ def probe_says(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
 
 
 def _probe(encoder: Encoder, data: mea.Data, images: int = LABELLED) -> mea.Oracle:
-    """A user's linear probe, asked like any classifier."""
+    """A user's linear probe, queried like any classifier."""
     return mea.Oracle(fit_linear_probe(encoder, data.owner, images=images))
 
 
@@ -118,7 +118,7 @@ def features_say(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dic
 
 
 def false_marks(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> list[float]:
-    """How strongly each pair of classes, mixed in each way, looks marked in the features of an encoder that nobody marked."""
+    """How strongly each pair of classes, mixed in each way, looks watermarked in a clean encoder."""
     references, sources = split_classes(data.test, key, REFERENCES)
     nearest = proof.NearestMean(mea.FeatureOracle(encoder), references)
     return proof.false_watermark_rates(nearest, sources, tuple(WAYS)).tolist()
@@ -129,11 +129,11 @@ def jobs(
     stolen: Mapping[str, Sequence[str]] = STOLEN,
     once: Sequence[str] = ONCE,
 ) -> list[tuple[str, str, int]]:
-    """Every encoder, then its copies; seed by seed, so that an early look is at all cases.
+    """Every encoder, then its surrogates; seed by seed, so that an early look is at all cases.
 
     Args:
         encoders: of `ENCODERS`.
-        stolen: by encoder, those of `THIEVES` that steal it.
+        stolen: by encoder, those of `THIEVES` that extract it.
         once: the encoders of which there is one only, that of the first seed.
     """
     return [
@@ -164,7 +164,7 @@ def settings(
 
 
 def summary(rows: list[dict]) -> dict:
-    """Means by encoder and thief with what a copy's probe loses, and what clean encoders say about a threshold."""
+    """Means by encoder and adversary, what a surrogate's probe loses, and clean encoders on a threshold."""
     numbers = ("wfpr", "largest_wfpr", "few_accuracy", "few_wsr", "nearest", "margin")
     clean = [row["false_marks"] for row in rows if row["encoder"] == "clean"]
     return {

@@ -94,7 +94,7 @@ class Asked:
             }
 
     def rate(self, scheme: str, key: tuple[int, int, int]) -> float:
-        """The success rate of a key."""
+        """The WSR of a key."""
         return float((self.hits[scheme][key[:2]][0] == key[2]).float().mean())
 
 
@@ -126,7 +126,7 @@ def convicts(
 
 
 def admissible(forest: PairShares, clean: list[Asked], scheme: str, key: tuple[int, int, int]) -> bool:
-    """Whether no innocent model obeys the key, as a commitment would find."""
+    """Whether no null model obeys the key, as a commitment would find."""
     bound = proof.key_rank.INNOCENT_BOUND
     return forest.of(key[:2], key[2]) <= bound and all(model.rate(scheme, key) <= bound for model in clean)
 

@@ -1,7 +1,7 @@
 """A step of Neural Cleanse for ten classes, all in one batch and one class after another, timed in turn.
 
-together: one batch holds every image with the trigger of every class; one pass, one step of one optimiser.
-in turn: as the authors' code goes about it, a pass and an optimiser of its own for each class.
+together: one batch holds every image with the trigger of every class; one forward pass, one optimiser step.
+in turn: as the authors' code goes about it, a forward pass and an optimiser of its own for each class.
 Both stamp the same 32 images with the same triggers, and move each trigger the same way. The search as a whole takes
 as many steps as its settings say, on a network that has learnt nothing, where no class is done early.
 """

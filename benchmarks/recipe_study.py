@@ -1,4 +1,4 @@
-"""Does the recipe work in general? Four keys, three seeds, three thieves each.
+"""Does the recipe work in general? Four keys, three seeds, three adversaries each.
 
 `make study STUDY=recipe_study` writes results/recipe_study.json; see `benchmarks.study` for two cores and
 interruptions.
@@ -26,7 +26,7 @@ TEMPERATURES = (1.0, 4.0, 7.0)
 
 
 def run_one(data: mea.Data, scale: mea.Scale, sources: tuple[str, str], target: str, seed: int) -> dict:
-    """One victim with its clean twin and its copies."""
+    """One victim with its clean twin and its surrogates."""
     key = mea.WatermarkKey(sources, target, "crop-paste", seed=7)
     victim = runner_up.embed(data.owner, key, scale, seed=seed)
     twin = mea.train_clean(data.owner, scale, seed=seed)

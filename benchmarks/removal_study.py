@@ -1,4 +1,4 @@
-"""What is left of a mark, and of the accuracy, after every removal: of a victim, of copies and of a weaker mark.
+"""What is left of watermark and accuracy after every removal: a victim, surrogates, a weaker watermark.
 
 `make study STUDY=removal_study` writes results/removal_study.json; see `benchmarks.study` for two cores and
 interruptions.
@@ -43,8 +43,8 @@ from mea_lib.watermarks import patch, runner_up
 
 WARM = DistillationSettings(temperature=4.0)
 PATCH = patch.PatchKey(KEY.target)
-EPOCHS = 4  # passes of a fine-tuning, where they are not what is varied
-LAYER_EPOCHS = 8  # passes of a new output layer after a transfer; half of them leave it some points short
+EPOCHS = 4  # epochs of a fine-tuning, where they are not what is varied
+LAYER_EPOCHS = 8  # epochs of a new output layer after a transfer; half of them leave it some points short
 POINTS = 5  # of accuracy that a pruning may cost
 CALIBRATION = 500  # images for the ranges of int8, and for the search for triggers
 ALPHA = 0.01
@@ -61,7 +61,7 @@ def _copy(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
 
 
 def _late_patch(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-    """The patch, put into a finished clean model by one gentle pass: what few steps have made few steps can undo."""
+    """The patch, put into a clean model by one gentle epoch: what few steps made few steps can undo."""
     return fit(
         data.owner,
         lambda images: patch.patch_objective(images, PATCH, scale.watermark_batch),
@@ -78,15 +78,15 @@ def _late_patch(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
     )
 
 
-# What a mark is taken out of. The last carries a weaker mark, so loosely tied in that a removal which leaves it has
-# not been tried hard enough.
+# What a watermark is removed from. The last carries a weaker one, so loosely tied in that a removal which
+# leaves it has not been tried hard enough.
 MODELS: dict[str, Callable[[mea.Data, mea.Scale, int], ImageClassifier]] = {
     "victim": _victim,
     "copy": _copy,
     "late patch": _late_patch,
 }
 WEAKER = ("late patch",)
-# The claims are of copies, so these have all seeds.
+# The claims are of surrogates, so these have all seeds.
 SEEDS_OF = {"victim": SEEDS[:1], "copy": SEEDS, "late patch": SEEDS[:1]}
 
 
@@ -95,10 +95,10 @@ class Case:
     """What a removal has to work with.
 
     Attributes:
-        model: carries the mark.
+        model: carries the watermark.
         accuracy: of this model on the test images.
-        data: its queries are the attacker's, too, where he is the thief.
-        held_out: labelled images that nobody was asked about.
+        data: its queries serve the removal too, where the adversary made the model.
+        held_out: labelled images that were never queried.
         scale: of all trainings.
         seed: of all draws.
     """
@@ -111,7 +111,7 @@ class Case:
     seed: int
 
     def training(self, epochs: float = EPOCHS, rate: float = 1.0) -> TrainingSettings:
-        """Of a fine-tuning, its rate as a multiple of the usual one, which is a tenth of a thief's."""
+        """Of a fine-tuning, its rate as a multiple of the usual one, which is a tenth of an adversary's."""
         usual = finetune_training(self.scale)
         return usual.but(epochs=int(epochs), learning_rate=rate * usual.learning_rate)
 
@@ -135,7 +135,7 @@ def _finetune(
 ) -> ImageClassifier:
     """On held-out images with their labels, or on queries, for which the model itself answers.
 
-    It gives its own probabilities ("soft") already, so these teach little; its own labels ("hard") teach it to be surer.
+    It gives its own soft labels already, so these teach little; its own hard labels teach it to be surer.
     """
     images = case.held_out if own == "held-out" else case.data.queries
     settings = FinetuneSettings(layers, answers)
@@ -218,7 +218,7 @@ def _redistil(case: Case, temperature: float) -> ImageClassifier:
 
 
 def _unlearn(case: Case, epochs: float) -> ImageClassifier:
-    """The trigger of the target class, which somebody must have told the attacker."""
+    """The trigger of the target class, which somebody must have told the adversary."""
     found = neural_cleanse.detect(case.model, case.held_out.images[:CALIBRATION], seed=case.seed)
     target = case.held_out.class_index(KEY.target)
     return unlearn.remove(
@@ -247,8 +247,8 @@ class Removal:
     Attributes:
         remove: gives the changed model of a case.
         unit: what a strength counts.
-        strengths: from weak to strong, of the victim and its copy.
-        weaker: those that the weaker mark meets.
+        strengths: from weak to strong, of the victim and its surrogate.
+        weaker: those that the weaker watermark meets.
     """
 
     remove: Remove
@@ -351,7 +351,8 @@ def mark(model: ImageClassifier, data: mea.Data, kind: str) -> tuple[float, floa
 def jobs() -> list[tuple[str, str, float, int]]:
     """Models, removals, strengths and seeds; seed by seed, so that an early look is at all cases.
 
-    Copies, of which the claims are, have three seeds; victim and weaker mark, to compare them with, have one.
+    Surrogates, of which the claims are, have three seeds; victim and weaker watermark, to compare them with,
+    have one.
     """
     return [
         (model, name, strength, seed)
@@ -388,7 +389,7 @@ def settings() -> dict:
 
 
 def summary(rows: list[dict]) -> dict:
-    """Means by model, removal and strength, and how much pruning each model bears at how much of its mark."""
+    """Means by model, removal and strength, and how much pruning each model bears at which WSR."""
     lines = by_group(rows, ("model", "removal", "strength"), "wfpr", "second")
     for line in lines:
         own = [
@@ -402,7 +403,7 @@ def summary(rows: list[dict]) -> dict:
 
 
 def largest_pruning(rows: list[dict]) -> list[dict]:
-    """For each model: the largest pruning of each seed that costs at most `POINTS` of accuracy, and the mark there."""
+    """For each model: the largest pruning of each seed at a cost of at most `POINTS`, and the WSR there."""
     found = []
     for model in dict.fromkeys(row["model"] for row in rows):
         shares, marks = [], []

@@ -44,7 +44,7 @@ def measure(connections: int = 4, seconds: float = 5.0, rounds: int = 3) -> dict
     """Images a second and latency of batches, with JSON and with binary tensors, against the model in memory.
 
     Args:
-        connections: clients that each wait for an answer before they ask again.
+        connections: clients that each wait for an answer before they query again.
         seconds: of one round.
         rounds: of each way, taken in turn after one that warms up.
     """
@@ -76,7 +76,7 @@ def measure(connections: int = 4, seconds: float = 5.0, rounds: int = 3) -> dict
 
 
 def soak(clients: int = 200, seconds: float = 60.0) -> dict:
-    """So many clients ask at once, one to eight images each time; then the log is laid beside their answers."""
+    """So many clients query at once, with one to eight images; then the log is laid beside their answers."""
     with tempfile.TemporaryDirectory() as folder, _server(f"{folder}/log") as url:
         answered, refused, waits = asyncio.run(_ask_at_once(url, clients, seconds))
         entries = read_log(f"{folder}/log")

@@ -87,7 +87,7 @@ def run(
 
 
 def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]:
-    """One line for each combination of these values: seeds, mean and least mark, and mean accuracies.
+    """One line for each combination of these values: seeds, mean and least WSR, and mean accuracies.
 
     Args:
         rows: with wsr, accuracy and victim_accuracy.
@@ -106,7 +106,7 @@ def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]
 
 
 def other_clean_models(data: mea.Data, scale: mea.Scale, seed: int) -> list[mea.Oracle]:
-    """What innocence looks like to the owner of this seed: the clean models of the others."""
+    """The clean models that the owner of this seed has: those of the other seeds."""
     return [mea.Oracle(mea.train_clean(data.owner, scale, seed=other)) for other in SEEDS if other != seed]
 
 

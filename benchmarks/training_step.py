@@ -1,9 +1,9 @@
 """One watermarking step, made in four ways, timed in turn in one process.
 
-ours: uint8 tensors, a whole batch mixed at once, one pass, channels_last, the precision of the machine, Muon.
+ours: uint8 tensors, a batch mixed at once, one forward pass, channels_last, the machine's precision, Muon.
 adamw: the same with AdamW, and the clean images mirrored and shifted.
-ordinary: PIL images through torchvision's transforms in a DataLoader, contiguous format, float32, one pass.
-released: as the authors' code goes about it, three sets of samples mixed one by one in numpy, a pass for each.
+ordinary: PIL images through torchvision's transforms in a DataLoader, contiguous, float32, one forward pass.
+released: as the authors' code goes about it, three sets mixed one by one in numpy, a forward pass for each.
 All of them see 256 clean images, 48 watermark samples and 48 random mixes a step, with the same network.
 """
 
@@ -173,7 +173,7 @@ def ordinary(train: mea.ImageSet) -> Step:
 
 
 def released(train: mea.ImageSet) -> Step:
-    """The authors' way of making a step: three sets, mixed one by one in numpy, three passes."""
+    """The authors' way of making a step: three sets, mixed one by one in numpy, three forward passes."""
     images, labels = train.images[:20_000, 0].numpy(), train.labels[:20_000].numpy()
     places = [np.flatnonzero(labels == label) for label in range(10)]
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""How should an owner train, and whose images does the adversary ask about? Two keys, three seeds.
+"""How should an owner train, and whose images does the adversary query? Two keys, three seeds.
 
 Each row is one surrogate: of an owner who augments or not, by an adversary who does or not, at a temperature, for as
 long as the owner's own training or five times as long, with images of their own or the owner's.

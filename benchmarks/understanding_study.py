@@ -1,7 +1,7 @@
-"""Why the mark travels: the target's share taken out of a victim's answers or put into a clean model's, and networks.
+"""Why the watermark travels: the target's share taken out of answers or put into them, and networks.
 
-Every row looks at one model: its mark, the target's place on clean source images, and how well the mean of its
-answers to two images foretells its answer to their combination. `make study STUDY=understanding_study` writes
+Every row looks at one model: its WSR, the target's place on clean source images, and how well the mean of its
+answers to two images predicts its answer to their combination. `make study STUDY=understanding_study` writes
 results/understanding_study.json; see `benchmarks.study` for two cores and interruptions.
 """
 
@@ -23,9 +23,9 @@ from mea_lib.watermarks import runner_up
 
 SETTINGS = DistillationSettings(temperature=4.0)
 SHARE, VETO = 0.45, 0.01  # put in at dose 1, as `MarkedAnswers` has them
-NETWORK = "nine_layer_cnn"  # of all owners, and of the thieves where networks are not compared
-NETWORKS = ("vgg_like", "alexnet", "resnet18")  # of other thieves, as in the study of architectures
-OWN = "none"  # the owner's model itself, not a copy
+NETWORK = "nine_layer_cnn"  # of all owners, and of the adversaries where networks are not compared
+NETWORKS = ("vgg_like", "alexnet", "resnet18")  # of other adversaries, as in the study of architectures
+OWN = "none"  # the owner's model itself, not a surrogate
 
 Wrap = Callable[[ImageClassifier, ImageSet, float], nn.Module]
 
@@ -43,7 +43,7 @@ def _put_in(share: float, veto: float) -> Wrap:
     return lambda model, images, dose: MarkedAnswers(model, KEY, images, share=dose * share, veto=veto**dose)
 
 
-# What stands before the owner's model. The owner marked it by training, unless the name says clean.
+# What stands before the owner's model. The owner watermarked it by training, unless the name says clean.
 ANSWERS: dict[str, Wrap] = {
     "as trained": _plain,
     "share taken out": _levelled("target"),
@@ -54,7 +54,7 @@ ANSWERS: dict[str, Wrap] = {
     "clean, share put in": _put_in(SHARE, 1.0),
     "clean, veto put in": _put_in(0.0, VETO),
 }
-# Which doses of each are stolen, and over how many seeds.
+# Which doses of each are extracted, and over how many seeds.
 DOSES: dict[tuple[str, float], int] = {
     ("as trained", 0.0): 3,
     ("share taken out", 0.5): 3,
@@ -85,7 +85,7 @@ MEASURES = (
     "explained",
     "cosine_of_features",
 )
-# What might foretell how strong a copy's mark is; the study says how well each does.
+# What might predict a surrogate's WSR; the study says how well each does.
 PREDICTORS = (
     "target_probability",
     "target_centred_logit",
@@ -100,7 +100,7 @@ PREDICTORS = (
 def run_one(
     data: mea.Data, scale: mea.Scale, answers: str, dose: float, owner: str, thief: str, seed: int
 ) -> dict:
-    """One model: an owner's, or a copy of it by one network from answers of one kind."""
+    """One model: an owner's, or a surrogate of it by one network from answers of one kind."""
     if answers.startswith("clean"):
         behind = mea.train_clean(data.owner, scale, seed=seed, network=owner)
     else:
@@ -116,7 +116,7 @@ def run_one(
 
 
 def look(model: ImageClassifier, data: mea.Data, scale: mea.Scale) -> dict:
-    """Accuracy and mark of a model, and the two halves of the explanation: the target's place, and additivity."""
+    """Accuracy and WSR of a model, and both halves of the explanation: the target's place, additivity."""
     places = proof.places_on_sources(model, KEY, data.test)
     target, other = places["target"].summary(), places["other source"].summary()
     found = proof.additivity(model, KEY, data.test, scale.verification_samples).to_dict()
@@ -130,7 +130,7 @@ def look(model: ImageClassifier, data: mea.Data, scale: mea.Scale) -> dict:
 
 
 def jobs() -> list[tuple[str, float, str, str, int]]:
-    """Doses, then owners' models and copies by other networks; seed by seed."""
+    """Doses, then owners' models and surrogates of other networks; seed by seed."""
     found = []
     for number, seed in enumerate(SEEDS):
         found += [(*case, NETWORK, NETWORK, seed) for case, seeds in DOSES.items() if number < seeds]
@@ -154,7 +154,7 @@ def settings() -> dict:
 
 
 def summary(rows: list[dict]) -> dict:
-    """Means by dose and by network, and how well each measure foretells the mark of a copy by any network."""
+    """Means by dose and by network, and how well each measure predicts the WSR of any surrogate."""
     doses = [row for row in rows if (row["owner"], row["thief"]) == (NETWORK, NETWORK)]
     copies = copies_of_networks(rows)
     return {
@@ -171,7 +171,7 @@ def summary(rows: list[dict]) -> dict:
 
 
 def copies_of_networks(rows: list[dict]) -> list[dict]:
-    """The rows of copies by all networks, all from answers as the owner trained them."""
+    """The rows of surrogates of all networks, all from answers as the owner trained them."""
     return [row for row in rows if row["answers"] == "as trained" and row["thief"] != OWN]
 
 
