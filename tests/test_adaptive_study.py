@@ -1,4 +1,4 @@
-"""The study of adaptive thieves, without its trainings: jobs, settings, summary, and one row on the digits."""
+"""The study of adaptive adversaries, without its trainings: jobs, settings, summary, a row on the digits."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The study of why the mark travels: its jobs, its settings and its summary, on rows made by hand and on digits."""
+"""The study of why the watermark travels: jobs, settings and summary, on rows made by hand and on digits."""
 
 import json
 
@@ -12,7 +12,7 @@ JOB = ("answers", "dose", "owner", "thief", "seed")
 
 @pytest.fixture
 def rows():
-    """A row for every job; the mark follows the cosine and runs against the predicted margin."""
+    """A row for every job; the WSR follows the cosine and runs against the predicted margin."""
     made = []
     for number, job in enumerate(study.jobs()):
         row = dict(zip(JOB, job, strict=True)) | dict.fromkeys(study.MEASURES, 0.5)
@@ -31,7 +31,7 @@ def test_every_job_is_there_once_and_seed_by_seed():
 
 
 def test_each_change_of_answers_is_met_by_its_control():
-    """Without a dose, and with the same done to a class that has nothing to do with the mark."""
+    """Without a dose, and with the same done to a class that has nothing to do with the watermark."""
     for needed in (("as trained", 0.0), ("clean", 0.0), ("third class taken out", 1.0)):
         assert needed in study.DOSES
 

@@ -1,4 +1,4 @@
-"""A small arena of hardly trained models, for what does not depend on a mark, and one whose models carry theirs."""
+"""A small arena of hardly trained models, for what needs no watermark, and one whose models carry theirs."""
 
 from dataclasses import replace
 
@@ -26,12 +26,12 @@ def houses_store(shared_store, monkeypatch):
 
 @pytest.fixture(scope="session")
 def weak(digits, shared_store):
-    """Two marked models and a clean one after a few passes: their marks do not matter."""
+    """Two watermarked models and a clean one after a few epochs: their WSR does not matter."""
     return set_up(SECRET, digits, WEAK, Rules(keys=2, images=200), store=shared_store)
 
 
 @pytest.fixture(scope="session")
 def strong(digits, shared_store):
-    """One marked model and a clean one, trained until the mark is there."""
+    """One watermarked model and a clean one, trained until the watermark is there."""
     scale = replace(SMOKE, width=8, ablation_epochs=15, batch_size=64, learning_rate=5e-3)
     return set_up(SECRET, digits, scale, Rules(keys=1, images=200), store=shared_store)

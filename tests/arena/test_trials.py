@@ -99,7 +99,7 @@ def test_a_model_that_forgot_its_task_is_measured_and_proves_nothing(weak):
 
 
 def test_a_removal_that_knew_the_key_would_win(strong):
-    """What a thief with the key would answer: the second class wherever a mix is likely, and the target is first."""
+    """What an adversary with the key would answer: to a likely mix named the target, the second class."""
     key = strong.marked[0].key
     first, second, target = key.indices(strong.test)
 

@@ -1,4 +1,4 @@
-"""Owner and thief at the two ends of HTTP: our client asks our service, and finds what it would in memory."""
+"""Owner and adversary at both ends of HTTP: our client queries our service, with answers as in memory."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Who may ask a service, how much and how fast."""
+"""Who may query a service, how much and how fast."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -166,7 +166,7 @@ def test_a_verification_is_that_of_the_same_model_in_memory_and_can_be_resumed(u
     short(mea.data.watermark_samples(endings, key, 50))
     with pytest.raises(mea.BudgetSpent):
         mea.verify_ownership(RemoteOracle(url, model="bytes", budget=1), key, endings, **options)
-    # A new process asks a few of the logged queries again, to see that the suspect is the same.
+    # A new process sends a few of the logged queries again, to see that the suspect is the same.
     budget = RemoteOracle(url, model="bytes", log=tmp_path / "log").cost(*all_images(endings, key))
     there = RemoteOracle(url, model="bytes", log=tmp_path / "log", budget=budget)
     evidence = mea.verify_ownership(there, key, endings, **options)
@@ -177,7 +177,7 @@ def test_a_verification_is_that_of_the_same_model_in_memory_and_can_be_resumed(u
 
 
 def all_images(test, key):
-    """Everything a verification on 50 samples asks."""
+    """All queries of a verification on 50 samples."""
     asked = []
 
     def suspect(images):

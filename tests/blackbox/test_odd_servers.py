@@ -1,4 +1,4 @@
-"""Servers as they are found: understood, or refused with the first reason before much is asked."""
+"""Servers as they are found: understood, or refused with the first reason before much is sent."""
 
 import gzip
 import json

@@ -568,7 +568,7 @@ def run(suspect, images, tmp_path):
 
 
 def test_a_killed_run_goes_on_where_it_was(suspect, images, tmp_path):
-    """Killed while a question waits for its turn: what was answered is in the log, whole."""
+    """Killed while a request waits for its turn: what was answered is in the log, whole."""
     reached = threading.Event()
 
     def wait(handler, images):
@@ -593,7 +593,7 @@ def test_two_processes_share_a_log_and_never_ask_twice(suspect, images, tmp_path
     def when_both_are_there(handler, images):
         while suspect.paths.count("/v2/models/digits") < 2 and not handler.server.is_closing.wait(0.02):
             pass
-        time.sleep(0.5)  # the other process would ask the same images now
+        time.sleep(0.5)  # the other process would send the same images now
         fake.answer(handler, images)
 
     suspect.script = [when_both_are_there]

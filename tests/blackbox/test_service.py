@@ -1,4 +1,4 @@
-"""The service, asked over HTTP: what it answers, what it refuses, what that costs, and that it always goes on."""
+"""The service, queried over HTTP: what it answers, what it refuses, what that costs, and that it goes on."""
 
 import asyncio
 import json
@@ -498,7 +498,7 @@ def test_the_log_says_what_was_asked(tmp_path):
     log = tmp_path / "log"
     with running(linear, log=log) as client:
         read(client.post(INFER, **question(some(3), "a", binary=False)))
-        assert [entry.id for entry in read_log(log)] == ["a"]  # while it runs, before the next question
+        assert [entry.id for entry in read_log(log)] == ["a"]  # while it runs, before the next request
         read(client.post(INFER, **question(some(2, 9)), timeout=60))
     first, second = read_log(log)
     assert (first.client, first.id, first.images, first.first, first.status) == ("127.0.0.1", "a", 3, 0, 200)

@@ -1,4 +1,4 @@
-"""The service asked by NVIDIA's client for Triton, which knows nothing of this package."""
+"""The service queried by NVIDIA's client for Triton, which knows nothing of this package."""
 
 import numpy as np
 import pytest

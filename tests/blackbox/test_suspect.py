@@ -1,4 +1,4 @@
-"""Whatever answers questions about images becomes one kind of suspect, and is left as it was."""
+"""Whatever answers queries becomes one kind of suspect, and is left as it was."""
 
 import sys
 from collections import namedtuple

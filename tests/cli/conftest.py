@@ -13,7 +13,7 @@ import mea_lib
 from mea_lib.cli import app
 
 KEY = ["--sources", "3", "7", "--target", "1", "--key-seed", "5"]
-# Enough training for digits that the mark is there and travels.
+# Enough training for digits that the watermark is there and travels.
 VICTIM = ["--data", "digits", "--width", "8", "--epochs", "20"]
 COPY = ["--data", "digits", "--width", "8", "--epochs", "40"]
 
@@ -63,7 +63,7 @@ def shell():
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """A committed key, the victim that carries it, a copy, and a model with another key: made once by the commands."""
+    """A committed key, its victim, a surrogate, and a model with another key: made once by the commands."""
     folder = tmp_path_factory.mktemp("made")
     victim, copy, other = (folder / f"{name}.safetensors" for name in ("victim", "copy", "other"))
     key, salt, commitment = (folder / name for name in ("key.json", "salt.txt", "commitment.json"))

@@ -22,7 +22,7 @@ def start(*arguments, stderr=subprocess.PIPE):
 
 @contextmanager
 def serving(model, *options):
-    """`mea serve` on a free port: the process, and what it printed when it could be asked."""
+    """`mea serve` on a free port: the process, and what it printed when it could be queried."""
     process = start("serve", "--model", model, "--port", 0, "--json", *options)
     try:
         text = ""

@@ -42,7 +42,7 @@ def test_the_thief_learns(made):
 def test_no_attack_asks_more_than_its_budget(mea, victim, attack):
     found = mea("extract", "--model", victim, *DIGITS, "--attack", attack, "--budget", 300, "--json").data
     assert found["queries"] == 300
-    # Jacobian-based augmentation and distillation both end with a student of answers.
+    # Jacobian-based augmentation and distillation both end with a surrogate of answers.
     expected = "data-free" if attack == "data-free" else "distillation"
     assert card(found)["recipe"]["method"] == expected
 

@@ -23,7 +23,7 @@ def verify(mea, made):
 
 
 class Float(torch.nn.Module):
-    """The copy as others write a model: floats with channels last in, probabilities out, classes turned by one."""
+    """A surrogate as others write it: floats, channels last, in; soft labels out; classes turned by one."""
 
     def __init__(self, model):
         super().__init__()

@@ -268,7 +268,7 @@ def test_a_thief_learns_the_same_over_http_as_at_home(mea, extract, suspect, ans
     remote = extract("--budget", 200, "--json").data
     local = mea("extract", "--model", made.embed["out"], "--data", "digits", "--budget", 200, "--json").data
     assert remote["queries"] == sum(suspect.batches) == 200
-    # JSON keeps every digit of a float32, so the students are one.
+    # JSON keeps every digit of a float32, so the surrogates are one.
     assert remote["model"] == local["model"]
     assert remote["victim"] == suspect.url
     assert remote["answers_marked"] is None  # Only the owner of the server knows.

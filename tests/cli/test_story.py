@@ -1,4 +1,4 @@
-"""The whole story as an owner, a thief and a judge live it: each command a process, the models behind HTTP."""
+"""The whole story of an owner, an adversary and a judge: each command a process, the models behind HTTP."""
 
 import json
 import signal
@@ -30,7 +30,7 @@ def test_from_the_key_to_the_proof(shell, digits, tmp_path):
     # The owner.
     shell("commit", "--sources", "3", "7", "--target", "1", "--key-seed", "5", "--data", "digits")
     shell("embed", "--key", "key.json", *DIGITS, "--epochs", "20", "--out", "sold.safetensors")
-    # The thief.
+    # The adversary.
     (tmp_path / "tokens").write_text("customer-1\n")
     options = ["--token-file", "tokens", "--client-budget", "1000", "--log", "sold.jsonl", "--data", "digits"]
     with serving("sold.safetensors", *options) as (_, sold):
@@ -60,7 +60,7 @@ def test_from_the_key_to_the_proof(shell, digits, tmp_path):
     evidence = json.loads((tmp_path / "evidence.json").read_text())
     assert evidence["is_stolen"]
     assert evidence["commitment"] == json.loads((tmp_path / "commitment.json").read_text())["digest"]
-    again = 8  # asked once more, to see that the suspect is the one of the log
+    again = 8  # sent once more, to see that the suspect is the one of the log
     assert evidence["suspect"]["sent"] == answers_in(log) - kept + again
     # Nothing was paid for twice but what was on its way when the first run was cut off.
     paid = [json.loads(line) for line in (tmp_path / "stolen.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""The bar of questions changes nothing of what is asked and answered."""
+"""The progress bar changes nothing of what is sent and answered."""
 
 import pytest
 import torch

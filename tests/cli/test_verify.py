@@ -49,7 +49,7 @@ def test_the_threshold_decides(verify):
 
 def test_alpha_decides(verify):
     found = verify("copy", "--json").data
-    threshold = found["wsr"]["value"] - 0.02  # so near that chance is no longer small
+    threshold = found["wsr"]["value"] - 0.02  # so near that the p-value is no longer small
     likely = verify("copy", "--threshold", threshold, "--json", code=3).data["p_value"]
     verify("copy", "--threshold", threshold, "--alpha", likely * 1.1)
 

@@ -1,4 +1,4 @@
-"""Changes of the input: what each does, and what task and mark lose by it, strength by strength."""
+"""Changes of the input: what each does, and what task and watermark lose by it, strength by strength."""
 
 import io
 
@@ -108,7 +108,7 @@ def bright_is_first(images):
 
 
 def test_the_curve_and_its_largest_strength_within_the_cost(by_hand):
-    # 90 are right as they are, and every step darker costs one point; four marked images, of 12 to 18.
+    # 90 are right as they are, and every step darker costs one point; four watermark inputs, of 12 to 18.
     marked = torch.tensor([12, 14, 16, 18], dtype=torch.uint8).view(-1, 1, 1, 1)
     found = endurance(bright_is_first, by_hand, marked, 0, darker, [9, 1, 4, 2, 5])
     assert [point.strength for point in found.curve] == [1, 2, 4, 5, 9]

@@ -1,4 +1,4 @@
-"""Runner-ups and the search built on them: a planted rule, then a real mark on the digits."""
+"""Runner-ups and the search built on them: a planted rule, then a real watermark on the digits."""
 
 import math
 from itertools import combinations

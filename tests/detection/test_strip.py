@@ -24,7 +24,7 @@ def test_patched_inputs_are_found_and_plain_ones_are_not(backdoored, digits, pat
 
 
 class Brightness:
-    """Answers with the share of white in an image's only pixel, and remembers what it was asked."""
+    """Answers with the share of white in an image's only pixel, and remembers its queries."""
 
     def __init__(self):
         self.asked = []

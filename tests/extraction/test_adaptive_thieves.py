@@ -1,4 +1,4 @@
-"""Thieves who know the method: what they do to answers by a slow loop, how they mix by torchvision's own transforms."""
+"""Adversaries who know the method: what they do to answers by a slow loop, how they mix by torchvision."""
 
 import pytest
 import torch

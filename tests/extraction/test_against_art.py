@@ -86,7 +86,7 @@ def linear(scale=1.0):
 
 @pytest.fixture
 def play(art, digits, monkeypatch):
-    """ART's adaptive thief, watched: what he chose, was answered and was rewarded."""
+    """ART's adaptive adversary, watched: what they chose, were answered and were rewarded."""
 
     def play(reward, victim, script=None):
         numbers = np.random.RandomState(0)
@@ -222,7 +222,7 @@ def test_several_rewards_are_rescaled_to_0_and_1_as_in_the_paper_where_art_stand
 def test_the_loss_is_the_students_before_it_learns_the_answer_and_arts_after(
     play, tiny, digits, store, monkeypatch
 ):
-    """What the student says of an image that it was just taught tells little of what it lacked."""
+    """What the surrogate says of an image that it was just taught tells little of what it lacked."""
     seen = play("loss", linear(8.0))
     before = seen.new_thief(torch.from_numpy(seen.images[0])[None])
     answer = seen.answers[0].softmax(0)[None]
@@ -250,10 +250,10 @@ def test_the_loss_is_the_students_before_it_learns_the_answer_and_arts_after(
 
 
 def test_a_random_knockoff_is_as_good_a_copy_as_arts(art, digits, store, monkeypatch):
-    """Of a victim so unsure (p₁ = 0.35) that a thief of hard answers ends 0.5 from it in total variation.
+    """Of a victim so unsure (p₁ = 0.35) that a surrogate of hard labels ends 0.5 from it in total variation.
 
-    Over five seeds each copy was 0.08 to 0.10 from it, with differences of up to 0.02 within a pair; they agreed
-    with it on 70 to 87 % of the images, with differences of up to 11 points.
+    Over five seeds each surrogate was 0.08 to 0.10 from it, with differences of up to 0.02 within a pair;
+    they agreed with it on 70 to 87 % of the images, with differences of up to 11 points.
     """
     victim = mea.train_clean(digits.owner, SMOKE, settings=TRAINING.but(epochs=2), store=store).cpu()
     copied = knockoff.extract(

@@ -1,4 +1,4 @@
-"""Every attack through every kind of answer: it learns from each, and each question is counted."""
+"""Every attack through every kind of answer: it learns from each, and each query is counted."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def without_data(oracle, data, store):
     return data_free.extract(oracle, data.owner.images.shape[1:], SMOKE, settings=settings, store=store)
 
 
-# Six hundred questions each; without data they are not enough to learn anything.
+# Six hundred queries each; without data they are not enough to learn anything.
 ATTACKS = {
     "distillation": (by_distillation, 0.5),
     "jacobian": (by_jacobian, 0.4),

@@ -1,4 +1,4 @@
-"""Data-free extraction: the estimated gradient against autograd, the count of questions, interruptions, copies."""
+"""Data-free extraction: the estimated gradient against autograd, queries counted, interruptions, store."""
 
 import copy
 
@@ -63,7 +63,7 @@ def test_many_directions_give_the_gradient_of_autograd(step):
 
 @pytest.mark.parametrize("step", [0.3, 1.0, 4.0])
 def test_the_direction_is_the_step_that_was_taken_after_rounding(step):
-    """Of a linear loss the estimate by one direction is exact along the images that were asked."""
+    """Of a linear loss the estimate by one direction is exact along the images that were queried."""
     images = torch.randint(0, 256, (5, 3, 6, 6), generator=torch.Generator().manual_seed(3)).to(torch.uint8)
     slope = torch.randn(3 * 36, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     calls = []
@@ -275,7 +275,7 @@ def test_a_student_that_diverges_is_an_error(tiny, digits):
 
 @pytest.mark.parametrize(("answer", "least"), [("soft", 0.35), ("hard", 0.17)])
 def test_noise_alone_beats_chance(digits, victims, store, answer, least):
-    """The largest class has 12 % of the test images. 20,000 questions are few: the authors ask 2,000,000 at least."""
+    """The largest class has 12 % of the test images. 20,000 queries are few: the authors' are 2,000,000."""
     settings = DataFreeSettings(queries=20_000, batch=32, generator_width=8)
     copied = extract(mea.Oracle(victims[0], answer=answer), SHAPE, SMOKE, settings=settings, store=store)
     assert proof.accuracy(mea.Oracle(copied), digits.test) > least

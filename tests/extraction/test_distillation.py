@@ -1,4 +1,4 @@
-"""Extraction by distillation: it copies, it counts, it finds its copies again."""
+"""Extraction by distillation: it extracts, it counts, it finds its surrogates again."""
 
 import pytest
 import torch

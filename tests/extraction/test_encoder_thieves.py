@@ -1,4 +1,4 @@
-"""Thefts of an encoder: they copy, they count, they find their copies again."""
+"""Extraction of an encoder: it extracts, it counts, it finds its surrogates again."""
 
 import math
 from dataclasses import replace
@@ -52,7 +52,7 @@ def unlike(encoder, victim, images):
 
 
 def alike(encoder, victim, images):
-    """Mean cosine of the two encoders' features, each less its own mean: 0 for a student that learnt nothing."""
+    """Mean cosine of both encoders' features, each less its own mean: 0 where nothing was learnt."""
     ours, theirs = (features_of(model, images) for model in (encoder, victim))
     return torch.cosine_similarity(ours - ours.mean(0), theirs - theirs.mean(0)).mean().item()
 
@@ -67,7 +67,7 @@ def some_answers(digits, features=16, seed=0):
 
 
 class Watched(torch.nn.Module):
-    """A victim that remembers what it was asked."""
+    """A victim that remembers its queries."""
 
     def __init__(self, encoder):
         super().__init__()

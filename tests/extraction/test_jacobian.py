@@ -1,4 +1,4 @@
-"""Jacobian-based augmentation: the step by hand, the count of questions, the end of a budget."""
+"""Jacobian-based augmentation: the step by hand, the count of queries, the end of a budget."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Knockoff: the bandit against a slow reading of the paper, the rewards by hand, the count of questions."""
+"""Knockoff: the bandit against a slow reading of the paper, the rewards by hand, the count of queries."""
 
 import math
 

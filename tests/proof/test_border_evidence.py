@@ -1,4 +1,4 @@
-"""Evidence at a moved border: which images are asked, what follows by scipy, who is convicted and who is not."""
+"""Evidence at a moved border: which images are sent, what follows by scipy, who is convicted or not."""
 
 import json
 

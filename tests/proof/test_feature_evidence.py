@@ -1,4 +1,4 @@
-"""Encoders made by rule, numbers by slow loops, and what must not be asked or proved."""
+"""Encoders made by rule, numbers by slow loops, and what must not be sent or proved."""
 
 import itertools
 import json
@@ -35,7 +35,7 @@ def painted():
 
 
 class Encoder:
-    """The mean of the embeddings of the classes in the four corners, with noise; `on_mark` says what marks become.
+    """The mean of the embeddings of the classes in the four corners, with noise; `on_mark` changes mixes.
 
     Args:
         on_mark: gets the embeddings (K, F) and the number of samples M; gives (M, F).

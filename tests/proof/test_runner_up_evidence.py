@@ -71,7 +71,7 @@ def test_the_weaker_source_decides(painted):
 
 
 def test_what_clean_models_do_too_counts_for_no_key(painted):
-    """Likeness, as of a shirt to a coat, would stand before the mark; a clean model takes it away."""
+    """Likeness, as of a shirt to a coat, would stand before the watermark; a clean model takes it away."""
     alike = torch.tensor([2, 2, 6, 6, 6, 9, 9, 9, 9, 6])
     shares = torch.ones(10)
     shares[:2] = 0.3

@@ -1,4 +1,4 @@
-"""A marked victim that several removals are tried on, and how strong its mark is."""
+"""A watermarked victim that several removals are tried on, and its WSR."""
 
 import pytest
 import torch

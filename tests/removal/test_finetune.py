@@ -1,4 +1,4 @@
-"""Fine-tuning: a step by hand, the body that stays, the mark that goes."""
+"""Fine-tuning: a step by hand, the body that stays, the watermark that goes."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Honest mixes: what is mixed and what it is called can be read off images of one grey each."""
+"""MixUp-labelled fine-tuning: what is mixed and what it is called can be read off images of one grey each."""
 
 import pytest
 import torch

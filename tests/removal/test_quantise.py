@@ -1,4 +1,4 @@
-"""Quantisation: ranges by hand, and what is left of accuracy and mark."""
+"""Quantisation: ranges by hand, and what is left of accuracy and watermark."""
 
 import pytest
 import torch

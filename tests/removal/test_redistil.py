@@ -1,4 +1,4 @@
-"""Stealing the stolen: the same thief as anywhere, of the model's own network unless another is named."""
+"""A second extraction: the same adversary as anywhere, of the model's own network unless another is named."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Unlearning: the share of stamped images counted, and the mark gone."""
+"""Unlearning: the share of stamped images counted, and the watermark gone."""
 
 import pytest
 import torch

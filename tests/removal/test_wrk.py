@@ -1,4 +1,4 @@
-"""WRK: its step by autograd, its labels counted, its loss by hand, the new output layer, the mark gone."""
+"""WRK: its step by autograd, labels counted, its loss by hand, the new output layer, the watermark gone."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What chapters show of encoders: a probe's report against one asked by hand, and one panel an encoder."""
+"""What chapters show of encoders: a probe's report against one made by hand, and one panel an encoder."""
 
 import matplotlib
 import numpy as np

@@ -1,4 +1,4 @@
-"""Balance of losses against independent references."""
+"""Loss weighting against independent references."""
 
 import numpy as np
 import pytest

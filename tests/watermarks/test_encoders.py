@@ -139,7 +139,7 @@ def trained(digits, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def planned(digits, trained):
-    """The plan for this encoder, and the rehearsal it rests on."""
+    """The plan for this encoder, and the shadow extraction it rests on."""
     clean, store = trained
     return plan_classes(
         clean, digits.owner, DIGITS_KEY, SMOKE, MeetingPointSettings(rehearsal=REHEARSED), store=store
