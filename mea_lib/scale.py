@@ -15,6 +15,7 @@ class Scale:
         train_images: images the owner trains on; None takes the whole half of the training images.
         query_images: of the adversary's half, the images that they query.
         held_out_images: further ones of that half, which they label by hand to clean a model with.
+        test_images: of the judge; None takes all there are.
         epochs: of the owner.
         extract_epochs: of the adversary, over their queries.
         encoder_epochs: of an owner who trains an encoder without labels, two views of each image an epoch.
@@ -38,6 +39,7 @@ class Scale:
     train_images: int | None
     query_images: int
     held_out_images: int
+    test_images: int | None
     epochs: int
     extract_epochs: int
     encoder_epochs: int
@@ -69,6 +71,7 @@ _PRESETS = {
             train_images=1_500,
             query_images=1_000,
             held_out_images=500,
+            test_images=2_000,
             epochs=1,
             extract_epochs=1,
             encoder_epochs=1,
@@ -92,6 +95,7 @@ _PRESETS = {
             train_images=None,
             query_images=25_000,
             held_out_images=5_000,
+            test_images=None,
             epochs=2,
             extract_epochs=2,
             encoder_epochs=5,
@@ -115,6 +119,7 @@ _PRESETS = {
             train_images=None,
             query_images=25_000,
             held_out_images=5_000,
+            test_images=None,
             epochs=12,
             extract_epochs=12,
             encoder_epochs=60,
@@ -138,6 +143,7 @@ _PRESETS = {
             train_images=None,
             query_images=25_000,
             held_out_images=5_000,
+            test_images=None,
             epochs=100,
             extract_epochs=100,
             encoder_epochs=100,

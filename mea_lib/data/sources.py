@@ -81,11 +81,12 @@ def load(
     if scale.train_images is not None:
         owner = owner.subset(scale.train_images)
     adversary = adversary.subset(scale.query_images + scale.held_out_images)
+    test = parts.test if scale.test_images is None else parts.test.subset(scale.test_images)
     data = Data(
         name,
         owner.to(device),
         adversary.to(device),
-        parts.test.to(device),
+        test.to(device),
         scale.query_images,
         read=parts.read,
     )

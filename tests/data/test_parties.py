@@ -72,8 +72,10 @@ def test_everybody_draws_the_same_parties():
 
 
 def test_the_scale_decides_how_much_each_has():
-    data = mea.load("digits", SMOKE.but(train_images=100, query_images=200, held_out_images=50))
-    assert (len(data.owner), len(data.queries), len(data.held_out)) == (100, 200, 50)
+    scale = SMOKE.but(train_images=100, query_images=200, held_out_images=50, test_images=300)
+    data = mea.load("digits", scale)
+    sizes = [len(part) for part in (data.owner, data.queries, data.held_out, data.test)]
+    assert sizes == [100, 200, 50, 300]
     assert torch.equal(torch.cat([data.queries, data.held_out.images]), data.adversary.images)
 
 
