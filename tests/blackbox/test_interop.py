@@ -171,7 +171,8 @@ def test_a_verification_is_that_of_the_same_model_in_memory_and_can_be_resumed(u
     there = RemoteOracle(url, model="bytes", log=tmp_path / "log", budget=budget)
     evidence = mea.verify_ownership(there, key, endings, **options)
     assert (evidence.wsr, evidence.wfpr, evidence.control) == (here.wsr, here.wfpr, here.control)
-    assert (there.remaining, evidence.answered, evidence.failures) == (0, 50, {})
+    assert (evidence.answered, evidence.failures) == (50, {})
+    assert there.remaining < 8  # the cost takes what is asked again at its most
     assert url in str(evidence)
     assert evidence.suspect["log_digest"] == there.query_log.digest()
 
