@@ -21,11 +21,7 @@ def test_the_step_is_the_sign_of_the_jacobians_row(tiny):
         pixels = image[None].float() / 255
         jacobian = torch.autograd.functional.jacobian(lambda x: tiny(x)[0], pixels)  # (K, 1, C, H, W)
         expected = (pixels[0] + 0.1 * jacobian[label, 0].sign()).clamp(0, 1)
-        # A derivative near 0 may be rounded to either side of it.
-        row = jacobian[label, 0].abs()
-        sure = row > 1e-4 * row.max()
-        assert sure.float().mean() > 0.8
-        assert torch.equal(after[sure], (expected * 255).round().to(torch.uint8)[sure])
+        assert torch.equal(after, (expected * 255).round().to(torch.uint8))
 
 
 def test_a_step_raises_the_logit_of_the_label_and_a_step_back_lowers_it(tiny, digits):
