@@ -180,7 +180,8 @@ class RemoteOracle(Suspect):
     def cost(self, *images: Tensor) -> int:
         """How many images would be sent for these, (N, C, H, W) each: those without an answer, each once.
 
-        Where the log of an earlier session answers some, the few that are sent again are counted too.
+        Where the log of an earlier session answers some, those sent again are counted at their most: fewer are where
+        the first call has fewer of them.
         """
         keys = list({key for part in images for key in image_digests(part)})
         again = 0 if self._log_is_checked else min(PROBE_IMAGES, len(self.query_log.older(keys)))
