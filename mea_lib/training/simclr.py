@@ -33,17 +33,19 @@ class SimCLRSettings:
 
 
 def encoder_training(scale: Scale, seed: int = 0) -> TrainingSettings:
-    """How an encoder is trained at this scale: at a higher rate than a classifier, almost without weight decay.
+    """How an encoder is trained at this scale: by Muon at half a classifier's rate where classifiers are, else by AdamW.
 
-    The loop's own augmentation is off, since views take its place.
+    What Muon leaves to AdamW, or all, learns at a higher rate than in a classifier and almost without weight decay. The
+    loop's own augmentation is off, since views take its place.
     """
     return TrainingSettings(
         scale.encoder_epochs,
         scale.batch_size,
         2.5 * scale.learning_rate,
         weight_decay=1e-4,
-        optimizer="adamw",
+        optimizer="muon" if scale.optimizer == "muon" else "adamw",
         schedule="one-cycle",
+        muon_rate=0.05,
         augment=False,
         seed=seed,
     )

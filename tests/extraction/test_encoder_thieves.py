@@ -199,7 +199,8 @@ def test_impossible_views_are_refused(name):
 def test_a_thief_trains_at_an_encoders_rate_for_a_thiefs_time():
     scale = mea.preset("laptop")
     training = student_training(scale, seed=2)
-    assert (training.learning_rate, training.weight_decay, training.epochs) == (5e-3, 1e-4, 2)
+    assert (training.optimizer, training.muon_rate, training.epochs) == ("muon", 0.05, 2)
+    assert (training.learning_rate, training.weight_decay) == (5e-3, 1e-4)
     assert (training.augment, training.seed) == (True, 2)
 
 

@@ -120,6 +120,15 @@ def test_every_scale_trains_without_the_loops_own_augmentation():
         assert (training.epochs, training.augment, training.seed) == (scale.encoder_epochs, False, 3)
 
 
+def test_encoders_learn_by_muon_at_every_scale_but_the_papers():
+    assert {name: encoder_training(mea.preset(name)).optimizer for name in mea.SCALES} == {
+        "smoke": "muon",
+        "laptop": "muon",
+        "colab": "muon",
+        "paper": "adamw",
+    }
+
+
 def test_views_by_the_number_of_channels():
     assert default_views(1) == GREY_28
     assert default_views(3) == RGB_32
