@@ -38,7 +38,7 @@ def measure(steps: int = 8, rounds: int = 5) -> dict:
     whole = time.perf_counter() - started
     torch.set_num_threads(1)
     images = train.images[: settings.batch_size]
-    with frozen(model):
+    with frozen(model) as model:
         ways = {"together": together(model, images)[0], "in turn": in_turn(model, images)[0]}
         seconds = in_turns(ways, steps, rounds)
     ratios = [turn / own for turn, own in zip(seconds["in turn"], seconds["together"], strict=True)]

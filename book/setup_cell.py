@@ -1,9 +1,7 @@
-"""The first code cell of every chapter, and the one place where the repository's address stands."""
+"""The first code cell of every chapter, and the one place where published copies say what they install."""
 
 import json
-
-# The address pip installs the package from, such as git+https://host/owner/repository. Empty until it is known.
-REPOSITORY = ""
+from collections.abc import Sequence
 
 _CELL = """\
 # The same in every chapter: install the package only where it is missing.
@@ -12,18 +10,32 @@ import os
 import subprocess
 import sys
 
+SOURCES = []  # filled in published copies of this chapter
 if importlib.util.find_spec("mea_lib") is None:
-    source = os.environ.get("MEA_SOURCE") or REPOSITORY
-    if not source:
+    chosen = os.environ.get("MEA_SOURCE")
+    for source in [chosen] if chosen else SOURCES:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", source]
+        if subprocess.run(command, check=False).returncode == 0:
+            break
+    else:
         raise RuntimeError(
-            "mea_lib is not installed, and the address to install it from "
-            "is not set; set the variable MEA_SOURCE to the address of the "
-            "repository or of a wheel"
+            f"mea_lib is not installed, and could not be installed from "
+            f"{chosen or SOURCES or 'anywhere, as no address is given'}. "
+            "Run one of these lines in a cell of its own, with an address or "
+            "path of yours, and then this cell again:\\n"
+            "  %pip install mea_lib-0.1.0-py3-none-any.whl  (a wheel)\\n"
+            "  %pip install git+https://host/owner/name     (a repository)\\n"
+            "  %pip install path/to/clone                   (a clone)\\n"
+            "  %env MEA_SOURCE=one of the three, for every chapter"
         )
-    command = [sys.executable, "-m", "pip", "install", "--quiet", source]
-    subprocess.run(command, check=True)"""
+    importlib.invalidate_caches()"""
 
 
-def setup_cell() -> str:
-    """Source of the cell: it installs what is missing and leaves torch as it is."""
-    return _CELL.replace("REPOSITORY", json.dumps(REPOSITORY))
+def setup_cell(sources: Sequence[str] = ()) -> str:
+    """Source of the cell: it installs what is missing and leaves torch as it is.
+
+    Args:
+        sources: what pip installs the package from, tried one after the other, such as the address of a wheel and
+            `git+https://…@commit`; none in the repository's own notebooks, where no address is known.
+    """
+    return _CELL.replace("SOURCES = []  #", f"SOURCES = {json.dumps(list(sources))}  #", 1)

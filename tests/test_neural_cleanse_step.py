@@ -10,9 +10,9 @@ def test_both_ways_move_every_trigger_alike(tiny, digits, monkeypatch):
     monkeypatch.setattr(neural_cleanse_step, "precision", lambda device: torch.autocast("cpu", enabled=False))
     monkeypatch.setattr("mea_lib.detection.neural_cleanse.precision", neural_cleanse_step.precision)
     images = digits.owner.images[:8]
-    with frozen(tiny):
-        step, together = neural_cleanse_step.together(tiny, images)
-        other_step, in_turn = neural_cleanse_step.in_turn(tiny, images)
+    with frozen(tiny) as fixed:
+        step, together = neural_cleanse_step.together(fixed, images)
+        other_step, in_turn = neural_cleanse_step.in_turn(fixed, images)
         before = [part.detach().clone() for part in together()]
         for _ in range(2):
             step()

@@ -133,7 +133,7 @@ def detect(
     labels = torch.arange(len(clean.classes)).repeat_interleave(settings.samples_per_class)
     samples = draw_classes(clean, labels, generator)  # (N, C, H, W)
     chosen = torch.randperm(len(clean), generator=generator)[: settings.reverse_images]
-    with frozen(model):
+    with frozen(model) as model:
         features = model.features(samples)  # (N, F)
         lifted = elevations(model, features, settings.levels, settings.reach)  # (F, N, K)
         candidates = compromised_neurons(lifted.cpu(), labels, settings.candidates)

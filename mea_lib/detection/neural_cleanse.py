@@ -117,7 +117,7 @@ def detect(
     device = next(model.parameters()).device
     images = images.to(device)
     generator = torch.Generator().manual_seed(seed)
-    with frozen(model):
+    with frozen(model) as model:
         with torch.no_grad():
             classes = model(images[:1]).shape[1]
         masks, patterns = _smallest_triggers(model, images, classes, settings, generator)

@@ -56,6 +56,15 @@ def test_success_by_hand_with_and_without_the_class_itself():
     assert success_rates(Brightest(), images[:2], masks[:1], patterns[:1], [0], labels[:2]).isnan().all()
 
 
+def test_the_gradient_through_a_frozen_model_is_the_models_own(tiny, digits):
+    images = (digits.test.images[:8].float() / 255).requires_grad_()
+    with frozen(tiny) as fixed:
+        assert not any(type(layer) is torch.nn.BatchNorm2d for layer in fixed.modules())
+        (found,) = torch.autograd.grad(fixed(images).logsumexp(1).sum(), images)
+    (expected,) = torch.autograd.grad(tiny(images).logsumexp(1).sum(), images)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-3)
+
+
 def test_a_frozen_model_thaws_as_it_was_even_after_an_error():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 2))
     model.train()
