@@ -20,7 +20,8 @@ def build_packages(root: Path, folder: Path, address: Address) -> tuple[Path, Pa
         address: of the published book.
 
     Raises:
-        subprocess.CalledProcessError: where the commit is not there, or cannot be built.
+        subprocess.CalledProcessError: where the commit is not in the repository.
+        RuntimeError: where the package cannot be built from it, with what was said.
     """
     with tempfile.TemporaryDirectory() as temporary:
         source = Path(temporary)
@@ -32,6 +33,11 @@ def build_packages(root: Path, folder: Path, address: Address) -> tuple[Path, Pa
         for name, stamp in (("pyproject.toml", stamp_project), ("CITATION.cff", stamp_citation)):
             path = source / name
             path.write_text(stamp(path.read_text(encoding="utf-8"), address), encoding="utf-8")
-        subprocess.run([sys.executable, "-m", "build", "--outdir", str(folder), str(source)], check=True)
+        command = [sys.executable, "-m", "build", "--outdir", str(folder), str(source)]
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
+        if built.returncode:
+            raise RuntimeError(
+                f"the package could not be built:\n{built.stdout[-3000:]}\n{built.stderr[-3000:]}"
+            )
     (wheel,), (sources,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     return wheel, sources

@@ -25,7 +25,7 @@ CHAPTER = "00_steal_in_five_minutes"
 TOC = {
     "format": "jb-book",
     "root": "book/index",
-    "chapters": [{"file": f"notebooks/{CHAPTER}"}, {"file": "book/claims"}],
+    "chapters": [{"file": f"notebooks/{CHAPTER}"}],
 }
 # As Colab's runtime has them: a newer IPython in its kernel ends the session.
 COLAB = ("ipython==7.34.0", "ipykernel==6.17.1", "jupyter-client==7.4.9")
