@@ -16,10 +16,10 @@ from read_book import stored_claims
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_WORDS = """\
-# Notebooks of {address.site}
+# The chapters, for Colab and Kaggle
 
-This branch is generated from {address.repository} at {address.commit}: its notebooks install the package by
-themselves, and are what the Colab and Kaggle buttons of the book open. Edit those of the main branch.
+This branch is generated from {address.repository} at {address.commit}. Its notebooks install the package by
+themselves, and are what the buttons of the book open. Edit those of the main branch.
 """
 
 
