@@ -1,15 +1,18 @@
 """Run one notebook as somebody does who has nothing else of the book, and say whether their packages stayed as they were.
 
-It needs nothing of the book: only what a notebook server has, such as Colab's runtime.
+It needs nothing of the book, only nbclient, which Colab's runtime has.
 """
 
 import argparse
 import importlib
-import subprocess
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 KEPT = ("torch", "torchvision", "ipython", "ipykernel")  # a running notebook breaks when these are replaced
 
@@ -22,21 +25,24 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     before = versions(KEPT)
+    notebook = nbformat.read(options.notebook, as_version=4)
     with tempfile.TemporaryDirectory() as empty:
-        written = (options.out or Path(empty) / "executed.ipynb").resolve()
-        command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute"]
-        command += ["--ExecutePreprocessor.timeout=1800", "--ExecutePreprocessor.kernel_name=python3"]
-        command += ["--output-dir", str(written.parent), "--output", written.name]
-        # The kernel runs where the notebook lies.
-        notebook = Path(empty) / options.notebook.name
-        notebook.write_bytes(options.notebook.read_bytes())
-        executed = subprocess.run([*command, str(notebook)], cwd=empty, check=False).returncode
+        client = NotebookClient(
+            notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": empty}}
+        )
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            print(error, file=sys.stderr)
+            return 1
+    if options.out:
+        nbformat.write(notebook, options.out)
     importlib.invalidate_caches()
     after = versions(KEPT)
     print(f"before: {before}\nafter:  {after}")
     if before != after:
         print("the notebook replaced packages of the one who ran it", file=sys.stderr)
-    return int(bool(executed) or before != after)
+    return int(before != after)
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
