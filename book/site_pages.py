@@ -11,10 +11,16 @@ from pathlib import Path
 import nbformat
 from files import one_at_a_time
 from nbformat import NotebookNode
+from publishing.address import Address
+from publishing.stamps import stamp_stage
 
 
 def render(
-    root: Path, out: Path, claims: Sequence[Mapping], chapters: Mapping[str, NotebookNode]
+    root: Path,
+    out: Path,
+    claims: Sequence[Mapping],
+    chapters: Mapping[str, NotebookNode],
+    address: Address | None = None,
 ) -> Path | None:
     """Render the site from a staged copy; the path of its first page, or None when it has errors.
 
@@ -25,13 +31,14 @@ def render(
         out: folder for all that is made.
         claims: for the page that lists them.
         chapters: with their outputs, by the name of their file without ending.
+        address: of the published book; without one nothing on the pages names any.
     """
     html = out / "html"
     with one_at_a_time(out / "locks" / "site.lock", "site: another process renders it, waiting"):
         for left in [*out.glob("rendering.*"), *out.glob(f"{html.name}.*")]:
             shutil.rmtree(left, ignore_errors=True)  # by a process that is gone, since the lock is ours
         rendering = out / f"rendering.{os.getpid()}"
-        stage = stage_pages(root, rendering / "stage", claims, chapters)
+        stage = stage_pages(root, rendering / "stage", claims, chapters, address)
         command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
         command += ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
         command += ["--path-output", str(rendering / "site"), "-W", "-q"]
@@ -46,11 +53,17 @@ def render(
 
 
 def stage_pages(
-    root: Path, stage: Path, claims: Sequence[Mapping], chapters: Mapping[str, NotebookNode]
+    root: Path,
+    stage: Path,
+    claims: Sequence[Mapping],
+    chapters: Mapping[str, NotebookNode],
+    address: Address | None = None,
 ) -> Path:
     """Copy pages, chapters and configuration into the new folder `stage`: the working tree stays clean."""
     shutil.copytree(
-        root / "book", stage / "book", ignore=shutil.ignore_patterns("*.py", "*.sh", "__pycache__")
+        root / "book",
+        stage / "book",
+        ignore=shutil.ignore_patterns("*.py", "*.sh", "__pycache__", "publishing"),
     )
     shutil.copy(root / "_config.yml", stage)
     (stage / "notebooks").mkdir()
@@ -58,6 +71,8 @@ def stage_pages(
         nbformat.write(chapter, stage / "notebooks" / f"{name}.ipynb")
     page = stage / "book" / "claims.md"
     page.write_text(page.read_text().replace("<!-- claims -->", claims_table(claims)))
+    if address:
+        stamp_stage(stage, address)
     return stage
 
 
