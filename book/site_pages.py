@@ -50,7 +50,10 @@ def stage_pages(
 ) -> Path:
     """Copy pages, chapters and configuration into the new folder `stage`: the working tree stays clean."""
     shutil.copytree(
-        root / "book", stage / "book", ignore=shutil.ignore_patterns("*.py", "*.sh", "__pycache__")
+        root / "book", stage / "book", ignore=shutil.ignore_patterns("_ext", "*.py", "*.sh", "__pycache__")
+    )
+    shutil.copytree(
+        root / "book" / "_ext", stage / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copy(root / "_config.yml", stage)
     (stage / "notebooks").mkdir()
