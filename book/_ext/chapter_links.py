@@ -50,7 +50,7 @@ class ChapterLinks(SphinxTransform):
     def _link(self, words: str, page: str) -> nodes.Element:
         return addnodes.pending_xref(
             "",
-            nodes.inline("", words),
+            nodes.inline("", re.sub(r"\s+", "\N{NO-BREAK SPACE}", words)),
             refdomain="std",
             reftype="doc",
             reftarget=f"/{page}",

@@ -1,7 +1,8 @@
-"""What folded parts of a cell are called: "Show the code", "Show the output".
+"""How folded parts of a cell lie on the page, and what they are called: "Show the code", "Show the output".
 
 Cells are tagged in their metadata: `hide-input` where the code is imports, plumbing, a table or a plot, and
-`hide-output` where the reader has been asked to predict what comes. myst-nb folds them; here its folds get words.
+`hide-output` where the reader has been asked to predict what comes. myst-nb folds them. Here neighbours that show
+nothing become one fold, the code of a table or a picture goes below it, and the folds get words.
 """
 
 from docutils import nodes
@@ -12,16 +13,29 @@ from sphinx.writers.html5 import HTML5Translator
 
 
 class FoldedCells(SphinxPostTransform):
-    """Marks folds by what they hold."""
+    """Joins folds, moves them below what they make, and marks them by what they hold."""
 
     default_priority = 200  # after myst-nb's own folding, at 199
     formats = ("html",)
 
     def run(self, **kwargs: object) -> None:
+        cells = [n for n in self.document.findall(nodes.container) if n.get("nb_element") == "cell_code"]
         for fold in self.document.findall(HideCodeCellNode):
-            held = fold.children[0]
-            is_code = isinstance(held, nodes.container) and held.get("nb_element") == "cell_code_source"
-            fold["what"] = "code" if is_code else "output"
+            fold["what"] = "code" if fold[0].get("nb_element") == "cell_code_source" else "output"
+        alone = None  # the last cell, if it is nothing but a fold
+        for cell in cells:
+            follows = alone is not None and alone.next_node(descend=False, siblings=True) is cell
+            if not isinstance(cell[0], HideCodeCellNode):
+                alone = None
+            elif len(cell) > 1:
+                alone = None
+                if not isinstance(cell[1], HideCodeCellNode):
+                    cell.children.reverse()
+            elif follows:
+                alone[0].extend(cell[0].children)
+                cell.parent.remove(cell)
+            else:
+                alone = cell
 
 
 def visit_fold(self: HTML5Translator, node: HideCodeCellNode) -> None:

@@ -1,4 +1,4 @@
-"""A number and its interval stay on one line: "0.866 [0.843, 0.887]", "0.84 ± 0.02", "0.61–0.68"."""
+"""A number stays with its interval and its unit: "0.866 [0.843, 0.887]", "0.84 ± 0.02", "0.61–0.68", "30 %"."""
 
 import re
 
@@ -9,12 +9,12 @@ from sphinx.transforms import SphinxTransform
 
 _N = r"[-+−]?\d+(?:[.,]\d+)*\s?%?"
 _INTERVAL = re.compile(
-    rf"(?<![\w.])(?:(?:{_N}\s)?\[{_N},\s{_N}\]|{_N}\s?±\s?{_N}(?:\s\({_N}\))?|{_N}–{_N}(?![\w]))"
+    rf"(?<![\w.])(?:(?:{_N}\s)?\[{_N},\s{_N}\]|{_N}\s?±\s?{_N}(?:\s\({_N}\))?|{_N}–{_N}(?!\w)|\d+(?:[.,]\d+)*\s%)"
 )
 
 
 class UnbrokenIntervals(SphinxTransform):
-    """Marks intervals in running text and tables with the class `unbroken`."""
+    """Marks them in running text and tables with the class `unbroken`."""
 
     default_priority = 600  # after tables of outputs are built
 

@@ -251,6 +251,7 @@ def test_a_sentence_beside_a_picture_has_no_caption(render):
     [
         ("WSR **0.866 [0.843, 0.887]**, then 0.01 % [0.00 %, 0.02 %].", 2),
         ("0.843 ± 0.016 (0.827) and 0.613–0.678", 2),
+        ("from 10 % to 12.5 %, 30 of 40", 2),
         ("Eq. 5–8 stand in [12] and [a, b]", 1),
         ("`0.866 [0.843, 0.887]`", 0),
     ],
@@ -265,3 +266,18 @@ def test_folds_say_what_they_hold(render):
     pages, _ = render(**{"05_a": chapter("# A", shown)})
     assert pages["05_a"].all(".collapsed") == ["Show the code", "Show the output"]
     assert pages["05_a"].all(".expanded") == ["Hide the code", "Hide the output"]
+    assert pages["05_a"].body.find("summary").get("aria-label") is None  # its words are its name
+
+
+def test_folded_cells_that_show_nothing_are_one_fold(render):
+    one, two, three, four = (cell(tags=["hide-input"]) for _ in range(4))
+    pages, _ = render(**{"05_a": chapter("# A", one, two, cell(), three, "Text.", four)})
+    assert [len(fold.select(".cell_input")) for fold in pages["05_a"].body.select("details")] == [2, 1, 1]
+    assert len(pages["05_a"].body.select(".cell_input")) == 5
+
+
+def test_folded_code_stands_below_what_it_shows(render):
+    pages, _ = render(**{"05_a": chapter("# A", cell({"text/plain": "7"}, tags=["hide-input"]))})
+    output, fold = pages["05_a"].body.select(".cell > *")
+    assert "cell_output" in output["class"]
+    assert words(fold.summary).startswith("Show the code")
