@@ -1,4 +1,7 @@
-""" "chapter 07" and "chapters 03 and 04" become links to the chapters whose files begin with these numbers."""
+"""Mentions of chapters become links: "chapter 07", "chapters 03 and 04", and "03, 04" in a table's column of chapters.
+
+A number leads to the chapter whose file begins with it.
+"""
 
 import re
 
@@ -19,7 +22,7 @@ _NUMBER = re.compile(r"(?:[Cc]hapters?\s+)?\b(\d\d)\b")
 
 
 class ChapterLinks(SphinxTransform):
-    """Links every mention in running text, unless it is of the page's own chapter.
+    """Links every mention in running text and tables, unless it is of the page's own chapter.
 
     A number that no chapter has is a warning.
     """
@@ -27,25 +30,32 @@ class ChapterLinks(SphinxTransform):
     default_priority = 500
 
     def apply(self) -> None:
-        pages = chapters(self.env.found_docs)
+        self.pages = chapters(self.env.found_docs)
+        columns = [text for table in self.document.findall(nodes.table) for text in _texts_of_chapters(table)]
+        for text in columns:
+            self._link_numbers(text, [(0, len(text))])
         for text in list(runs_of_text(self.document)):
-            parts = []
-            for mention in _MENTION.finditer(text):
-                for found in _NUMBER.finditer(text, *mention.span()):
-                    page = pages.get(found[1])
-                    if page is None:
-                        logger.warning(
-                            "there is no chapter %s, which the text mentions: %r",
-                            found[1],
-                            mention[0],
-                            location=text.parent,
-                            type="book",
-                            subtype="chapter",
-                        )
-                    elif page != self.env.docname:
-                        parts.append((*found.span(), self._link(found[0], page)))
-            if parts:
-                replace_parts(text, parts)
+            self._link_numbers(text, [mention.span() for mention in _MENTION.finditer(text)])
+
+    def _link_numbers(self, text: nodes.Text, spans: list[tuple[int, int]]) -> None:
+        """Link the numbers within spans of a text."""
+        parts = []
+        for span in spans:
+            for found in _NUMBER.finditer(text, *span):
+                page = self.pages.get(found[1])
+                if page is None:
+                    logger.warning(
+                        "there is no chapter %s, which the text mentions: %r",
+                        found[1],
+                        text[slice(*span)],
+                        location=text.parent,
+                        type="book",
+                        subtype="chapter",
+                    )
+                elif page != self.env.docname:
+                    parts.append((*found.span(), self._link(found[0], page)))
+        if parts:
+            replace_parts(text, parts)
 
     def _link(self, words: str, page: str) -> nodes.Element:
         return addnodes.pending_xref(
@@ -58,6 +68,14 @@ class ChapterLinks(SphinxTransform):
             refdoc=self.env.docname,
             refwarn=True,
         )
+
+
+def _texts_of_chapters(table: nodes.table) -> list[nodes.Text]:
+    """The texts in those columns of a table that are headed "chapter" or "chapters"."""
+    head, *rows = table.findall(nodes.row)
+    columns = [place for place, entry in enumerate(head) if entry.astext().lower() in ("chapter", "chapters")]
+    entries = [row[place] for row in rows for place in columns if place < len(row)]
+    return [text for entry in entries for text in runs_of_text(entry)]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -97,7 +97,7 @@ def uses(text: str, forms: Forms) -> Iterator[tuple[str, int, int]]:
             name = forms.get(form) or forms.get(tuple(word.lower() for word in form))
             before = words[place - 1][0].lower() if place else ""
             verb = name in VERBS and before not in NOUN_MARKERS
-            if name and not verb and not re.search(r"[^\w\s–-]", text[start:end]):
+            if name and not verb and not re.search(r"[^\w\s'’–-]", text[start:end]):
                 yield name, start, end
                 place += length
                 break

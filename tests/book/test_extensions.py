@@ -175,6 +175,13 @@ Chapter 07 and **chapter
     assert pages["03_chapter"].links == []  # it is the chapter itself
 
 
+def test_numbers_in_a_column_of_chapters_are_links(render):
+    text = "# A plan\n\n| session | chapter | at home |\n|---|---|---|\n| 03 | 03, 07 | exercises of 03 |\n"
+    pages, complaints = render(**{f"{number}_chapter": f"# {number}" for number in ("03", "07")}, plan=text)
+    assert not complaints
+    assert pages["plan"].links == [("03", "03_chapter.html"), ("07", "07_chapter.html")]
+
+
 def test_a_chapter_that_does_not_exist_is_a_warning(render):
     _, complaints = render(page="# A page\n\nAs chapter 42 says.")
     assert "there is no chapter 42" in complaints
