@@ -63,7 +63,10 @@ def stage_pages(
     shutil.copytree(
         root / "book",
         stage / "book",
-        ignore=shutil.ignore_patterns("*.py", "*.sh", "__pycache__", "publishing"),
+        ignore=shutil.ignore_patterns("_ext", "publishing", "*.py", "*.sh", "__pycache__"),
+    )
+    shutil.copytree(
+        root / "book" / "_ext", stage / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copy(root / "_config.yml", stage)
     (stage / "notebooks").mkdir()

@@ -49,7 +49,8 @@ CLAIM = {
 def site(tmp_path_factory):
     """Three of the book's pages, rendered with the book's configuration."""
     stage, out = tmp_path_factory.mktemp("stage"), tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "book" / "_static", stage / "book" / "_static")
+    for folder in ("_static", "_ext"):
+        shutil.copytree(ROOT / "book" / folder, stage / "book" / folder)
     shutil.copy(ROOT / "book" / "references.bib", stage / "book")
     (stage / "notebooks").mkdir()
     for page in PAGES:
