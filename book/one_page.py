@@ -78,6 +78,8 @@ def _contents(toc: Mapping, titles: Mapping[str, str]) -> str:
 
 def _unfold(article: Tag) -> None:
     """Show what a page opens on a click; a block that can be closed is not divided between two sheets, either."""
+    for title in article.select("details.hide > summary"):
+        title.decompose()  # "Show the output" above an output that is shown
     for closed in article.find_all("details"):
         closed.name = "div"
         for title in closed.find_all("summary", recursive=False):

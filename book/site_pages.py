@@ -18,10 +18,16 @@ from files import one_at_a_time
 from finish_site import finish_site
 from hero import hero
 from nbformat import NotebookNode
+from publishing.address import Address
+from publishing.stamps import stamp_stage
 
 
 def render(
-    root: Path, out: Path, claims: Sequence[Mapping], chapters: Mapping[str, NotebookNode]
+    root: Path,
+    out: Path,
+    claims: Sequence[Mapping],
+    chapters: Mapping[str, NotebookNode],
+    address: Address | None = None,
 ) -> Path | None:
     """Render the site from a staged copy; the path of its first page, or None when it has errors.
 
@@ -32,14 +38,15 @@ def render(
         out: folder for all that is made.
         claims: for the page that lists them.
         chapters: with their outputs, by the name of their file without ending.
+        address: of the published book; without one nothing on the pages names any.
     """
     html = out / "html"
     with one_at_a_time(out / "locks" / "site.lock", "site: another process renders it, waiting"):
         for left in [*out.glob("rendering.*"), *out.glob(f"{html.name}.*")]:
             shutil.rmtree(left, ignore_errors=True)  # by a process that is gone, since the lock is ours
         rendering = out / f"rendering.{os.getpid()}"
-        stage = stage_pages(root, rendering / "stage", claims, chapters)
-        site = build_pages(stage, rendering / "site", "-W")
+        stage = stage_pages(root, rendering / "stage", claims, chapters, address)
+        site = build_pages(stage, rendering / "site", "-W", address=address)
         if site is None:
             return None
         _replace_folder(html, site)
@@ -48,11 +55,20 @@ def render(
 
 
 def stage_pages(
-    root: Path, stage: Path, claims: Sequence[Mapping], chapters: Mapping[str, NotebookNode]
+    root: Path,
+    stage: Path,
+    claims: Sequence[Mapping],
+    chapters: Mapping[str, NotebookNode],
+    address: Address | None = None,
 ) -> Path:
     """Copy pages, chapters and configuration into the new folder `stage`: the working tree stays clean."""
     shutil.copytree(
-        root / "book", stage / "book", ignore=shutil.ignore_patterns("*.py", "*.sh", "__pycache__")
+        root / "book",
+        stage / "book",
+        ignore=shutil.ignore_patterns("_ext", "publishing", "*.py", "*.sh", "__pycache__"),
+    )
+    shutil.copytree(
+        root / "book" / "_ext", stage / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copy(root / "_config.yml", stage)
     (stage / "notebooks").mkdir()
@@ -65,16 +81,19 @@ def stage_pages(
     _fill(stage / "book" / "claims.md", "claims", _raw(claims_list(claims, told)))
     _fill(stage / "book" / "execution.md", "execution", _raw(execution_list(told)))
     _fill(stage / "_config.yml", "edition", edition(root, told).replace('"', '\\"'))
+    if address:
+        stamp_stage(stage, address)
     return stage
 
 
-def build_pages(stage: Path, out: Path, *options: str) -> Path | None:
+def build_pages(stage: Path, out: Path, *options: str, address: Address | None = None) -> Path | None:
     """Render what is staged and finish the pages; their folder in `out`, or None, and it is said, with errors.
 
     Args:
         stage: made by `stage_pages`.
         out: a new folder.
         options: more of Jupyter Book's, such as `-W`, for which a warning is an error.
+        address: of the published book, if there is one.
     """
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage)]
     command += ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
@@ -85,7 +104,7 @@ def build_pages(stage: Path, out: Path, *options: str) -> Path | None:
         print("the site has errors or warnings, shown above", file=sys.stderr)
         return None
     site = out / "_build" / "html"
-    finish_site(site)
+    finish_site(site, f"{address.site}/" if address and address.site else "")
     return site
 
 

@@ -17,6 +17,7 @@ from benchmarks import (
     level_study,
     recipe_study,
     removal_study,
+    training_study,
     understanding_study,
 )
 
@@ -91,6 +92,15 @@ def test_the_study_of_levels_is_whole_and_of_the_present_settings():
     assert rows == level_study.jobs()
     assert found["settings"] == json.loads(json.dumps(level_study.settings()))
     assert found["summary"] == json.loads(json.dumps(level_study.summary(found["runs"])))
+
+
+def test_the_study_of_trainings_is_whole_and_of_the_present_settings():
+    found = json.loads((RESULTS / "training_study.json").read_text())
+    names = ("key", "seed", "owner", "queries", "temperature", "times", "augment")
+    jobs = [(f"{job[0][0]} + {job[0][1]} → {job[1]}", *job[2:]) for job in training_study.jobs()]
+    assert [tuple(row[name] for name in names) for row in found["runs"]] == jobs
+    assert found["settings"] == json.loads(json.dumps(training_study.settings()))
+    assert found["summary"] == json.loads(json.dumps(training_study.summary(found["runs"])))
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)

@@ -58,7 +58,8 @@ KIB = 1024
 def site(tmp_path_factory):
     """A few of the book's pages, staged and rendered as the book's are."""
     root, out = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
+    for folder in ("_static", "_ext"):
+        shutil.copytree(ROOT / "book" / folder, root / "book" / folder)
     for name in (*(f"{page}.md" for page in PAGES), "book/references.bib"):
         shutil.copy(ROOT / name, root / name)
     (root / "book" / "_toc.yml").write_text(yaml.safe_dump(TOC))
