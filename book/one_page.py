@@ -42,8 +42,7 @@ def one_page(site: Path, toc: Mapping, title: str, to_site: str) -> str:
         article = page.find("article", class_="bd-article")
         for unwanted in article.select(LEFT_OUT):
             unwanted.decompose()
-        for closed in article.find_all("details"):
-            closed["open"] = ""
+        _unfold(article)
         _join(article, name, set(files), to_site)
         article["id"] = _place(name)
         titles[name] = article.find("h1").get_text(" ", strip=True)
@@ -75,6 +74,16 @@ def _contents(toc: Mapping, titles: Mapping[str, str]) -> str:
         for part in toc["parts"]
     )
     return f'<nav class="cover-contents"><ul>{parts}</ul></nav>'
+
+
+def _unfold(article: Tag) -> None:
+    """Show what a page opens on a click; a block that can be closed is not divided between two sheets, either."""
+    for title in article.select("details.hide > summary"):
+        title.decompose()  # "Show the output" above an output that is shown
+    for closed in article.find_all("details"):
+        closed.name = "div"
+        for title in closed.find_all("summary", recursive=False):
+            title.name, title["class"] = "p", "unfolded"
 
 
 def _join(article: Tag, name: str, files: set[str], to_site: str) -> None:
