@@ -17,7 +17,7 @@ READER := $(if $(wildcard $(BOOK)),$(VENV)/.ready-book,.venv-read/.ready-read)
 export MEA_STORE ?= $(CURDIR)/build/store
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help read book test lint refresh bench study clean
+.PHONY: help read pdf book test lint refresh bench study clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ help: ## this list
 
 read: $(READER) ## render the book from its stored outputs (a minute, no PyTorch)
 	@$(dir $<)bin/python book/read_book.py
+
+pdf: read ## the book from its stored outputs as one PDF (needs Chromium)
+	@$(dir $(READER))bin/python book/pdf.py
 
 book: $(BOOK) ## run every chapter, check every claim, render the site
 	@$(BIN)/python book/make_book.py --scale $(SCALE) $(if $(WORKERS),--workers $(WORKERS))

@@ -19,16 +19,8 @@ class BuildWithResults(build_py):
         shutil.rmtree(target, ignore_errors=True)
         super().run()
         (target / "results").mkdir()
-        for study in _studies():
+        for study in sorted(Path("results").glob("*.json")):
             shutil.copy(study, target / "results")
-
-    def get_source_files(self) -> list[str]:
-        """What the source distribution needs to build the same wheel."""
-        return [*super().get_source_files(), *map(str, _studies())]
-
-
-def _studies() -> list[Path]:
-    return sorted(Path("results").glob("*.json"))
 
 
 setup(cmdclass={"build_py": BuildWithResults})

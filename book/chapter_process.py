@@ -1,12 +1,16 @@
 """One chapter run by papermill, in a process that ends with the driver that started it, however that one ends."""
 
 import os
+import resource
 import sys
 import threading
+from pathlib import Path
 
 import papermill
 import psutil
+from run_facts import PEAK
 
+BYTES = 1 if sys.platform == "darwin" else 1024  # the unit of the system's own count
 ROUNDS = 3
 SECONDS_TO_END = 5
 
@@ -17,6 +21,8 @@ def main(source: str, target: str, scale: str, folder: str) -> None:
     papermill.execute_notebook(
         source, target, parameters={"SCALE": scale}, kernel_name="python3", cwd=folder, progress_bar=False
     )
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * BYTES
+    Path(target).with_suffix(PEAK).write_text(str(round(peak / 2**20)))
 
 
 def end_with_driver() -> None:

@@ -19,6 +19,7 @@ from digests import chapter_digest, code_of
 from files import one_at_a_time, write_whole
 from finished import Finished
 from progress import Progress, expectations
+from run_facts import PEAK, run_facts
 
 PROCESS = Path(__file__).with_name("chapter_process.py")
 LOG_TAIL = 25
@@ -156,7 +157,8 @@ class Run:
             _complain(f"{path.stem}: failed, since it saved no claims; end it with claims.save()")
             return False
         _drop_install_noise(partial)
-        finished.publish(partial, claims, digest, self.scale, seconds if self.from_nothing else None)
+        run = run_facts(int(partial.with_suffix(PEAK).read_text()))
+        finished.publish(partial, claims, digest, self.scale, seconds if self.from_nothing else None, run)
         shutil.rmtree(running, ignore_errors=True)
         print(f"{path.stem}: done in {seconds:.0f} s", flush=True)
         return True

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,15 @@ class Finished:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def publish(self, notebook: Path, claims: Path, digest: str, scale: str, seconds: float | None) -> None:
+    def publish(
+        self,
+        notebook: Path,
+        claims: Path,
+        digest: str,
+        scale: str,
+        seconds: float | None,
+        run: Mapping | None = None,
+    ) -> None:
         """Move the two files to their places and stamp them. The chapter's lock must be held.
 
         Args:
@@ -53,12 +62,13 @@ class Finished:
             digest: of what they were made from.
             scale: its name.
             seconds: how long it took from an empty store; None where models were there already.
+            run: day, machine, versions and memory, as `run_facts` finds them.
         """
         for place in (self.notebook, self.claims):
             place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(notebook, self.notebook)
         os.replace(claims, self.claims)
-        stamp = self._pair(digest) | {"scale": scale, "seconds": seconds}
+        stamp = self._pair(digest) | {"scale": scale, "seconds": seconds, "run": run}
         write_whole(self.stamp, json.dumps(stamp))
 
     def read_claims(self) -> list[dict]:

@@ -25,7 +25,8 @@ def store_outputs(notebooks: Sequence[Path], out: Path) -> list[str]:
     """Put the outputs of the executed copies into the notebooks, with what they belong to, into `metadata.mea`.
 
     `outputs_of` changes with the notebook's own code, `code_digest` with the package's as well; `claims` are the
-    chapter's, `scale` the run's, and `seconds` how long it took at each scale from an empty store.
+    chapter's, `scale` the run's, `seconds` how long it took at each scale from an empty store, and `run` when, where
+    and with which versions it ran.
 
     Returns:
         the chapters whose code was edited while they ran; they are left as they are, and it is said.
@@ -47,6 +48,8 @@ def store_outputs(notebooks: Sequence[Path], out: Path) -> list[str]:
         mea["scale"], mea["claims"] = stamp["scale"], finished.read_claims()
         if stamp["seconds"]:
             mea["seconds"] = mea.get("seconds", {}) | {stamp["scale"]: round(stamp["seconds"])}
+        if stamp.get("run"):
+            mea["run"] = stamp["run"]
         write_whole(path, nbformat.writes(kept) + "\n")
         print(f"{path.stem}: outputs stored", flush=True)
     return edited

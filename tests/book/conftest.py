@@ -1,7 +1,8 @@
-"""The scripts behind `make book` and the chapters made for these tests can be imported by name."""
+"""The scripts behind `make book`, the Sphinx extensions and the chapters made for these tests are imported by name."""
 
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent.parent / "book"), str(HERE)]
+BOOK = HERE.parent.parent / "book"
+sys.path[:0] = [str(BOOK), str(BOOK / "_ext"), str(HERE)]

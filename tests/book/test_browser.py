@@ -1,11 +1,11 @@
-"""The rendered pages in a real browser: on a phone, on a tablet and on a desk."""
+"""The rendered pages in a real browser: on a phone, on a tablet and on a desk, in light and in dark."""
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from playwright.sync_api import sync_playwright
@@ -13,20 +13,22 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 
-from site_pages import claims_table  # noqa: E402
+import site_pages  # noqa: E402
+from pdf import PROGRAMS  # noqa: E402
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-PHONE, TABLET, DESK = 390, 768, 1280
+PHONE, TABLET, DESK = 390, 768, 1440
+WIDTHS = (PHONE, TABLET, DESK)
 CHAPTER = "07_jacobian"  # tables, figures, formulas and exercises
-PAGES = ("book/index", "book/claims", f"notebooks/{CHAPTER}")
+INDEX, CLAIMS, EXECUTION = PAGES = ("book/index", "book/claims", "book/execution")
+ALL = (*PAGES, f"notebooks/{CHAPTER}", "search")
 TOC = {
     "format": "jb-book",
-    "root": PAGES[0],
-    "parts": [{"caption": "A part", "chapters": [{"file": page} for page in PAGES[1:]]}],
+    "root": INDEX,
+    "parts": [{"caption": "A part", "chapters": [{"file": page} for page in ALL[1:-1]]}],
 }
 # As a published site has them: the book's own options must not push them out.
 PUBLISHED = {
@@ -43,27 +45,30 @@ CLAIM = {
     "holds": True,
     "scale": "laptop",
 }
+CLAIM_LIST = [
+    CLAIM,
+    CLAIM | {"id": "07-b", "claim": "Another one", "holds": False},
+    CLAIM | {"id": "00-c", "chapter": "00_other", "claim": "The third"},
+]
+SCREENSHOTS = ROOT / "build" / "screenshots"
+KIB = 1024
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Three of the book's pages, rendered with the book's configuration."""
-    stage, out = tmp_path_factory.mktemp("stage"), tmp_path_factory.mktemp("site")
-    shutil.copytree(ROOT / "book" / "_static", stage / "book" / "_static")
-    shutil.copy(ROOT / "book" / "references.bib", stage / "book")
-    (stage / "notebooks").mkdir()
-    for page in PAGES:
-        (source,) = ROOT.glob(f"{page}.[mi]*")
-        shutil.copy(source, stage / source.relative_to(ROOT))
-    claims = stage / "book" / "claims.md"
-    claims.write_text(claims.read_text().replace("<!-- claims -->", claims_table([CLAIM])))
-    (stage / "book" / "_toc.yml").write_text(yaml.safe_dump(TOC))
+    """A few of the book's pages, staged and rendered as the book's are."""
+    root, out = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("site")
+    for folder in ("_static", "_ext"):
+        shutil.copytree(ROOT / "book" / folder, root / "book" / folder)
+    for name in (*(f"{page}.md" for page in PAGES), "book/references.bib"):
+        shutil.copy(ROOT / name, root / name)
+    (root / "book" / "_toc.yml").write_text(yaml.safe_dump(TOC))
     config = yaml.safe_load((ROOT / "_config.yml").read_text()) | PUBLISHED
-    (stage / "_config.yml").write_text(yaml.safe_dump(config))
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(stage), "-q"]
-    command += ["--config", str(stage / "_config.yml"), "--toc", str(stage / "book" / "_toc.yml")]
-    subprocess.run([*command, "--path-output", str(out)], capture_output=True, check=True)
-    return out / "_build" / "html"
+    (root / "_config.yml").write_text(yaml.safe_dump(config))
+    shutil.copy(ROOT / "pyproject.toml", root)
+    chapter = nbformat.read(ROOT / "notebooks" / f"{CHAPTER}.ipynb", as_version=4)
+    stage = site_pages.stage_pages(root, out / "stage", CLAIM_LIST, {CHAPTER: chapter})
+    return site_pages.build_pages(stage, out / "pages")  # links to chapters that are not here may warn
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +92,23 @@ def look(browser, site):
         if not request.url.startswith(("file:", "data:", "blob:")):
             complaints.append(f"asked for {request.url}")
 
+    def note_failure(request):
+        complaints.append(f"did not get {request.url}")
+
     def note_console(message):
         if message.type == "error":
             complaints.append(message.text)
 
-    def open_page(name, width):
-        window = browser.new_page(viewport={"width": width, "height": 844})
+    def open_page(name, width, **options):
+        window = browser.new_page(viewport={"width": width, "height": 844}, **options)
         windows.append(window)
         window.set_default_timeout(20_000)
         window.on("console", note_console)
         window.on("pageerror", lambda error: complaints.append(str(error)))
         window.on("request", note_request)
-        window.goto(f"file://{site}/{name}.html")
+        window.on("requestfailed", note_failure)
+        address, mark, rest = name.partition("?") if "?" in name else name.partition("#")
+        window.goto(f"file://{site}/{address}.html{mark}{rest}")
         return window
 
     yield open_page
@@ -109,7 +119,7 @@ def look(browser, site):
 
 @pytest.mark.parametrize("width", [PHONE, TABLET])
 def test_the_menu_opens_and_leads_to_a_chapter(look, width):
-    page = look(PAGES[0], width)
+    page = look(INDEX, width)
     entry = page.locator(f".bd-sidebar-primary a[href$='{CHAPTER}.html']")
     assert not entry.is_visible()
     page.locator(".primary-toggle:visible").click()
@@ -118,20 +128,97 @@ def test_the_menu_opens_and_leads_to_a_chapter(look, width):
     assert page.locator("article h1").is_visible()
 
 
-@pytest.mark.parametrize("width", [PHONE, TABLET, DESK])
-def test_there_is_one_search_box(look, width):
-    page = look(PAGES[0], width)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_word_is_searched_and_found_with_the_words_around_it(look, width):
+    page = look(INDEX, width)
     page.locator(".search-button__button:visible").click()  # an error if there are two
-    assert page.locator("input[type=search]:visible").count() == 1
+    box = page.locator("input[type=search]:visible")
+    assert box.count() == 1
+    box.fill("photographs")
+    box.press("Enter")
+    page.wait_for_url("**/search.html?q=photographs")
+    result = page.locator("#search-results li", has=page.locator(f"a[href*='{CHAPTER}']")).first
+    assert result.locator(".context mark").first.inner_text().lower().startswith("photograph")
+    assert len(result.locator(".context").inner_text()) > 100
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_on_a_phone_fails_nowhere_and_does_not_scroll_sideways(look, name):
-    page = look(name, PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+def test_the_keyboard_leads_past_the_menu_into_the_text(look):
+    page = look(INDEX, DESK)
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "Skip to main content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('#main-content').contains(document.activeElement)")
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_page_fails_nowhere_and_does_not_scroll_sideways(look, name, width, theme):
+    page = look(name, width, color_scheme=theme, reduced_motion="reduce")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '_')}.{width}.{theme}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("html").get_attribute("data-theme") == theme
+
+
+@pytest.mark.parametrize("name", ALL[:-1])
+def test_each_page_says_its_edition_and_leads_on(look, name):
+    page = look(name, DESK)
+    assert page.locator(".edition").inner_text().startswith("Version ")
+    assert page.locator(".prev-next-area a").count() >= 1
+    assert page.locator("head link[rel~=icon]").count() == 1
+    assert page.locator("img.logo__image:visible").evaluate("image => image.naturalWidth") > 0
 
 
 def test_a_published_chapter_has_its_button(look):
-    page = look(PAGES[-1], DESK)
+    page = look(f"notebooks/{CHAPTER}", DESK)
     button = page.locator("a[href^='https://colab.example/github/owner/book']")
     assert button.get_attribute("href").endswith(f"/{CHAPTER}.ipynb")
+
+
+def test_formulas_are_set_with_what_is_left_of_mathjax(look):
+    page = look(f"notebooks/{CHAPTER}", DESK)
+    page.locator("mjx-container").first.wait_for()
+    assert page.locator("mjx-merror").count() == 0
+    assert not page.locator(".math", has_text="\\(").count()
+
+
+def test_the_picture_moves_only_for_those_who_want_that_and_can_be_held(look):
+    moving = "[...document.querySelectorAll('.hero-picture *')].some(e => e.getAnimations().some(a => a.playState == 'running'))"
+    assert not look(INDEX, DESK, reduced_motion="reduce").evaluate(moving)
+    page = look(INDEX, DESK, reduced_motion="no-preference")
+    assert page.evaluate(moving)
+    page.get_by_label("hold the picture").check()
+    assert not page.evaluate(moving)
+
+
+def shown(page):
+    return [claim.get_attribute("id") for claim in page.locator(".claim:visible").all()]
+
+
+def test_claims_are_filtered_by_chapter_verdict_and_words(look):
+    page = look(CLAIMS, DESK)
+    assert shown(page) == ["07-a", "07-b", "00-c"]
+    page.get_by_label("verdict").select_option("holds")
+    assert shown(page) == ["07-a", "00-c"]
+    page.get_by_label("chapter", exact=True).select_option(CHAPTER)
+    assert shown(page) == ["07-a"]
+    assert page.locator("output").inner_text() == "1 shown"
+    page.get_by_label("verdict").select_option("")
+    page.get_by_label("words").fill("ANOTHER")
+    assert shown(page) == ["07-b"]
+
+
+def test_claims_are_a_short_list_of_chapters_on_a_phone_and_a_link_opens_one(look):
+    page = look(CLAIMS, PHONE)
+    assert shown(page) == []
+    page.locator("summary", has_text="00").click()
+    assert shown(page) == ["00-c"]
+    assert shown(look(f"{CLAIMS}#07-b", PHONE)) == ["07-a", "07-b"]
+
+
+def test_claims_are_a_full_list_without_scripts(look):
+    page = look(CLAIMS, PHONE, java_script_enabled=False)
+    assert shown(page) == ["07-a", "07-b", "00-c"]
+    assert not page.locator(".claims-filters").is_visible()

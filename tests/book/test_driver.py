@@ -144,6 +144,8 @@ def test_refresh_stores_outputs_with_the_code_they_belong_to(tmp_path):
     assert mea["claims"] == json.loads((tmp_path / "out" / "claims.json").read_text())
     assert mea["seconds"]["laptop"] < 1000
     assert mea["seconds"]["colab"] == 7
+    assert {"date", "machine", "versions", "peak_mib"} == set(mea["run"])
+    assert 10 < mea["run"]["peak_mib"] < 10_000
     assert not any("papermill" in cell.metadata or "execution" in cell.metadata for cell in kept.cells)
 
 

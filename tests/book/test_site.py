@@ -8,7 +8,7 @@ import nbformat
 import pytest
 import site_pages
 import yaml
-from site_pages import claims_table, stage_pages
+from site_pages import stage_pages
 from toy_chapters import ROOT
 
 CLAIM = {
@@ -23,29 +23,17 @@ CLAIM = {
 }
 
 
-def test_claims_page_shows_verdicts_and_escapes():
-    table = claims_table([CLAIM, CLAIM | {"holds": False}, CLAIM | {"scale": "smoke"}])
-    for words in (
-        "A &lt; B",
-        "✓ holds",
-        "✗ does not hold",
-        "not claimed<",
-        "laptop, smoke",
-        "at smoke scale",
-    ):
-        assert words in table
-    assert "nothing is claimed" in claims_table([])
-
-
 def test_the_site_is_made_from_a_copy(tmp_path):
     executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("executed")])
     stage = stage_pages(ROOT, tmp_path / "stage", [CLAIM], {"00_steal": executed})
     assert nbformat.read(stage / "notebooks" / "00_steal.ipynb", as_version=4) == executed
     assert "✓ holds" in (stage / "book" / "claims.md").read_text()
     assert "✓ holds" not in (ROOT / "book" / "claims.md").read_text()
+    for page in [*(stage / "book").glob("*.md"), stage / "_config.yml"]:
+        assert "<!--" not in page.read_text(), page.name
     assert {path.name for path in stage.iterdir()} == {"_config.yml", "book", "notebooks"}
     assert {"_toc.yml", "references.bib", "_static"} <= {path.name for path in (stage / "book").iterdir()}
-    assert not list(stage.rglob("*.py"))
+    assert {path.parent.name for path in stage.rglob("*.py")} == {"_ext"}
 
 
 @pytest.mark.parametrize("has_errors", [False, True])

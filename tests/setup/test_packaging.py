@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PARTS = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "mea_lib", "results")
+# What makes the package, and what its source distribution has beside it.
+PARTS = (
+    *("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "mea_lib", "results"),
+    *(
+        "notebooks",
+        "book",
+        "tests",
+        "benchmarks",
+        "Makefile",
+        "constraints.txt",
+        "_config.yml",
+        "CITATION.cff",
+    ),
+)
 STUDIES = {f"mea_lib/results/{path.name}" for path in (ROOT / "results").glob("*.json")}
 
 
@@ -63,6 +77,37 @@ def test_the_source_distribution_makes_the_same_wheel(source, wheel, tmp_path):
     assert names(build(unpacked, "wheel")) == names(wheel)
 
 
+def test_the_source_distribution_is_the_whole_book(source):
+    with tarfile.open(build(source, "sdist")) as packed:
+        found = {name.partition("/")[2] for name in packed.getnames()}
+    expected = {part for part in PARTS if (ROOT / part).is_file()}
+    for folder in ("notebooks", "book", "tests", "benchmarks", "results"):
+        expected |= {
+            path.relative_to(source).as_posix() for path in (source / folder).rglob("*") if path.is_file()
+        }
+    assert expected <= found
+    assert not {name for name in found if "__pycache__" in name or name.startswith("build/")}
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_in_an_empty_environment_either_file_brings_the_studies_that_chapters_show(source, tmp_path, kind):
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", build(source, kind)]
+    subprocess.run(install, check=True, cwd=tmp_path)
+    chapters = " ".join(path.read_text() for path in (ROOT / "notebooks").glob("*.ipynb"))
+    studies = sorted(set(re.findall(r'find_results\(\\"(\w+)\\"\)', chapters)))
+    assert "removal_study" in studies, "chapter 13 shows it"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [python, "-c", FIND_ALL, *studies]
+    shown = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    place, *found = json.loads(shown)
+    assert Path(place).is_relative_to(tmp_path / "venv")
+    assert found == [json.loads((ROOT / "results" / f"{name}.json").read_text()) for name in studies]
+
+
 def test_an_editable_installation_leaves_the_studies_where_they_are(source):
     assert not {name for name in names(build(source, "editable")) if name.endswith(".json")}
     assert not (source / "mea_lib" / "results").exists()
@@ -74,6 +119,13 @@ import json, runpy
 import mea_lib
 find_results = runpy.run_path(f"{mea_lib.__path__[0]}/teaching/results.py")["find_results"]
 print(json.dumps([mea_lib.__file__, find_results("attack_study")]))
+"""
+
+FIND_ALL = """
+import json, runpy, sys
+import mea_lib
+find_results = runpy.run_path(f"{mea_lib.__path__[0]}/teaching/results.py")["find_results"]
+print(json.dumps([mea_lib.__file__, *map(find_results, sys.argv[1:])]))
 """
 
 

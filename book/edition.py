@@ -1,0 +1,25 @@
+"""One line that says which edition of the book a page belongs to."""
+
+import datetime
+import tomllib
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+from chapter_facts import ChapterFacts
+
+
+def edition(root: Path, chapters: Mapping[str, ChapterFacts]) -> str:
+    """Version, date and machine of the stored outputs; the day of rendering where no run says its date.
+
+    Args:
+        root: of the repository.
+        chapters: by name.
+    """
+    version = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    runs = [chapter.mea.get("run", {}) for chapter in chapters.values()]
+    dates = [run["date"] for run in runs if run.get("date")]
+    machines = sorted({run["machine"] for run in runs if run.get("machine")})
+    when = f"outputs of {max(dates)}" if dates else f"rendered on {datetime.date.today().isoformat()}"
+    said = [f"Version {version}", when, *machines, "MIT licence"]
+    return f'<p class="edition">{escape(" · ".join(said))}</p>'

@@ -1,0 +1,1 @@
+"""How the book gets to its readers: its address, what carries it, and the packages beside the pages."""
