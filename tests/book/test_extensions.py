@@ -14,7 +14,7 @@ from sphinx.util.docutils import docutils_namespace
 
 EXTENSIONS = (
     *("chapter_numbers", "chapter_links", "glossary_links", "figure_captions", "output_tables"),
-    *("equation_numbers", "unbroken_intervals", "chart_boxes", "folded_cells"),
+    *("equation_numbers", "unbroken_intervals", "chart_boxes", "folded_cells", "citation_lists"),
 )
 GLOSSARY = """# Glossary
 
@@ -288,3 +288,9 @@ def test_folded_code_stands_below_what_it_shows(render):
     output, fold = pages["05_a"].body.select(".cell > *")
     assert "cell_output" in output["class"]
     assert words(fold.summary).startswith("Show the code")
+
+
+def test_references_are_items_of_one_list(render):
+    pages, _ = render(page="# A page\n\n```{eval-rst}\n.. [A] One.\n.. [B] Two.\n```\n\nText.")
+    assert len(pages["page"].body.select("[role=list] > [role=listitem]")) == 2
+    assert len(pages["page"].body.select("[role=list]")) == 1
