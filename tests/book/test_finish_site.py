@@ -60,6 +60,18 @@ def test_a_page_says_what_it_is_about_to_those_who_share_it(address, card):
     assert ('"og:url" content="https://a.example/b/book/a.html"' in page) == bool(address)
 
 
+@pytest.mark.parametrize(
+    "text, has",
+    [("x", False), ('<span class="math notranslate">x</span>', True), (r"<pre>\(x\)</pre>", True)],
+)
+def test_mathjax_is_loaded_where_there_is_a_formula(text, has):
+    scripts = (
+        '<script>window.MathJax = {"a": 1}</script><script defer src="../_static/mathjax/tex.js"></script>'
+    )
+    page = finish_head(PAGE.replace("</head>", scripts + "</head>").replace("Two", text), "book/a.html")
+    assert ("window.MathJax" in page, "mathjax/tex.js" in page) == (has, has)
+
+
 def test_the_search_button_is_named_by_what_it_shows():
     button = (
         '<button class="btn search-button-field search-button__button" title="Search" aria-label="Search">'
