@@ -1,5 +1,6 @@
 """The last step on rendered pages: they get lighter, and learn what the renderer cannot tell them."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from page_words import write_words
 
 # What the formulas of this book make MathJax load; its other versions, readers and languages stay away.
 MATHJAX = ("tex-chtml.js", "input/tex/extensions/", "output/chtml/fonts/woff-v2/")
+# The theme names this button "Search", while it also shows the keys: what is to be seen has to be in a name.
+NAMED_BUTTON = re.compile(r'(<button class="[^"]*search-button-field[^>]*?) aria-label="[^"]*"')
 FIRST = "book/index.html"
 WORDS = "".join(
     f'\n  <script defer src="_static/{name}"></script>' for name in ("page_words.js", "search_excerpts.js")
@@ -27,7 +30,7 @@ def finish_site(site: Path, address: str = "") -> None:
         page = path.read_text(encoding="utf-8")
         if name == "index.html":
             continue
-        page = finish_head(inline_icons(page, site), name, address)
+        page = finish_head(NAMED_BUTTON.sub(r"\1", inline_icons(page, site)), name, address)
         if name == "search.html":
             page = page.replace("</head>", f"{WORDS}\n  </head>", 1)
         path.write_text(page, encoding="utf-8")

@@ -8,6 +8,9 @@ DESCRIPTION_LENGTH = 160
 ONLY_FOR_SEARCH = re.compile(
     r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>'
 )
+MATHJAX = re.compile(r"\s*<script>window\.MathJax = .*?</script>|\s*<script[^>]*mathjax/[^>]*></script>")
+# As the renderer marks a formula, or as MathJax finds one in an output.
+FORMULA = re.compile(r'class="[^"]*\bmath\b|\\\(|\\\[|\$\$|\\begin\{')
 # Its values are set by scripts inside the page, which a deferred script would come too late for.
 AT_ONCE = "documentation_options.js"
 
@@ -27,6 +30,8 @@ def finish_head(page: str, name: str, address: str = "") -> str:
     description = _description(page) or title
     tags = _tags(title, description, name, address)
     page = page.replace("</title>", "</title>\n    " + "\n    ".join(tags), 1)
+    if not FORMULA.search(_article(page)):
+        page = MATHJAX.sub("", page)
     if name != "search.html":
         page = ONLY_FOR_SEARCH.sub("", page)
     return _deferred(page)
@@ -77,11 +82,14 @@ def _deferred(page: str) -> str:
 
 def _description(page: str) -> str:
     """The first paragraph of the article, which in a chapter is its question."""
-    article = page.partition('<article class="bd-article">')[2]
-    words = _text(re.search(r"<p>(.*?)</p>", article, re.S))
+    words = _text(re.search(r"<p>(.*?)</p>", _article(page), re.S))
     if len(words) <= DESCRIPTION_LENGTH:
         return words
     return words[:DESCRIPTION_LENGTH].rsplit(" ", 1)[0] + " …"
+
+
+def _article(page: str) -> str:
+    return page.partition('<article class="bd-article">')[2].partition("</article>")[0]
 
 
 def _text(found: re.Match | None) -> str:

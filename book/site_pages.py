@@ -80,7 +80,7 @@ def stage_pages(
     _fill(stage / "book" / "index.md", "chapters", _raw(chapter_cards(toc, told)))
     _fill(stage / "book" / "claims.md", "claims", _raw(claims_list(claims, told)))
     _fill(stage / "book" / "execution.md", "execution", _raw(execution_list(told)))
-    _fill(stage / "_config.yml", "edition", edition(root, told).replace('"', '\\"'))
+    _set_footer(stage / "_config.yml", edition(root, told))
     if address:
         stamp_stage(stage, address)
     return stage
@@ -106,6 +106,12 @@ def build_pages(stage: Path, out: Path, *options: str, address: Address | None =
     site = out / "_build" / "html"
     finish_site(site, f"{address.site}/" if address and address.site else "")
     return site
+
+
+def _set_footer(file: Path, html: str) -> None:
+    config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    config["sphinx"]["config"]["html_theme_options"]["extra_footer"] = html
+    file.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
 def _fill(page: Path, place: str, text: str) -> None:

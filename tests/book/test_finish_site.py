@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from finish_site import finish_site
+from finish_site import NAMED_BUTTON, finish_site
 from icons import inline_icons
 from page_head import finish_head
 from page_words import page_words
@@ -58,6 +58,25 @@ def test_a_page_says_what_it_is_about_to_those_who_share_it(address, card):
     assert '<meta name="description" content="Is &amp; was?" />' in page
     assert f'<meta property="og:image" content="{card}/social-card.png" />' in page
     assert ('"og:url" content="https://a.example/b/book/a.html"' in page) == bool(address)
+
+
+@pytest.mark.parametrize(
+    "text, has",
+    [("x", False), ('<span class="math notranslate">x</span>', True), (r"<pre>\(x\)</pre>", True)],
+)
+def test_mathjax_is_loaded_where_there_is_a_formula(text, has):
+    scripts = (
+        '<script>window.MathJax = {"a": 1}</script><script defer src="../_static/mathjax/tex.js"></script>'
+    )
+    page = finish_head(PAGE.replace("</head>", scripts + "</head>").replace("Two", text), "book/a.html")
+    assert ("window.MathJax" in page, "mathjax/tex.js" in page) == (has, has)
+
+
+def test_the_search_button_is_named_by_what_it_shows():
+    button = (
+        '<button class="btn search-button-field search-button__button" title="Search" aria-label="Search">'
+    )
+    assert NAMED_BUTTON.sub(r"\1", button) == button.replace(' aria-label="Search"', "")
 
 
 def test_a_title_is_not_said_twice():

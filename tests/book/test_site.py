@@ -29,8 +29,10 @@ def test_the_site_is_made_from_a_copy(tmp_path):
     assert nbformat.read(stage / "notebooks" / "00_steal.ipynb", as_version=4) == executed
     assert "✓ holds" in (stage / "book" / "claims.md").read_text()
     assert "✓ holds" not in (ROOT / "book" / "claims.md").read_text()
-    for page in [*(stage / "book").glob("*.md"), stage / "_config.yml"]:
+    for page in (stage / "book").glob("*.md"):
         assert "<!--" not in page.read_text(), page.name
+    footer = yaml.safe_load((stage / "_config.yml").read_text())["sphinx"]["config"]["html_theme_options"]
+    assert footer["extra_footer"].startswith('<p class="edition">Version ')
     assert {path.name for path in stage.iterdir()} == {"_config.yml", "book", "notebooks"}
     assert {"_toc.yml", "references.bib", "_static"} <= {path.name for path in (stage / "book").iterdir()}
     assert {path.parent.name for path in stage.rglob("*.py")} == {"_ext"}

@@ -25,11 +25,10 @@ def configuration(address):
 
 
 def staged_configuration(stage):
-    """The configuration beside the staged pages, with the mark that stands for the edition put back."""
+    """The configuration beside the staged pages, less the line about the edition, which every site has."""
     settings = yaml.safe_load((stage / "_config.yml").read_text())
     theme = settings["sphinx"]["config"]["html_theme_options"]
-    assert theme["extra_footer"].startswith('<p class="edition">Version ')
-    theme["extra_footer"] = "<!-- edition -->"
+    assert theme.pop("extra_footer").startswith('<p class="edition">Version ')
     return settings
 
 
