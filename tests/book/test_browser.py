@@ -92,7 +92,8 @@ def look(browser, site):
             complaints.append(f"asked for {request.url}")
 
     def note_failure(request):
-        complaints.append(f"did not get {request.url}")
+        if request.failure != "net::ERR_ABORTED":  # given up, as the page was left
+            complaints.append(f"did not get {request.url}")
 
     def note_console(message):
         if message.type == "error":
