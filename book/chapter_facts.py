@@ -55,6 +55,13 @@ def facts(name: str, notebook: NotebookNode) -> ChapterFacts:
     )
 
 
+def days_and_machines(chapters: Mapping[str, ChapterFacts]) -> tuple[list[str], list[str]]:
+    """When and where the chapters ran, each once, in order; empty where no run says so."""
+    runs = [chapter.mea.get("run", {}) for chapter in chapters.values()]
+    days, machines = (sorted({run[name] for run in runs if run.get(name)}) for name in ("date", "machine"))
+    return days, machines
+
+
 def difficulties(chapters: Mapping[str, ChapterFacts]) -> dict[str, int]:
     """One to three stars by name: `mea.difficulty` where it is given, else by the chapters that lie below one.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import groupby
 
-from chapter_facts import ChapterFacts
+from chapter_facts import ChapterFacts, days_and_machines
 
 VERDICTS = {"holds": "✓ holds", "broken": "✗ does not hold", "unclaimed": "not claimed"}
 # What a claim may say about the paper's figure; others are shown as they are written.
@@ -45,14 +45,12 @@ def _summary(claims: Sequence[Mapping], chapters: Mapping[str, ChapterFacts]) ->
     claimed = [claim for claim in claims if verdict(claim) != "unclaimed"]
     hold = sum(verdict(claim) == "holds" for claim in claimed)
     scales = sorted({claim["scale"] for claim in claims})
-    runs = [chapter.mea.get("run", {}) for chapter in chapters.values()]
-    dates = sorted({run["date"] for run in runs if run.get("date")})
-    machines = sorted({run["machine"] for run in runs if run.get("machine")})
+    days, machines = days_and_machines(chapters)
     seconds = [
         chapter.mea.get("seconds", {}).get(scale) for chapter in chapters.values() for scale in scales[:1]
     ]
     facts = [f"scale {', '.join(scales)}"]
-    facts += [f"{dates[0]} to {dates[-1]}" if len(dates) > 1 else dates[0]] if dates else []
+    facts += [f"{days[0]} to {days[-1]}" if len(days) > 1 else days[0]] if days else []
     facts += [", ".join(machines)] if machines else []
     facts += [f"{sum(seconds) / 60:.0f} minutes of a core from nothing"] if seconds and all(seconds) else []
     note = "" if len(claimed) == len(claims) else " Nothing is claimed at smoke scale."

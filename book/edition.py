@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
-from chapter_facts import ChapterFacts
+from chapter_facts import ChapterFacts, days_and_machines
 
 
 def edition(root: Path, chapters: Mapping[str, ChapterFacts]) -> str:
@@ -17,9 +17,7 @@ def edition(root: Path, chapters: Mapping[str, ChapterFacts]) -> str:
         chapters: by name.
     """
     version = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    runs = [chapter.mea.get("run", {}) for chapter in chapters.values()]
-    dates = [run["date"] for run in runs if run.get("date")]
-    machines = sorted({run["machine"] for run in runs if run.get("machine")})
-    when = f"outputs of {max(dates)}" if dates else f"rendered on {datetime.date.today().isoformat()}"
+    days, machines = days_and_machines(chapters)
+    when = f"outputs of {days[-1]}" if days else f"rendered on {datetime.date.today().isoformat()}"
     said = [f"Version {version}", when, *machines, "MIT licence"]
     return f'<p class="edition">{escape(" · ".join(said))}</p>'

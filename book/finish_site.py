@@ -27,9 +27,9 @@ def finish_site(site: Path, address: str = "") -> None:
     """
     for path in (path for path in site.rglob("*.html") if "_static" not in path.parts):
         name = path.relative_to(site).as_posix()
-        page = path.read_text(encoding="utf-8")
         if name == "index.html":
             continue
+        page = path.read_text(encoding="utf-8")
         page = finish_head(NAMED_BUTTON.sub(r"\1", inline_icons(page, site)), name, address)
         if name == "search.html":
             page = page.replace("</head>", f"{WORDS}\n  </head>", 1)

@@ -35,10 +35,11 @@ def one_page(site: Path, toc: Mapping, title: str, to_site: str) -> str:
         title: of the book.
         to_site: relative address of `site` from where the page will lie.
     """
-    files = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
-    articles, titles = [], {}
+    files = pages_in_order(toc)
+    articles, titles, edition = [], {}, None
     for name in files:
         page = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        edition = edition or page.select_one(".edition")
         article = page.find("article", class_="bd-article")
         for unwanted in article.select(LEFT_OUT):
             unwanted.decompose()
@@ -47,9 +48,6 @@ def one_page(site: Path, toc: Mapping, title: str, to_site: str) -> str:
         article["id"] = _place(name)
         titles[name] = article.find("h1").get_text(" ", strip=True)
         articles.append(str(article))
-    edition = BeautifulSoup(
-        (site / f"{files[0]}.html").read_text(encoding="utf-8"), "html.parser"
-    ).select_one(".edition")
     styles = [path for style in STYLES for path in sorted((site / "_static").glob(style))]
     links = "".join(
         f'<link rel="stylesheet" href="{to_site}/{path.relative_to(site).as_posix()}">' for path in styles
@@ -61,6 +59,11 @@ def one_page(site: Path, toc: Mapping, title: str, to_site: str) -> str:
         f'<header class="cover"><img src="{to_site}/_static/logo.svg" alt=""><p class="cover-title">{escape(title)}</p>'
         f"{edition or ''}{_contents(toc, titles)}</header>{''.join(articles)}</body></html>"
     )
+
+
+def pages_in_order(toc: Mapping) -> list[str]:
+    """All pages that the table of contents names, the first page first, without ending."""
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
 
 
 def _contents(toc: Mapping, titles: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ def finish_head(page: str, name: str, address: str = "") -> str:
         name: address of the page in the site, such as `book/index.html`.
         address: of the site, with a slash at its end; without it the card's address is relative.
     """
-    title = re.sub(r"^(.+?) — \1$", r"\1", _text(re.search(r"<title>(.*?)</title>", page, re.S)))
+    title = re.sub(r"^(.+?) — \1$", r"\1", _title(page))
     page = re.sub(
         r"<title>.*?</title>", lambda _: f"<title>{escape(title)}</title>", page, count=1, flags=re.S
     )
@@ -45,7 +45,7 @@ def front_page(first: str, name: str, address: str = "") -> str:
         name: its address in the site.
         address: of the site, with a slash at its end, if it is known.
     """
-    title, description = _text(re.search(r"<title>(.*?)</title>", first, re.S)), _description(first)
+    title, description = _title(first), _description(first)
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8" />',
@@ -90,6 +90,10 @@ def _description(page: str) -> str:
 
 def _article(page: str) -> str:
     return page.partition('<article class="bd-article">')[2].partition("</article>")[0]
+
+
+def _title(page: str) -> str:
+    return _text(re.search(r"<title>(.*?)</title>", page, re.S))
 
 
 def _text(found: re.Match | None) -> str:

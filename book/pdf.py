@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not (site / "book" / "index.html").exists():
         print(f"there is no rendered book in {site}; run: make read", file=sys.stderr)
         return 1
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    program = chromium()
     if program is None:
         print(
             "a PDF is printed by Chromium; on Debian and Ubuntu run: sudo apt-get install chromium",
@@ -45,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(f"The book is at {pdf}")
     return 0
+
+
+def chromium() -> str | None:
+    """Path of the first Chromium that is found, under any of its names."""
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
 def print_page(program: str, page: Path, pdf: Path) -> bool:

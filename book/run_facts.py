@@ -4,6 +4,7 @@ import datetime
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 PEAK = ".peak_mib"  # ending of the file beside an executed copy that has its kernel's largest resident memory
@@ -30,6 +31,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
+@cache
 def _machine() -> str:
     """Such as "2 x86_64 cores" or "2 x86_64 cores, NVIDIA T4"; never a host's name."""
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]

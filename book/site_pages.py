@@ -19,7 +19,7 @@ from finish_site import finish_site
 from hero import hero
 from nbformat import NotebookNode
 from publishing.address import Address
-from publishing.stamps import stamp_stage
+from publishing.stamps import stamp_configuration, stamp_notebook
 
 
 def render(
@@ -70,19 +70,22 @@ def stage_pages(
     shutil.copytree(
         root / "book" / "_ext", stage / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__")
     )
-    shutil.copy(root / "_config.yml", stage)
     (stage / "notebooks").mkdir()
     for name, chapter in chapters.items():
-        nbformat.write(chapter, stage / "notebooks" / f"{name}.ipynb")
+        staged = stamp_notebook(chapter, address) if address else chapter
+        nbformat.write(staged, stage / "notebooks" / f"{name}.ipynb")
     told = {name: facts(name, chapter) for name, chapter in chapters.items()}
     toc = yaml.safe_load((stage / "book" / "_toc.yml").read_text(encoding="utf-8"))
     _fill(stage / "book" / "index.md", "hero", _raw(hero(stage / "book" / "_static")))
     _fill(stage / "book" / "index.md", "chapters", _raw(chapter_cards(toc, told)))
     _fill(stage / "book" / "claims.md", "claims", _raw(claims_list(claims, told)))
     _fill(stage / "book" / "execution.md", "execution", _raw(execution_list(told)))
-    _set_footer(stage / "_config.yml", edition(root, told))
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    config["sphinx"]["config"]["html_theme_options"]["extra_footer"] = edition(root, told)
     if address:
-        stamp_stage(stage, address)
+        config = stamp_configuration(config, address)
+    written = yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
+    (stage / "_config.yml").write_text(written, encoding="utf-8")
     return stage
 
 
@@ -106,12 +109,6 @@ def build_pages(stage: Path, out: Path, *options: str, address: Address | None =
     site = out / "_build" / "html"
     finish_site(site, f"{address.site}/" if address and address.site else "")
     return site
-
-
-def _set_footer(file: Path, html: str) -> None:
-    config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    config["sphinx"]["config"]["html_theme_options"]["extra_footer"] = html
-    file.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
 def _fill(page: Path, place: str, text: str) -> None:

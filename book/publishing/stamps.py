@@ -1,10 +1,9 @@
 """The address written into copies: of notebooks, of the site's configuration, of the citation, of the project."""
 
+import copy
 import json
 from pathlib import Path
 
-import nbformat
-import yaml
 from nbformat import NotebookNode
 from setup_cell import setup_cell
 
@@ -14,22 +13,9 @@ BRANCH = "colab"  # generated: notebooks that install the package by themselves
 COLAB = "https://colab.research.google.com"
 
 
-def stamp_stage(stage: Path, address: Address) -> None:
-    """Write the address into the staged pages: into every chapter's set-up cell, and into the configuration.
-
-    Args:
-        stage: a folder as `stage_pages` makes it.
-        address: of the published book.
-    """
-    for path in (stage / "notebooks").glob("*.ipynb"):
-        nbformat.write(stamp_notebook(nbformat.read(path, as_version=4), address), path)
-    config = stage / "_config.yml"
-    stamped = stamp_configuration(yaml.safe_load(config.read_text(encoding="utf-8")), address)
-    config.write_text(yaml.safe_dump(stamped, allow_unicode=True, sort_keys=False), encoding="utf-8")
-
-
 def stamp_notebook(notebook: NotebookNode, address: Address) -> NotebookNode:
-    """The notebook with the places its package comes from in the set-up cell; Colab opens it with a GPU."""
+    """A copy with the places its package comes from in the set-up cell; Colab opens it with a GPU."""
+    notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code" and cell.source == setup_cell():
             cell.source = setup_cell(address.sources)

@@ -14,7 +14,8 @@ def frozen(model: nn.Module) -> Iterator[nn.Module]:
     """Within it the model is in evaluation mode and no gradient of its parameters is computed.
 
     What it gives is the model to optimise through: a copy with folded batch normalisation, see `folded`, whose step
-    takes a quarter less time. Afterwards every module has its mode and every parameter its `requires_grad` again, also after an error.
+    takes a quarter less time. Afterwards every module has its mode and every parameter its `requires_grad` again,
+    also after an error.
 
     Raises:
         ValueError: for a quantised model, which rounds its inputs: no gradient passes, and a search would find nothing.

@@ -1,25 +1,13 @@
 """The rendered pages in a real browser: on a phone, on a tablet and on a desk, in light and in dark."""
 
-import os
 import shutil
-import sys
-from pathlib import Path
 
 import nbformat
 import pytest
+import site_pages
 import yaml
-from playwright.sync_api import sync_playwright
+from toy_chapters import ROOT, STORED_CLAIM
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(ROOT / "book"))
-
-import site_pages  # noqa: E402
-from pdf import PROGRAMS  # noqa: E402
-
-QUIET = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 PHONE, TABLET, DESK = 390, 768, 1440
 WIDTHS = (PHONE, TABLET, DESK)
 CHAPTER = "07_jacobian"  # tables, figures, formulas and exercises
@@ -35,15 +23,12 @@ PUBLISHED = {
     "launch_buttons": {"colab_url": "https://colab.example"},
     "repository": {"url": "https://github.com/owner/book", "branch": "main"},
 }
-CLAIM = {
+CLAIM = STORED_CLAIM | {
     "id": "07-a",
     "chapter": CHAPTER,
     "claim": "A sentence of a usual length is claimed, with a number in it",
     "paper": "0.123 (Table 4)",
     "measured": "0.456",
-    "rule": "at least 0.4",
-    "holds": True,
-    "scale": "laptop",
 }
 CLAIM_LIST = [
     CLAIM,
@@ -68,18 +53,6 @@ def site(tmp_path_factory):
     chapter = nbformat.read(ROOT / "notebooks" / f"{CHAPTER}.ipynb", as_version=4)
     stage = site_pages.stage_pages(root, out / "stage", CLAIM_LIST, {CHAPTER: chapter})
     return site_pages.build_pages(stage, out / "pages")  # links to chapters that are not here may warn
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        said = "there is no Chromium to look at the pages with; on Debian: sudo apt-get install chromium"
-        pytest.fail(said) if os.environ.get("CI") else pytest.skip(said)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=QUIET.split())
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,17 +3,8 @@
 from bs4 import BeautifulSoup
 from chapter_facts import ChapterFacts
 from claims_page import claims_list
+from toy_chapters import STORED_CLAIM as CLAIM
 
-CLAIM = {
-    "id": "00-a",
-    "chapter": "00_steal",
-    "claim": "A < B",
-    "paper": "–",
-    "measured": "0.5",
-    "rule": "at least 0.4",
-    "holds": True,
-    "scale": "laptop",
-}
 RUN = {"date": "2026-11-28", "machine": "2 x86_64 cores"}
 CHAPTERS = {
     name: ChapterFacts(name, f"On {name}", "", 3, (), {"run": RUN, "seconds": {"laptop": seconds}})

@@ -1,8 +1,6 @@
 """What holds on every page of the rendered book, whatever its chapters say."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -10,19 +8,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from chapter_numbers import chapter_number
 from glossary_links import NOUN_MARKERS, ORDINARY_WORDS, VERBS
-from playwright.sync_api import sync_playwright
+from one_page import pages_in_order
 from toy_chapters import ROOT
 
 pytestmark = pytest.mark.chapters
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
-TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+PAGES = pages_in_order(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text()))
 CHAPTERS = [page for page in PAGES if chapter_number(page)]
 GLOSSARY = "book/glossary"
 
@@ -38,18 +34,6 @@ def site(tmp_path_factory):
     found = subprocess.run(words, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     return out / "html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        said = "there is no Chromium to look at the pages with; on Debian: sudo apt-get install chromium"
-        pytest.fail(said) if os.environ.get("CI") else pytest.skip(said)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=QUIET.split())
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -167,12 +151,11 @@ def part_of_a_longer_term(site, text, found):
 
 @each_page
 def test_there_is_no_serious_obstacle_in_either_theme(look, page):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     for theme in ("light", "dark"):
         window = look(page, DESK, theme)
         window.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
         window.wait_for_timeout(600)  # the theme waits before it makes what scrolls reachable by keyboard
-        found = axe.run(window).response["violations"]
+        found = Axe().run(window).response["violations"]
         grave = [one for one in found if one["impact"] in ("serious", "critical")]
         assert not grave, [(theme, one["id"], [node["html"] for node in one["nodes"][:5]]) for one in grave]
 

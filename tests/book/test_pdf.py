@@ -70,11 +70,10 @@ def test_without_a_rendered_book_it_says_what_to_run(tmp_path, capsys):
     assert "run: make read" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not any(map(shutil.which, pdf.PROGRAMS)), reason="there is no Chromium to print with")
+@pytest.mark.skipif(pdf.chromium() is None, reason="there is no Chromium to print with")
 def test_it_is_printed_with_bookmarks(site, tmp_path):
-    program = next(filter(None, map(shutil.which, pdf.PROGRAMS)))
     (tmp_path / "book.html").write_text(one_page(site, TOC, "A", "html"))
-    assert pdf.print_page(program, tmp_path / "book.html", tmp_path / "book.pdf")
+    assert pdf.print_page(pdf.chromium(), tmp_path / "book.html", tmp_path / "book.pdf")
     made = (tmp_path / "book.pdf").read_bytes()
     assert b"/Outlines" in made
     assert len(re.findall(rb"/Type\s*/Page\b", made)) == 2  # cover, and the two short pages run on

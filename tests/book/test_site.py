@@ -8,19 +8,10 @@ import nbformat
 import pytest
 import site_pages
 import yaml
+from one_page import pages_in_order
 from site_pages import stage_pages
 from toy_chapters import ROOT
-
-CLAIM = {
-    "id": "00-a",
-    "chapter": "00_steal",
-    "claim": "A < B",
-    "paper": "–",
-    "measured": "0.5",
-    "rule": "at least 0.4",
-    "holds": True,
-    "scale": "laptop",
-}
+from toy_chapters import STORED_CLAIM as CLAIM
 
 
 def test_the_site_is_made_from_a_copy(tmp_path):
@@ -59,8 +50,7 @@ def test_the_pages_are_replaced_when_the_new_ones_are_complete(tmp_path, monkeyp
 
 
 def toc_files():
-    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
-    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+    return pages_in_order(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text()))
 
 
 def test_the_toc_names_every_chapter_in_order():

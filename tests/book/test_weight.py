@@ -5,9 +5,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from test_browser import CHAPTER, CLAIMS, DESK, EXECUTION, INDEX, browser, look, site
+from test_browser import CHAPTER, CLAIMS, DESK, EXECUTION, INDEX, look, site
 
-__all__ = ["browser", "look", "site"]  # fixtures, which pytest finds here
+__all__ = ["look", "site"]  # fixtures, which pytest finds here
 COMPRESSED = (".html", ".js", ".css", ".svg")
 KB = 1000
 

@@ -99,7 +99,7 @@ def test_in_an_empty_environment_either_file_brings_the_studies_that_chapters_sh
     studies = sorted(set(re.findall(r'find_results\(\\"(\w+)\\"\)', chapters)))
     assert "removal_study" in studies, "chapter 13 shows it"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [python, "-c", FIND_ALL, *studies]
+    command = [python, "-c", FIND, *studies]
     shown = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     ).stdout
@@ -115,13 +115,6 @@ def test_an_editable_installation_leaves_the_studies_where_they_are(source):
 
 # The one module, without its room, whose figures and tensors take seconds to import.
 FIND = """
-import json, runpy
-import mea_lib
-find_results = runpy.run_path(f"{mea_lib.__path__[0]}/teaching/results.py")["find_results"]
-print(json.dumps([mea_lib.__file__, find_results("attack_study")]))
-"""
-
-FIND_ALL = """
 import json, runpy, sys
 import mea_lib
 find_results = runpy.run_path(f"{mea_lib.__path__[0]}/teaching/results.py")["find_results"]
@@ -132,7 +125,7 @@ print(json.dumps([mea_lib.__file__, *map(find_results, sys.argv[1:])]))
 def found_from(folder, package):
     """Where the package was found from a folder, and the study it shows there."""
     environment = os.environ | {"PYTHONPATH": str(package)}
-    command = [sys.executable, "-c", FIND]
+    command = [sys.executable, "-c", FIND, "attack_study"]
     shown = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=True
     ).stdout
