@@ -9,7 +9,7 @@ from posixpath import normpath
 from bs4 import BeautifulSoup, Tag
 
 # Controls, and code that a page hides until it is asked for.
-LEFT_OUT = "script, button, form, .headerlink, .hero-actions, .hero-pause, .chapter-cards, .claim-link, details.above-input"
+LEFT_OUT = "script, button, form, .headerlink, .hero-actions, .hero-pause, .ahead-picture, .chapter-cards, .claim-link, details.above-input"
 STYLES = (
     "styles/theme.css",
     "styles/pydata-sphinx-theme.css",

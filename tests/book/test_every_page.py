@@ -86,8 +86,8 @@ def test_a_chapter_has_its_files_number_in_heading_and_menu(site, page):
 
 @each_chapter
 @pytest.mark.parametrize("kind", ["Figure", "Table"])
-def test_what_cells_show_is_numbered_in_order_and_captioned(site, page, kind):
-    shown = {"Figure": ".cell_output img", "Table": ".cell_output table"}[kind]
+def test_figures_and_tables_are_numbered_in_order_and_captioned(site, page, kind):
+    shown = {"Figure": ".cell_output img", "Table": "table"}[kind]
     found = article(site, page).select(shown)
     captions = [one.find_parent("figure").figcaption if kind == "Figure" else one.caption for one in found]
     numbers = [words(caption.select_one(".caption-number")) for caption in captions]
@@ -185,6 +185,18 @@ def test_charts_lie_on_white_in_the_dark_theme(look, page):
             f"[...document.querySelectorAll('.chart-box img')].map(one => getComputedStyle(one).{name})"
         )
         assert set(found) == {wanted}
+
+
+@each_chapter
+def test_a_picture_of_the_chapter_is_on_the_first_screen_and_leads_to_its_figure(look, page):
+    window = look(page, DESK)
+    picture = window.locator(".ahead-picture")
+    box = picture.bounding_box()
+    assert box["y"] + box["height"] < DESK["height"]
+    assert box["width"] > 200
+    anchor = picture.get_attribute("href")
+    caption = window.locator(f"figure{anchor} figcaption .caption-number")
+    assert picture.inner_text().startswith(f"{caption.text_content().strip()},")
 
 
 @each_chapter

@@ -14,7 +14,8 @@ from sphinx.util.docutils import docutils_namespace
 
 EXTENSIONS = (
     *("chapter_numbers", "chapter_links", "glossary_links", "figure_captions", "output_tables"),
-    *("equation_numbers", "unbroken_intervals", "chart_boxes", "folded_cells", "citation_lists"),
+    *("equation_numbers", "unbroken_intervals", "chart_boxes", "ahead_picture", "folded_cells"),
+    *("table_captions", "citation_lists"),
 )
 GLOSSARY = """# Glossary
 
@@ -142,6 +143,33 @@ def test_chapters_have_the_numbers_of_their_files(render):
     assert pages["setup"].all("h1") == ["No chapter"]
 
 
+def test_a_chapter_shows_ahead_what_is_no_answer_to_a_prediction(render):
+    def shown(name, *tags):
+        figure = {"mystnb": {"figure": {"caption": "What is shown.", "name": name}}}
+        return cell({"image/png": PNG, "text/plain": "<Figure>"}, tags=tags, **figure)
+
+    pages, complaints = render(
+        **{
+            "01_hidden": chapter("# A", shown("fig-a", "hide-output"), shown("fig-b"), shown("fig-c")),
+            "02_chosen": chapter("# B", shown("fig-d"), shown("fig-e", "hide-output", "ahead")),
+            "03_none": chapter("# C", shown("fig-f", "hide-output")),
+            "page": chapter("# D", shown("fig-g")),
+        }
+    )
+    assert not complaints
+    ahead = {
+        name: [link for link in pages[name].links if "further down" in link[0]]
+        for name in pages
+        if name != "index"
+    }
+    assert ahead == {
+        "01_hidden": [("Figure 1.2, further down", "#fig-b")],
+        "02_chosen": [("Figure 2.2, further down", "#fig-e")],
+        "03_none": [],
+        "page": [],
+    }
+
+
 def test_two_chapters_of_one_number_are_refused():
     assert chapters(["notebooks/07_a", "book/index", "notebooks/00_b"]) == {
         "00": "notebooks/00_b",
@@ -234,6 +262,17 @@ def test_tables_of_cells_are_tables_of_the_book(render):
     assert page.all("td") == ["a < b", "0.866 [0.843, 0.887]"]
     assert "as text" not in words(page.body)
     assert page.all(".unbroken") == ["0.866 [0.843, 0.887]"]
+
+
+def test_a_sentence_in_emphasis_below_a_table_is_its_caption(render):
+    written = "| a | b |\n|---|---|\n| 1 | 2 |\n\n"
+    text = f"# A\n\n{written}*Two letters and $x$.*\n\nMore.\n\n{written}*Not* a caption.\n"
+    pages, complaints = render(**{"02_a": chapter(text, cell(table(), table={"caption": "Rates"}))})
+    assert not complaints
+    assert pages["02_a"].all(".caption-number") == ["Table 2.1", "Table 2.2"]
+    assert pages["02_a"].all("caption .caption-text")[0].startswith("Two letters and")
+    assert not any("Two letters" in paragraph for paragraph in pages["02_a"].all("p"))
+    assert "Not a caption." in pages["02_a"].all("p")
 
 
 def test_caption_and_title_are_sentences():
