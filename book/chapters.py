@@ -168,23 +168,26 @@ class Run:
         variables = environment(self.out, self.scale) | {"MEA_CLAIMS_DIR": str(partial.parent.resolve())}
         command = [sys.executable, str(PROCESS), str(path.resolve()), str(partial.resolve()), self.scale]
         command += [str(work(self.out, path))]
+        # What is printed goes to a file: the end of a pipe would come only when all that a chapter started has ended.
+        log = partial.with_suffix(".log")
         # Nothing is ever written to this pipe: its end tells the process that the driver is gone.
         read_end, write_end = os.pipe()
         try:
-            # In a session of its own, so that Ctrl-C reaches the driver alone, which then ends the chapters.
-            ended = subprocess.run(
-                command,
-                env=variables,
-                stdin=read_end,
-                capture_output=True,
-                text=True,
-                check=False,
-                start_new_session=True,
-            )
+            with log.open("w") as printed:
+                # In a session of its own, so that Ctrl-C reaches the driver alone, which then ends the chapters.
+                ended = subprocess.run(
+                    command,
+                    env=variables,
+                    stdin=read_end,
+                    stdout=printed,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                    start_new_session=True,
+                )
         finally:
             os.close(read_end)
             os.close(write_end)
-        return ended.returncode, ended.stdout + ended.stderr
+        return ended.returncode, log.read_text(encoding="utf-8", errors="replace")
 
 
 def _complain(sentence: str, log: str = "") -> None:

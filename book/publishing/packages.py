@@ -3,8 +3,8 @@
 import io
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 from publishing.address import Address
@@ -26,10 +26,10 @@ def build_packages(root: Path, folder: Path, address: Address) -> tuple[Path, Pa
     with tempfile.TemporaryDirectory() as temporary:
         source = Path(temporary)
         packed = subprocess.run(
-            ["git", "archive", "--format=tar", address.commit], cwd=root, check=True, capture_output=True
+            ["git", "archive", "--format=zip", address.commit], cwd=root, check=True, capture_output=True
         )
-        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as files:
-            files.extractall(source, filter="data")
+        with zipfile.ZipFile(io.BytesIO(packed.stdout)) as files:
+            files.extractall(source)
         for name, stamp in (("pyproject.toml", stamp_project), ("CITATION.cff", stamp_citation)):
             path = source / name
             path.write_text(stamp(path.read_text(encoding="utf-8"), address), encoding="utf-8")

@@ -4,7 +4,6 @@ Every file that is read is checked: Fashion-MNIST's by `fashion_files`, the othe
 checksums.
 """
 
-import tarfile
 from pathlib import Path
 
 import torch
@@ -91,7 +90,9 @@ def _torchvision(name: str, root: Path, train: bool) -> ImageSet:
 
 
 def _get(name: str, folder: Path) -> None:
-    """Download from the addresses that torchvision knows."""
+    """Download from the addresses that torchvision knows, and unpack what has been compared with its checksum."""
+    from torchvision.datasets.utils import extract_archive
+
     kind = _kind(name)
     if name == "fashion-mnist":
         raw = folder / FASHION_RAW
@@ -101,9 +102,7 @@ def _get(name: str, folder: Path) -> None:
         return
     packed = folder / kind.filename
     download([kind.url], packed, kind.tgz_md5)
-    with tarfile.open(packed) as archive:
-        archive.extractall(folder, filter="data")
-    packed.unlink()
+    extract_archive(str(packed), str(folder), remove_finished=True)
 
 
 def _get_package(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 
 import chapters
 import digests
@@ -238,3 +239,21 @@ def test_no_chapter_of_that_name(tmp_path):
     found = drive(tmp_path, "--only", "77")
     assert found.returncode == 1
     assert "'77'" in found.stderr
+
+
+def test_what_a_chapter_leaves_running_does_not_hold_up_the_book(tmp_path):
+    leave = "import subprocess\nsubprocess.Popen(['sleep', '100'], start_new_session=True)"
+    chapter(tmp_path / "notebooks", "00_a", leave, PLAIN_CLAIM.format(chapter="00_a", value=1))
+    before = time.monotonic()
+    done = drive(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - before < 60
+
+
+def test_a_kernel_takes_no_port_that_another_program_may_take_first(tmp_path):
+    look = (
+        'import ipykernel.connect\nassert \'"transport": "ipc"\' in ipykernel.connect.get_connection_info()'
+    )
+    chapter(tmp_path / "notebooks", "00_a", look, PLAIN_CLAIM.format(chapter="00_a", value=1))
+    done = drive(tmp_path)
+    assert done.returncode == 0, done.stderr

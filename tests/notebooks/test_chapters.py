@@ -93,14 +93,24 @@ def test_stored_outputs_belong_to_the_code(path):
             assert len(str(output.get("text", "")).splitlines()) < 45
 
 
+def run_driver(options, environment, log):
+    """Run `make book`'s program; what it said is in the report of a test that fails, also of one that never ends."""
+    command = [sys.executable, str(ROOT / "book" / "make_book.py"), *options]
+    try:
+        with log.open("w") as said:
+            both = {"stdout": said, "stderr": subprocess.STDOUT}
+            finished = subprocess.run(command, **both, env=environment, check=False)
+    finally:
+        print(log.read_text())
+    assert finished.returncode == 0
+
+
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
     """All chapters run at smoke scale from an empty store, as `make book SCALE=smoke` does."""
     out = tmp_path_factory.mktemp("smoke")
     environment = os.environ | {"MEA_STORE": str(out / "store")}
-    command = [sys.executable, str(ROOT / "book" / "make_book.py"), "--scale", "smoke", "--out", str(out)]
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    run_driver(["--scale", "smoke", "--out", str(out)], environment, out / "log.txt")
     return out
 
 
@@ -140,10 +150,8 @@ def test_a_second_run_on_the_warm_store_computes_the_same(smoke, name):
 @pytest.mark.chapters
 def test_chapter_00_at_laptop_scale_with_its_claims_enforced(tmp_path):
     environment = os.environ | {"MEA_STORE": os.environ.get("MEA_STORE", str(tmp_path / "store"))}
-    command = [sys.executable, str(ROOT / "book" / "make_book.py"), "--scale", "laptop", "--only", "00"]
-    command += ["--out", str(tmp_path), "--no-site"]
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    options = ["--scale", "laptop", "--only", "00", "--out", str(tmp_path), "--no-site"]
+    run_driver(options, environment, tmp_path / "log.txt")
 
 
 @pytest.mark.chapters
