@@ -6,13 +6,16 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pdf
+import pypdfium2
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from chapter_numbers import chapter_number
 from glossary_links import NOUN_MARKERS, ORDINARY_WORDS, VERBS
-from one_page import pages_in_order
+from one_page import one_page, pages_in_order
 from toy_chapters import ROOT
 
 pytestmark = pytest.mark.chapters
@@ -217,3 +220,20 @@ def test_the_first_output_comes_within_two_screens(look, page):
     window = look(page, DESK)
     tops = "[...document.querySelectorAll('.cell_output, .below-input')].map(one => one.getBoundingClientRect().top)"
     assert min(window.evaluate(tops)) < 2 * DESK["height"]
+
+
+def test_the_printed_book_has_no_half_empty_page_and_nothing_beyond_its_margin(site, browser, tmp_path):
+    whole = tmp_path / "whole_book.html"
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    whole.write_text(one_page(site, toc, "A book", str(site)))
+    assert pdf.print_page(pdf.chromium(), whole, tmp_path / "book.pdf")
+    pages = pypdfium2.PdfDocument(tmp_path / "book.pdf")
+    assert len(pages) > 100
+    for number, page in enumerate(pages, 1):
+        ink = page.render(scale=0.25, grayscale=True).to_numpy().squeeze() < 200
+        height, width = ink.shape
+        above_the_number = ink[: int(0.93 * height)]
+        rows = np.flatnonzero(above_the_number.any(1))
+        assert not above_the_number[:, int(0.95 * width) :].any(), f"page {number} is cut off"
+        if number < len(pages):
+            assert np.diff([0, *rows, height]).max() < 0.5 * height, f"page {number} is half empty"
