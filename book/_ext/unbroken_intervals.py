@@ -7,7 +7,7 @@ from prose import replace_parts, runs_of_text
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-_N = r"[-+−]?\d+(?:[.,]\d+)*\s?%?"
+_N = r"[-+−]?\d+(?:[.,]\d+)*(?:\s?%)?"
 _INTERVAL = re.compile(
     rf"(?<![\w.])(?:(?:{_N}\s)?\[{_N},\s{_N}\]|{_N}\s?±\s?{_N}(?:\s\({_N}\))?|{_N}–{_N}(?!\w)|\d+(?:[.,]\d+)*\s%)"
 )
@@ -21,7 +21,7 @@ class UnbrokenIntervals(SphinxTransform):
     def apply(self) -> None:
         for text in list(runs_of_text(self.document)):
             parts = [
-                (*found.span(), nodes.inline("", found[0].rstrip(), classes=["unbroken"]))
+                (*found.span(), nodes.inline("", found[0], classes=["unbroken"]))
                 for found in _INTERVAL.finditer(text)
             ]
             if parts:

@@ -305,6 +305,8 @@ def test_a_sentence_beside_a_picture_has_no_caption(render):
 def test_intervals_are_not_broken(render, text, unbroken):
     pages, _ = render(page=f"# A page\n\n{text}")
     assert len(pages["page"].all(".unbroken")) == unbroken
+    said = words(pages["page"].body.find_all("p")[-1])
+    assert said == text.translate(str.maketrans("", "", "*`"))
 
 
 def test_folds_say_what_they_hold(render):
