@@ -7,10 +7,11 @@ from chapter_facts import ChapterFacts
 from claims_page import verdict
 
 UNKNOWN = "–"
+MAY_BE_THE_SAME = ("scale", "date", "machine", "versions")
 
 
 def execution_list(chapters: Mapping[str, ChapterFacts]) -> str:
-    """One table as raw HTML, a row a chapter, with a sum of the seconds where all are known.
+    """One table as raw HTML, a row a chapter, below what is the same in all of them.
 
     Args:
         chapters: by name. `mea.run` is what `run_facts` found in the run; what it does not have is a dash.
@@ -18,50 +19,44 @@ def execution_list(chapters: Mapping[str, ChapterFacts]) -> str:
     if not chapters:
         return "<p>No chapter has been run yet.</p>"
     rows = [_row(chapter) for chapter in chapters.values()]
-    names = (
-        "chapter",
-        "claims",
-        "seconds",
-        "memory",
-        "scale",
-        "date",
-        "machine",
-        "versions",
-        "code",
-        "download",
-    )
+    same = [
+        name for name in MAY_BE_THE_SAME if len({row[name] for row in rows}) == 1 and rows[0][name] != UNKNOWN
+    ]
+    shared = "; ".join(f"{name} {rows[0][name]}" for name in same)
+    names = [name for name in rows[0] if name not in same]
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    cells = (
-        "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names[1:], row[1:], strict=True))
+    body = "".join(
+        f'<tr><th scope="row">{row[names[0]]}</th>'
+        + "".join(f'<td data-name="{name}">{row[name]}</td>' for name in names[1:])
+        + "</tr>"
         for row in rows
     )
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{rest}</tr>' for row, rest in zip(rows, cells, strict=True)
-    )
-    return f'{_sum(chapters)}<table class="table execution"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    table = f'<table class="table execution"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return _sum(chapters) + (f"<p>In all of them: {shared}.</p>" if shared else "") + table
 
 
-def _row(chapter: ChapterFacts) -> tuple[str, ...]:
+def _row(chapter: ChapterFacts) -> dict[str, str]:
+    """What stands in each column, as HTML, by the column's name."""
     mea = chapter.mea
     run, claims = mea.get("run", {}), mea.get("claims", [])
     hold = sum(verdict(claim) == "holds" for claim in claims)
-    versions = run.get("versions", {})
-    written = "<br>".join(f"{escape(name)} {escape(version)}" for name, version in versions.items())
     source = f"../_sources/notebooks/{escape(chapter.name)}.ipynb"
-    return (
-        f'<a href="{chapter.page}">{escape(chapter.number)} {escape(chapter.title)}</a>',
-        f'<a href="claims.html#chapter-{escape(chapter.number)}">{hold} of {len(claims)}</a>'
+    return {
+        "chapter": f'<a href="{chapter.page}">{escape(chapter.number)} {escape(chapter.title)}</a>',
+        "claims": f'<a href="claims.html#chapter-{escape(chapter.number)}">{hold} of {len(claims)}</a>'
         if claims
         else UNKNOWN,
-        _or_dash(_seconds(chapter)),
-        f"{run['peak_mib']:,} MiB" if run.get("peak_mib") else UNKNOWN,
-        _or_dash(mea.get("scale")),
-        _or_dash(run.get("date")),
-        _or_dash(run.get("machine")),
-        written or UNKNOWN,
-        f"<code>{escape(mea['code_digest'])}</code>" if mea.get("code_digest") else UNKNOWN,
-        f'<a href="{source}" aria-label="Notebook of chapter {escape(chapter.number)}" download>notebook</a>',
-    )
+        "seconds": _or_dash(_seconds(chapter)),
+        "memory": f"{run['peak_mib']:,} MiB" if run.get("peak_mib") else UNKNOWN,
+        "scale": _or_dash(mea.get("scale")),
+        "date": _or_dash(run.get("date")),
+        "machine": _or_dash(run.get("machine")),
+        "versions": _or_dash(
+            ", ".join(f"{name} {version}" for name, version in run.get("versions", {}).items())
+        ),
+        "code": f"<code>{escape(mea['code_digest'])}</code>" if mea.get("code_digest") else UNKNOWN,
+        "download": f'<a href="{source}" aria-label="Notebook of chapter {escape(chapter.number)}" download>notebook</a>',
+    }
 
 
 def _sum(chapters: Mapping[str, ChapterFacts]) -> str:
