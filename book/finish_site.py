@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 
 from icons import LIBRARY, inline_icons
+from image_sizes import size_images
+from one_stylesheet import join_stylesheets
 from page_head import finish_head, front_page
 from page_words import write_words
 
 # What the formulas of this book make MathJax load; its other versions, readers and languages stay away.
-MATHJAX = ("tex-chtml.js", "input/tex/extensions/", "output/chtml/fonts/woff-v2/")
+MATHJAX = ("tex-chtml.js", "input/tex/extensions/", "output/chtml/fonts/woff-v2/", "ui/lazy.js")
 # The theme names this button "Search", while it also shows the keys: what is to be seen has to be in a name.
 NAMED_BUTTON = re.compile(r'(<button class="[^"]*search-button-field[^>]*?) aria-label="[^"]*"')
 FIRST = "book/index.html"
@@ -31,6 +33,7 @@ def finish_site(site: Path, address: str = "") -> None:
             continue
         page = path.read_text(encoding="utf-8")
         page = finish_head(NAMED_BUTTON.sub(r"\1", inline_icons(page, site)), name, address)
+        page = join_stylesheets(size_images(page, path.parent), site)
         if name == "search.html":
             page = page.replace("</head>", f"{WORDS}\n  </head>", 1)
         path.write_text(page, encoding="utf-8")

@@ -95,6 +95,7 @@ def _join(article: Tag, name: str, files: set[str], to_site: str) -> None:
     for element in article.find_all(True):
         if element.find_parent("svg") or element.name == "svg":
             continue
+        del element["loading"]  # on paper nothing is further down
         if element.get("id"):
             element["id"] = f"{_place(name)}--{element['id']}"
         for attribute in ("src", "href"):

@@ -9,6 +9,7 @@ ONLY_FOR_SEARCH = re.compile(
     r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>'
 )
 MATHJAX = re.compile(r"\s*<script>window\.MathJax = .*?</script>|\s*<script[^>]*mathjax/[^>]*></script>")
+MATHJAX_SOURCE = re.compile(r'<script[^>]*src="([^"]*/)mathjax/([^"]*)"[^>]*></script>')
 # As the renderer marks a formula, or as MathJax finds one in an output.
 FORMULA = re.compile(r'class="[^"]*\bmath\b|\\\(|\\\[|\$\$|\\begin\{')
 # Its values are set by scripts inside the page, which a deferred script would come too late for.
@@ -32,6 +33,9 @@ def finish_head(page: str, name: str, address: str = "") -> str:
     page = page.replace("</title>", "</title>\n    " + "\n    ".join(tags), 1)
     if not FORMULA.search(_article(page)):
         page = MATHJAX.sub("", page)
+    page = MATHJAX_SOURCE.sub(
+        r'<script defer data-source="\1mathjax/\2" src="\1late_formulas.js"></script>', page
+    )
     if name != "search.html":
         page = ONLY_FOR_SEARCH.sub("", page)
     return _deferred(page)

@@ -18,8 +18,13 @@ const reachFormulas = () => {
     else formula.removeAttribute("tabindex");
   });
 };
-window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(reachFormulas));
-window.addEventListener("resize", () => {
+const reachSoon = () => {
   clearTimeout(resized);
   resized = setTimeout(reachFormulas, 100);
-});
+};
+window.addEventListener("resize", reachSoon);
+// They are set while the reader goes on.
+new MutationObserver((changes) => {
+  const added = changes.flatMap((change) => [...change.addedNodes]);
+  if (added.some((node) => node.nodeName === "MJX-CONTAINER")) reachSoon();
+}).observe(document, {childList: true, subtree: true});
