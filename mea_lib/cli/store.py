@@ -47,7 +47,7 @@ def list_models(as_json: options.AsJson = False, debug: options.Debug = False) -
     Example:
       mea store list --json
     """
-    models, damaged = [], []
+    models, damaged, unreadable = [], [], []
     for identity in stored_ids():
         files = stored(identity)
         try:
@@ -57,8 +57,11 @@ def list_models(as_json: options.AsJson = False, debug: options.Debug = False) -
         except ValueError as error:
             damaged.append(identity)
             note(str(error))
+        except (OSError, MemoryError) as error:
+            unreadable.append(identity)
+            note(f"{identity} cannot be read: {error}")
     models.sort(key=lambda model: model["made"])
-    values = {"folders": _folders(), "models": models, "damaged": damaged}
+    values = {"folders": _folders(), "models": models, "damaged": damaged, "unreadable": unreadable}
     result(values, _table(models) if models else f"No models in {said_folders()}.", as_json)
 
 

@@ -55,8 +55,10 @@ def parse_card(content: bytes, path: Path) -> dict[str, Any]:
         card = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}); copy the model again") from error
-    if not isinstance(card, dict) or not all(
-        isinstance(card.get(name), kind) for name, kind in _ALWAYS.items()
+    if (
+        not isinstance(card, dict)
+        or not all(isinstance(card.get(name), kind) for name, kind in _ALWAYS.items())
+        or not _IDENTITY.fullmatch(card["id"])
     ):
         raise ValueError(f"{path} is not the card of a model as the store writes it")
     if "card_sha256" in card:

@@ -44,7 +44,7 @@ def _shapes(card: dict[str, Any], path: Path) -> Shapes:
         with torch.device("meta"):
             model = build_from_spec(card["spec"])
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        first = str(error).partition("\n")[0]
+        first = str(error).partition("\n")[0][:200]
         raise ValueError(
             f"{path} and its weights do not make a model: its spec builds none ({first})"
         ) from error

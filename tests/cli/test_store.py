@@ -95,16 +95,19 @@ def test_a_card_that_was_altered_fails_the_check(mea, two):
 
 def test_what_cannot_be_read_is_not_called_damaged(mea, two, monkeypatch):
     def denied(path, *arguments):
-        if str(path).endswith(f"{two[0]}.safetensors"):
+        if str(path).endswith((f"{two[0]}.safetensors", f"{two[1]}.json")):
             raise PermissionError(errno.EACCES, "Permission denied")
         return opened(path, *arguments)
 
     opened = os.open
     monkeypatch.setattr(os, "open", denied)
     found = mea("store", "verify", "--json", code=1)
-    assert found.data["sound"] == [two[1]]
-    assert found.data["damaged"] == {}
+    assert (found.data["sound"], found.data["damaged"]) == ([], {})
     assert f"{two[0]}.safetensors" in found.data["unreadable"][two[0]]
+    assert f"{two[1]}.json" in found.data["unreadable"][two[1]]
+    listed = mea("store", "list", "--json").data
+    assert [model["id"] for model in listed["models"]] == [two[0]]
+    assert (listed["damaged"], listed["unreadable"]) == ([], [two[1]])
 
 
 def test_the_folders_of_the_store_are_one_list(mea, two, tmp_path, monkeypatch):
