@@ -38,7 +38,9 @@ def run_all(
     weights, are_seconds = expectations(notebooks, scale)
     longest_first = sorted(notebooks, key=lambda path: (-weights[path.stem], path.name))
     progress = Progress(weights, are_seconds, workers)
-    run = Run(out, scale, not any(store(out).glob("*")), threading.Event(), progress)
+    run = Run(
+        out, scale, not any(any(folder.glob("*")) for folder in stores(out)), threading.Event(), progress
+    )
     with _PeakMemory() as memory, progress, ThreadPoolExecutor(workers) as pool:
         try:
             digests = list(pool.map(run.chapter, longest_first))
@@ -79,9 +81,10 @@ def overtaken(out: Path, digests: Mapping[str, str | None]) -> list[str]:
     return [name for name, digest in digests.items() if digest and not Finished(out, name).is_of(digest)]
 
 
-def store(out: Path) -> Path:
-    """The folder of finished models, which every chapter shares."""
-    return Path(os.environ.get("MEA_STORE") or out / "store").resolve()
+def stores(out: Path) -> list[Path]:
+    """The folders of finished models, which every chapter shares, as MEA_STORE lists them."""
+    listed = os.environ.get("MEA_STORE") or str(out / "store")
+    return [Path(name).expanduser().resolve() for name in listed.split(os.pathsep) if name]
 
 
 def work(out: Path, path: Path) -> Path:
@@ -93,7 +96,7 @@ def environment(out: Path, scale: str) -> dict[str, str]:
     """Variables for the processes that this one starts; folders are absolute, since they run in others."""
     variables = os.environ | {
         "MEA_SCALE": scale,
-        "MEA_STORE": str(store(out)),
+        "MEA_STORE": os.pathsep.join(map(str, stores(out))),
         "OMP_NUM_THREADS": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }

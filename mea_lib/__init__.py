@@ -1,7 +1,7 @@
 """MEA-Defender in a small package: embed a watermark, extract the model, verify the surrogate.
 
-Imports point one way: scale, data, models, losses → training → watermarks, blackbox → extraction, removal,
-detection → proof → arena → teaching, cli.
+Imports point one way: scale, data, models, losses → model_files → training → watermarks, blackbox → extraction,
+removal, detection → proof → arena → teaching, cli.
 """
 
 from importlib import import_module

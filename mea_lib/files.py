@@ -1,13 +1,18 @@
-"""Files that several processes may want: written whole or not at all, and never over what another has just written."""
+"""Files that several processes may want: written whole or not at all, and never over what another has just written.
+
+What goes wrong with a file names it: an error of the system too, where the system's own words don't.
+"""
 
 import os
 import secrets
-from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class NewFile:
     Attributes:
         path: where it goes.
         content: bytes, or text that is written as UTF-8.
-        mode: permissions, such as 0o600; None for the user's usual ones.
+        mode: permissions, such as 0o600, whatever the user's umask; None for the user's usual ones.
     """
 
     path: Path
@@ -31,7 +36,7 @@ def write_whole(path: Path, content: bytes | str, mode: int | None = None) -> No
     Args:
         path: of the file.
         content: bytes, or text that is written as UTF-8.
-        mode: permissions, such as 0o600 for a secret; None for the user's usual ones.
+        mode: permissions, such as 0o600 for a secret, whatever the user's umask; None for the user's usual ones.
     """
     with ExitStack() as stack:
         os.replace(_partial(NewFile(path, content, mode), stack), path)
@@ -54,7 +59,7 @@ def write_together(files: Iterable[NewFile], replace: bool = False) -> None:
     files = list(files)
     with ExitStack() as stack:
         for path in sorted({file.path.resolve() for file in files}):
-            stack.enter_context(FileLock(path.with_name(f".{path.name}.lock")))
+            stack.enter_context(lock_file(path.with_name(f".{path.name}.lock")))
         partials = [_partial(file, stack) for file in files]
         if replace:
             files[-1].path.unlink(missing_ok=True)
@@ -62,6 +67,60 @@ def write_together(files: Iterable[NewFile], replace: bool = False) -> None:
                 os.replace(partial, file.path)
         else:
             _claim_all(files, partials)
+
+
+def lock_file(path: Path) -> BaseFileLock:
+    """A lock between processes, which all who may write into its folder can take; the file stays."""
+    return FileLock(path, mode=folder_mode(path.parent))
+
+
+def folder_mode(folder: Path) -> int:
+    """Permissions of files that whoever shares a folder can use as they use the folder, whatever the umask."""
+    return stat.S_IMODE(folder.stat().st_mode) & 0o666 | 0o600
+
+
+def read_bytes(path: Path, most_bytes: int) -> bytes:
+    """The content of a file of bounded size.
+
+    Raises:
+        ValueError: for a larger file, or for what is none.
+        OSError, MemoryError: as they come, with the file's name.
+    """
+    with reading(path) as opened:
+        size = os.fstat(opened.fileno()).st_size
+        if size > most_bytes:
+            raise ValueError(f"{path} has {size:,} bytes; at most {most_bytes:,} were expected")
+        return opened.read()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """A file that is open to be read; nobody waits for the other end of a pipe.
+
+    Raises:
+        ValueError: for a pipe or a device.
+        OSError, MemoryError: as they come while it is open, with the file's name.
+    """
+    no_waiting = getattr(os, "O_NONBLOCK", 0)
+    with (
+        _named(path),
+        open(path, "rb", opener=lambda name, flags: os.open(name, flags | no_waiting)) as opened,
+    ):
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise ValueError(f"{path} is a pipe or a device; a file was expected")
+        yield opened
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the system name this file, and not a passing one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    except MemoryError as error:
+        raise MemoryError(f"there is not enough memory for {path}") from error
 
 
 def _claim_all(files: list[NewFile], partials: list[Path]) -> None:
@@ -103,7 +162,12 @@ def _partial(file: NewFile, stack: ExitStack) -> Path:
     partial = file.path.with_name(f"{file.path.name}.{secrets.token_hex(8)}.partial")
     stack.callback(partial.unlink, missing_ok=True)
     usual = 0o666  # less what the user's umask takes away
-    with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, file.mode or usual)) as opened:
+    with (
+        _named(file.path),
+        open(partial, "xb", opener=lambda name, flags: os.open(name, flags, file.mode or usual)) as opened,
+    ):
+        if file.mode is not None:
+            os.chmod(partial, file.mode)
         opened.write(_bytes(file.content))
         opened.flush()
         os.fsync(opened.fileno())

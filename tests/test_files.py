@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mea_lib.files import NewFile, write_together, write_whole
+from mea_lib.files import NewFile, read_bytes, write_together, write_whole
 
 NAMES = ("key", "salt", "commitment")
 
@@ -63,12 +63,38 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as raised:
         write_whole(tmp_path / "file", "new")
+    assert raised.value.filename == str(tmp_path / "file")
     with pytest.raises(OSError, match="No space"):
         write_together(own_set(tmp_path, 1))
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["file"]
     assert (tmp_path / "file").read_text() == "old"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_in_a_folder_of_a_group_locks_are_the_groups(tmp_path, mask):
+    tmp_path.chmod(0o2770)
+    before = os.umask(mask)
+    try:
+        write_together(own_set(tmp_path, 1))
+        write_whole(tmp_path / "given", "g", 0o660)
+    finally:
+        os.umask(before)
+    locks = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob(".*.lock")}
+    assert locks == {0o660} == {stat.S_IMODE((tmp_path / "given").stat().st_mode)}
+
+
+def test_what_is_no_file_of_that_size_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(ValueError, match=f"{path} is a pipe or a device"):
+            read_bytes(path, 10)
+    (tmp_path / "large").write_bytes(bytes(11))
+    with pytest.raises(ValueError, match="large has 11 bytes; at most 10"):
+        read_bytes(tmp_path / "large", 10)
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+        read_bytes(tmp_path, 10)
 
 
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])

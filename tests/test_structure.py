@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "mea_lib"
 # A room may import those in its own line of this list and in all lines above it.
 ORDER = (
     ("files", "scale", "shaping_code", "data", "models", "losses"),
+    ("model_files",),
     ("training",),
     ("watermarks", "blackbox"),
     ("extraction", "removal", "detection"),

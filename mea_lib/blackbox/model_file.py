@@ -3,8 +3,6 @@
 No file is unpickled: that would run whatever code its author put there.
 """
 
-import hashlib
-import json
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping
@@ -15,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mea_lib.models import NETWORKS, build, build_from_spec
+from mea_lib.model_files import ModelFiles
+from mea_lib.model_files.loading import load_model
+from mea_lib.models import NETWORKS, build
 from mea_lib.training.device import best_device
 
 STORED = (".safetensors", ".json")
@@ -109,26 +109,13 @@ _ONNX_TYPES = {
 
 def _stored(path: Path) -> nn.Module:
     """A model as the store writes it: weights, and a card beside them."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    weights, card_file = path.with_suffix(".safetensors"), path.with_suffix(".json")
-    for file in (weights, card_file):
+    files = ModelFiles.at(path)
+    for file in (files.weights, files.card):
         if not file.exists():
             raise FileNotFoundError(
                 f"there is no file {file}; a model is its .safetensors and its .json file"
             )
-    content = weights.read_bytes()
-    try:
-        card = json.loads(card_file.read_text())
-        if hashlib.sha256(content).hexdigest() != card["weights_sha256"]:
-            raise ValueError(f"{weights} does not hold the weights that {card_file.name} describes")
-        model = build_from_spec(card["spec"])
-        model.load_state_dict(load(content))
-    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, SafetensorError) as error:
-        raise ValueError(f"{card_file} and its weights do not make a model: {_short(error)}") from error
-    model.card = card
-    return _on_best_device(model)
+    return _on_best_device(load_model(files))
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from mea_lib.cli.files import read_key
-from mea_lib.cli.models import ModelFiles, find_model, load_model
+from mea_lib.cli.models import find_model, load_model
 from mea_lib.cli.report import note, usage
+from mea_lib.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from torch import nn

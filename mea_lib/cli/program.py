@@ -37,7 +37,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(
-        error, OSError | ValueError | TypeError | RuntimeError | ArithmeticError | ImportError
+        error, OSError | ValueError | TypeError | RuntimeError | ArithmeticError | ImportError | MemoryError
     ) and str(error):
         return str(error)
     return f"unexpected {type(error).__name__}: {error}; --debug shows where"
@@ -89,7 +89,7 @@ def program(
 
     \b
     Variables:
-      MEA_STORE         folder of finished models (default: ~/.cache/mea-defender/store)
+      MEA_STORE         folders of finished models, as PATH lists them (default: ~/.cache/mea-defender/store)
       MEA_DATA          folder with your own data sets
       MEA_SCALE         scale where --scale is not given
       MEA_TOKEN         token where --token is not given

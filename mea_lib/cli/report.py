@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from mea_lib.cli.models import ModelFiles
+    from mea_lib.model_files import ModelFiles
     from mea_lib.proof import Rate
 
 FAILURE, NO_PROOF, NO_VERDICT, INTERRUPTED = 1, 3, 4, 130

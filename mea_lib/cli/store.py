@@ -10,8 +10,9 @@ import typer
 from mea_lib.cli import options
 from mea_lib.cli.completion import complete_model
 from mea_lib.cli.inputs import model_from
-from mea_lib.cli.models import ModelFiles, find_stored, store_folder, stored, stored_ids
+from mea_lib.cli.models import find_stored, said_folders, stored, stored_ids
 from mea_lib.cli.report import FAILURE, columns, note, result, usage
+from mea_lib.model_files import ModelFiles, model_lock, store_folders
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Identity = Annotated[
@@ -29,7 +30,8 @@ COLUMNS = ("id", "method", "network", "width", "scale", "seed", "MB", "seconds",
 def store() -> None:
     """List, check and remove finished models.
 
-    The store is the folder that MEA_STORE names, else one in your cache folder.
+    The store is the folders that MEA_STORE lists, as PATH does, else one in your cache folder. The first that you may
+    write takes new models; where you may write none, the one in your cache folder does.
 
     \b
     Example:
@@ -45,7 +47,7 @@ def list_models(as_json: options.AsJson = False, debug: options.Debug = False) -
     Example:
       mea store list --json
     """
-    models, damaged = [], []
+    models, damaged, unreadable = [], [], []
     for identity in stored_ids():
         files = stored(identity)
         try:
@@ -55,9 +57,12 @@ def list_models(as_json: options.AsJson = False, debug: options.Debug = False) -
         except ValueError as error:
             damaged.append(identity)
             note(str(error))
+        except (OSError, MemoryError) as error:
+            unreadable.append(identity)
+            note(f"{identity} cannot be read: {error}")
     models.sort(key=lambda model: model["made"])
-    values = {"folder": str(store_folder()), "models": models, "damaged": damaged}
-    result(values, _table(models) if models else f"No models in {store_folder()}.", as_json)
+    values = {"folders": _folders(), "models": models, "damaged": damaged, "unreadable": unreadable}
+    result(values, _table(models) if models else f"No models in {said_folders()}.", as_json)
 
 
 @app.command()
@@ -104,8 +109,6 @@ def remove(
     Example:
       mea store remove 3f2a 77c0 --yes
     """
-    from filelock import FileLock
-
     chosen = {}
     for reference in models:
         with usage("ID"):
@@ -121,7 +124,7 @@ def remove(
             raise typer.Exit(FAILURE)
     freed = 0
     for name, files in chosen.items():
-        with FileLock(store_folder() / f"{name}.lock"):
+        with model_lock(files.card.parent, name):
             freed += files.bytes
             files.card.unlink(missing_ok=True)  # first: a model without a card is not there
             files.weights.unlink(missing_ok=True)
@@ -143,9 +146,10 @@ def verify(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check that the weights on disk are those that the cards describe; ends with 1 where some are not.
+    """Check that cards and weights on disk are as they were written; ends with 1 where some are not.
 
-    Models that another process removes or makes again meanwhile are not damaged.
+    Models that another process removes or makes again meanwhile are not damaged. What cannot be read, for want of a
+    permission or because the machine fails, is reported as that: it may be sound.
 
     \b
     Example:
@@ -156,34 +160,44 @@ def verify(
         if models
         else [stored(identity) for identity in stored_ids()]
     )
-    sound, damaged = [], {}
+    sound, damaged, unreadable = [], {}, {}
     for files in chosen:
         try:
             files.read()
             sound.append(files.name)
-        except (ValueError, OSError) as error:
-            if isinstance(error, FileNotFoundError) and not files.card.exists():
-                continue  # removed since it was chosen: a model without a card is not there
+        except FileNotFoundError:  # removed since it was chosen
+            continue
+        except ValueError as error:
             damaged[files.name] = str(error)
             note(f"{files.name}: {error}")
+        except (OSError, MemoryError) as error:
+            unreadable[files.name] = str(error)
+            note(f"{files.name} cannot be read: {error}")
+    of_all = len(sound) + len(damaged) + len(unreadable)
     result(
-        {"folder": str(store_folder()), "sound": sound, "damaged": damaged},
-        f"{len(sound)} of {len(sound) + len(damaged)} models are as their cards describe them.",
+        {"folders": _folders(), "sound": sound, "damaged": damaged, "unreadable": unreadable},
+        f"{len(sound)} of {of_all} models are as their cards describe them.",
         as_json,
     )
-    if damaged:
+    if damaged or unreadable:
         raise typer.Exit(FAILURE)
 
 
+def _folders() -> list[str]:
+    return list(map(str, store_folders()))
+
+
 def _summary(files: ModelFiles, card: dict[str, Any]) -> dict[str, Any]:
-    recipe = card.get("recipe", {})
+    recipe = card["recipe"]
+    settings = recipe.get("settings")
     return {
         "id": card["id"],
+        "folder": str(files.card.parent),
         "method": recipe.get("method"),
         "network": card["spec"].get("network"),
         "width": card["spec"].get("width"),
         "scale": recipe.get("scale"),
-        "seed": recipe.get("settings", {}).get("seed", recipe.get("seed")),
+        "seed": (settings if isinstance(settings, dict) else {}).get("seed", recipe.get("seed")),
         "bytes": files.bytes,
         "seconds": card.get("seconds"),
         "made": card["made"],

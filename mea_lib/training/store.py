@@ -1,46 +1,59 @@
 """The store of finished models: what was trained once is found again, and never by code it was not made with.
 
 A model is two files, `<id>.safetensors` with the weights and `<id>.json`, its card. The id is a hash of the
-recipe and of the code that shapes a model.
+recipe and of the code that shapes a model. How they are read and checked is in `mea_lib.model_files`.
 """
 
 import hashlib
-import json
-import os
 import platform
+import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import nn
 
-from mea_lib.files import write_whole
-from mea_lib.models import build_from_spec
+from mea_lib.files import folder_mode, write_whole
+from mea_lib.model_files import (
+    ModelFiles,
+    identity_of,
+    model_lock,
+    own_store,
+    read_card,
+    sealed,
+    store_folders,
+)
+from mea_lib.model_files.card import same_recipe
+from mea_lib.model_files.loading import load_model
 from mea_lib.shaping_code import code_digest
 
 
 class Store:
     """A folder of finished models, safe with several processes and with interruptions.
 
+    Its files have the folder's permissions, so that a folder which a group may write serves the group. A folder that
+    may only be read serves what it has.
+
     Args:
-        root: the folder; it is made when the first model is saved.
+        root: the folder that takes new models; it is made when the first one is saved.
+        shared: further folders in which models are looked for. Nothing is changed in them.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *shared: str | Path) -> None:
         self.root = Path(root)
+        self.shared = tuple(map(Path, shared))
 
     def fetch(self, recipe: dict[str, Any], make: Callable[[], nn.Module]) -> nn.Module:
         """The model of this recipe: read if it is there, else made, saved and returned.
 
-        Of several processes that want the same model one makes it, the others wait for it.
+        Of several processes that want the same model one makes it, the others wait for it. One that is there is
+        read without a lock. Damaged is only what has provably another content, by its hash or by its format.
 
         Args:
             recipe: everything that decides the outcome, in values that JSON knows. "module" names the
@@ -49,41 +62,72 @@ class Store:
 
         Returns:
             The model on the CPU in evaluation mode, with its `card`.
+
+        Raises:
+            OSError: where files cannot be read, which says nothing about their content, or a finished model cannot
+                be saved; then it says where the model was kept instead.
         """
         identity = self.identity(recipe)
-        self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f"{identity}.lock"):
-            found = self._read(identity)
-            if found is None:
-                self._make(identity, recipe, make)
-                found = self._read(identity)
+        found = self._find(identity, recipe)
         if found is None:
-            raise OSError(f"the model {identity} was saved in {self.root} but cannot be read; check the disk")
+            self.root.mkdir(parents=True, exist_ok=True)
+            with model_lock(self.root, identity):
+                found = self._read(identity, recipe)
+                if found is None:
+                    found = self._make(identity, recipe, make)
         return found
 
     def identity(self, recipe: dict[str, Any]) -> str:
         """Name of the model of this recipe under the present code: 16 hexadecimal digits."""
-        whole = {"recipe": recipe, "code": code_digest(recipe.get("module", ""))}
-        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+        return identity_of(recipe, code_digest(recipe.get("module", "")))
 
     def cards(self) -> list[dict[str, Any]]:
         """Cards of all models, the oldest first.
 
         Passed over are a damaged one, `fetch` will deal with it, and one that another process removes just now.
         """
-        cards = []
-        for path in self.root.glob("*.json"):
-            with suppress(ValueError, FileNotFoundError):
-                cards.append(_read_card(path))
-        return sorted(cards, key=lambda card: card["made"])
+        cards: dict[str, dict[str, Any]] = {}
+        for folder in (self.root, *self.shared):
+            for path in folder.glob("*.json"):
+                with suppress(ValueError, FileNotFoundError):
+                    cards.setdefault(path.stem, read_card(path))
+        return sorted(cards.values(), key=lambda card: card["made"])
 
-    def _make(self, identity: str, recipe: dict[str, Any], make: Callable[[], nn.Module]) -> None:
+    def _find(self, identity: str, recipe: dict[str, Any]) -> nn.Module | None:
+        """The model, without a lock, from the first folder that has it whole."""
+        for folder in (self.root, *self.shared):
+            try:
+                return _load(folder, identity, recipe)
+            except FileNotFoundError:
+                continue
+            except ValueError as error:
+                if folder != self.root:
+                    warnings.warn(f"a damaged model is passed over ({error})", stacklevel=3)
+        return None
+
+    def _read(self, identity: str, recipe: dict[str, Any]) -> nn.Module | None:
+        """The model that takes new ones' place, under its lock; damaged files are set aside."""
+        try:
+            return _load(self.root, identity, recipe)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            ModelFiles.at(self.root / f"{identity}.json").set_aside()
+            warnings.warn(
+                f"the stored model {identity} is damaged ({error}); it was set aside and is made again",
+                stacklevel=3,
+            )
+            return None
+
+    def _make(self, identity: str, recipe: dict[str, Any], make: Callable[[], nn.Module]) -> nn.Module:
+        """Train the model, save it, and read it back, under its lock."""
         started = time.perf_counter()
         model = make()
         weights = packed_weights(model)
         card = {
             "id": identity,
             "recipe": recipe,
+            "code": code_digest(recipe.get("module", "")),
             "spec": model.spec,
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "seconds": round(time.perf_counter() - started, 1),
@@ -96,53 +140,70 @@ class Store:
                 "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             },
         }
-        card_text = json.dumps(card, indent=1).encode()
+        self._save(identity, weights, sealed(card))
+        try:
+            return _load(self.root, identity, recipe)
+        except (FileNotFoundError, ValueError) as error:
+            raise OSError(
+                f"the model {identity} was saved in {self.root} but cannot be read ({error}); check the disk"
+            ) from error
+
+    def _save(self, identity: str, weights: bytes, card: bytes) -> None:
+        """Write both files; where that fails, keep them in another folder and say where.
+
+        Raises:
+            OSError: where they could not be written into the store.
+        """
         # Under the lock of this model nobody else writes it: these are of a process that was killed.
         for litter in self.root.glob(f"{identity}.*.partial"):
             litter.unlink(missing_ok=True)
-        # The card comes last: a model without a card is not there.
-        write_whole(self.root / f"{identity}.safetensors", weights)
-        write_whole(self.root / f"{identity}.json", card_text)
-
-    def _read(self, identity: str) -> nn.Module | None:
-        """The stored model, or None where there is none; damaged files are set aside."""
-        card_path, weights_path = (self.root / f"{identity}.{ending}" for ending in ("json", "safetensors"))
-        if not card_path.exists():
-            return None
         try:
-            card = _read_card(card_path)
-            weights = weights_path.read_bytes()
-            if hashlib.sha256(weights).hexdigest() != card["weights_sha256"]:
-                raise ValueError("the weights are not those the card describes")
-            model = build_from_spec(card["spec"])
-            model.load_state_dict(load(weights))
-        except (ValueError, KeyError, TypeError, OSError, SafetensorError, RuntimeError) as error:
-            for path in (card_path, weights_path):
-                with suppress(FileNotFoundError):
-                    os.replace(path, path.with_name(path.name + ".damaged"))
-            warnings.warn(
-                f"the stored model {identity} is damaged ({error}); it was set aside and is made again",
-                stacklevel=3,
-            )
-            return None
-        model.card = card
-        return model.eval()
+            _write(self.root, identity, weights, card)
+        except OSError as error:
+            said = "the model that was trained is lost, for there is no other folder to keep it in"
+            for folder in self._other_folders():
+                with suppress(OSError):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    _write(folder, identity, weights, card)
+                    said = (
+                        f"the trained model is kept as {folder / identity}.safetensors and .json: "
+                        f"when that is mended, move both files to {self.root}"
+                    )
+                    break
+            raise OSError(error.errno, f"{error.strerror}; {said}", error.filename) from error
 
-
-def _read_card(path: Path) -> dict[str, Any]:
-    """A model's card; ValueError for a file that is none, or that of another model."""
-    card = json.loads(path.read_text())
-    if not isinstance(card, dict) or not {"id", "made", "spec", "weights_sha256"} <= card.keys():
-        raise ValueError("the card is not one that a store has written")
-    if card["id"] != path.stem:
-        raise ValueError(f"the card is that of the model {card['id']}")
-    return card
+    def _other_folders(self) -> Iterator[Path]:
+        """Where a model can be kept that does not go into the store: the user's own store, else a new folder."""
+        with suppress(RuntimeError):  # a user without a home
+            if own_store().resolve() != self.root.resolve():
+                yield own_store()
+        with suppress(OSError):
+            yield Path(tempfile.mkdtemp(prefix="mea-defender-"))
 
 
 def default_store() -> Store:
-    """The store that MEA_STORE names, else one in the user's cache folder."""
-    chosen = os.environ.get("MEA_STORE")
-    return Store(chosen or Path.home() / ".cache" / "mea-defender" / "store")
+    """The store that MEA_STORE names, else the user's own; see `mea_lib.model_files.store_folders`."""
+    return Store(*store_folders())
+
+
+def _load(folder: Path, identity: str, recipe: dict[str, Any]) -> nn.Module:
+    """The model of this recipe from a folder; errors as `load_model` says."""
+    files = ModelFiles.at(folder / f"{identity}.json")
+    model = load_model(files)
+    if not same_recipe(model.card["recipe"], recipe):
+        raise ValueError(f"{files.card} is the card of another recipe")
+    return model
+
+
+def _write(folder: Path, identity: str, weights: bytes, card: bytes) -> None:
+    """Both files or none, with the folder's permissions."""
+    files, mode = ModelFiles.at(folder / f"{identity}.json"), folder_mode(folder)
+    write_whole(files.weights, weights, mode)
+    try:
+        write_whole(files.card, card, mode)  # last: a model without a card is not there
+    except BaseException:
+        files.weights.unlink(missing_ok=True)
+        raise
 
 
 def packed_weights(model: nn.Module) -> bytes:

@@ -1,6 +1,7 @@
 """The driver of `make book` at its door: what it runs, keeps, reports and refuses."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -15,6 +16,15 @@ import stored_outputs
 from toy_chapters import CLAIM, PLAIN_CLAIM, chapter, command, drive, wait_for
 
 from mea_lib.scale import SCALES
+
+
+def test_the_folders_of_the_store_are_listed_whole_for_processes_that_run_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEA_STORE", f"shared{os.pathsep}own")
+    listed = f"{tmp_path / 'shared'}{os.pathsep}{tmp_path / 'own'}"
+    assert chapters.environment(tmp_path / "out", "smoke")["MEA_STORE"] == listed
+    monkeypatch.delenv("MEA_STORE")
+    assert chapters.stores(tmp_path / "out") == [tmp_path / "out" / "store"]
 
 
 def test_claims_that_hold_end_with_zero_and_finished_chapters_are_kept(tmp_path):

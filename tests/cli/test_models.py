@@ -1,11 +1,13 @@
 """Models on disk: what a reference finds, and what is refused."""
 
 import json
+import os
 
 import pytest
 import torch
 
 from mea_lib.cli.models import copy_model, find_model, load_model, stored, stored_ids
+from mea_lib.model_files import sealed
 from mea_lib.models import build
 from mea_lib.training import default_store
 
@@ -79,9 +81,19 @@ def test_a_spec_that_does_not_fit_the_weights(tmp_path):
     copy_model(stored(make(1).card["id"]), tmp_path / "model.safetensors")
     card = json.loads((tmp_path / "model.json").read_text())
     card["spec"]["width"] = 2
-    (tmp_path / "model.json").write_text(json.dumps(card))
+    del card["card_sha256"]
+    (tmp_path / "model.json").write_bytes(sealed(card))
     with pytest.raises(ValueError, match="do not make a model"):
         load_model(find_model(str(tmp_path / "model.json")))
+
+
+def test_a_model_is_found_in_every_folder_of_the_store(tmp_path, monkeypatch):
+    identity = make(1).card["id"]
+    monkeypatch.setenv("MEA_STORE", f"{tmp_path / 'own'}{os.pathsep}{tmp_path / 'store'}")
+    other = make(2).card["id"]
+    assert stored_ids() == sorted([identity, other])
+    assert find_model(identity[:12]).card.parent == tmp_path / "store"
+    assert find_model(other[:12]).card.parent == tmp_path / "own"
 
 
 def test_ids_are_those_of_finished_models(tmp_path):

@@ -18,7 +18,6 @@ import pytest
 import typer
 
 from mea_lib.cli import app, completion, main, store
-from mea_lib.cli.models import store_folder
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -75,21 +74,12 @@ def test_what_needs_no_torch_does_not_wait_for_it(command):
 def test_the_names_written_out_for_completion_are_those_of_the_package():
     from mea_lib.data import SCHEMES, class_order, load, sources
     from mea_lib.models import NETWORKS
-    from mea_lib.training import default_store
 
     assert completion.NETWORKS == NETWORKS
     assert completion.SCHEMES == SCHEMES
     assert completion.DATA_SETS == sources.NAMES
     assert completion.CLASSES["fashion-mnist"] == class_order.FASHION
     assert completion.CLASSES["digits"] == load("digits").test.classes
-    assert store_folder() == default_store().root
-
-
-def test_the_store_folder_without_a_variable_is_that_of_the_package(monkeypatch):
-    from mea_lib.training import default_store
-
-    monkeypatch.delenv("MEA_STORE")
-    assert store_folder() == default_store().root
 
 
 def test_the_script_is_the_program():

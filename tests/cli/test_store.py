@@ -1,6 +1,8 @@
 """`mea store`: what is there, whether it is sound, and what is removed."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -72,6 +74,50 @@ def test_only_damaged_weights_fail_the_check(mea, two):
 def test_weights_that_are_gone_fail_the_check(mea, two):
     (default_store().root / f"{two[0]}.safetensors").unlink()
     assert list(mea("store", "verify", "--json", code=1).data["damaged"]) == [two[0]]
+
+
+def test_files_of_two_ids_that_were_swapped_are_neither(mea, two):
+    for ending in ("json", "safetensors"):
+        first, second = (default_store().root / f"{identity}.{ending}" for identity in two)
+        first.rename(first.with_suffix(".swap"))
+        second.rename(first)
+        first.with_suffix(".swap").rename(second)
+    assert set(mea("store", "verify", "--json", code=1).data["damaged"]) == set(two)
+    said = mea("store", "show", two[0], code=1).stderr
+    assert f"{two[0]}.json is the card of the model {two[1]}" in said
+
+
+def test_a_card_that_was_altered_fails_the_check(mea, two):
+    path = default_store().root / f"{two[0]}.json"
+    path.write_text(path.read_text().replace('"smoke"', '"paper"'))
+    assert list(mea("store", "verify", "--json", code=1).data["damaged"]) == [two[0]]
+
+
+def test_what_cannot_be_read_is_not_called_damaged(mea, two, monkeypatch):
+    def denied(path, *arguments):
+        if str(path).endswith((f"{two[0]}.safetensors", f"{two[1]}.json")):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *arguments)
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", denied)
+    found = mea("store", "verify", "--json", code=1)
+    assert (found.data["sound"], found.data["damaged"]) == ([], {})
+    assert f"{two[0]}.safetensors" in found.data["unreadable"][two[0]]
+    assert f"{two[1]}.json" in found.data["unreadable"][two[1]]
+    listed = mea("store", "list", "--json").data
+    assert [model["id"] for model in listed["models"]] == [two[0]]
+    assert (listed["damaged"], listed["unreadable"]) == ([], [two[1]])
+
+
+def test_the_folders_of_the_store_are_one_list(mea, two, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEA_STORE", f"{tmp_path / 'own'}{os.pathsep}{tmp_path / 'store'}")
+    found = mea("store", "list", "--json").data
+    assert found["folders"] == [str(tmp_path / "own"), str(tmp_path / "store")]
+    assert {model["folder"] for model in found["models"]} == {str(tmp_path / "store")}
+    assert mea("store", "path", two[1]).stdout == f"{tmp_path / 'store' / two[1]}.safetensors\n"
+    mea("store", "remove", two[1], "--yes")
+    assert sorted(mea("store", "verify", "--json").data["sound"]) == [two[0]]
 
 
 def test_removal_asks_first(shell, two):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mea_lib import shaping_code
+from mea_lib.model_files import sealed
 from mea_lib.models import build
 from mea_lib.training import Store
 
@@ -82,8 +83,9 @@ def test_a_card_that_is_json_but_no_card_is_set_aside(store, content):
 
 def test_a_spec_that_builds_nothing_is_set_aside(store):
     card = store.fetch(RECIPE, make).card
+    del card["card_sha256"]
     spoilt = card | {"spec": card["spec"] | {"width": "two"}}
-    (store.root / f"{card['id']}.json").write_text(json.dumps(spoilt))
+    (store.root / f"{card['id']}.json").write_bytes(sealed(spoilt))
     with pytest.warns(UserWarning, match="damaged .* made again"):
         store.fetch(RECIPE, make)
 
