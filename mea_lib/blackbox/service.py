@@ -151,6 +151,7 @@ def create_app(
             raise HTTPException(
                 401, "show a token that may ask: 'Authorization: Bearer …'", {"WWW-Authenticate": "Bearer"}
             )
+        request.state.client = name
         return name
 
     async def is_ours(request: Request) -> None:
@@ -207,6 +208,8 @@ def create_app(
     @models.post("/versions/{version}/infer")
     async def infer(request: Request, client: Annotated[str, Depends(asker)]) -> Response:
         body = await _body(request, body_limit)
+        if await request.is_disconnected():
+            raise ClientDisconnect  # nobody is there to be answered, so nobody is charged
         header_length = request.headers.get(oip.HEADER_LENGTH)
         content, headers = await run_in_threadpool(inference.answer, client, body, header_length)
         return Response(content, headers=headers)
