@@ -5,6 +5,7 @@ It speaks the Open Inference Protocol, version 2, over REST, as Triton, KServe a
 """
 
 import math
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ __all__ = ["BackgroundServer", "ServiceSettings", "create_app", "read_log", "ser
 
 READ_SECONDS = 60
 DISCARD_SECONDS = 2
+# What an address holds as it is: the unreserved characters of RFC 3986. "." and ".." are steps of a path.
+_IN_ADDRESS = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.~-]{1,128}")
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,10 @@ class ServiceSettings:
 
     def __post_init__(self) -> None:
         for what, value in (("name", self.name), ("version", self.version)):
-            if not value or "/" in value:
+            if not _IN_ADDRESS.fullmatch(value):
                 raise ValueError(
-                    f"the {what} stands in an address, so it is not empty and has no '/': {value!r}"
+                    f"the {what} stands in the address, so it is made of 1 to 128 of the letters a to z and A to Z, "
+                    f"digits, '-', '_', '.' and '~', and not of dots alone; this is none: {value!r:.200}"
                 )
         for what, number, least in (
             ("batch_limit", self.batch_limit, 1),

@@ -633,12 +633,37 @@ def test_a_kill_loses_no_answered_question(tmp_path):
 # What it is made from
 
 
+NO_NAMES = (
+    "",
+    "a/b",
+    ".",
+    "..",
+    "a?b",
+    "a#b",
+    "a b",
+    " a",
+    "a\n",
+    "a%20b",
+    "größe",
+    "a\\b",
+    "\x00",
+    "a" * 129,
+)
+
+
+@pytest.mark.parametrize("name", ["classifier", "a", "v1.2", "...a", "A-b_c~d", "1", "a" * 128])
+def test_a_name_that_is_taken_works_in_the_address_as_it_is_printed(name):
+    with running(linear, name=name, version=name) as client:
+        for path in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{name}"):
+            assert client.get(path).json()["name"] == name
+            read(client.post(f"{path}/infer", **question(some(1))))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": ""}, "name"),
-        ({"name": "a/b"}, "name"),
-        ({"version": ""}, "version"),
+        *(({"name": name}, "the name stands in the address.*this is none") for name in NO_NAMES),
+        *(({"version": name}, "the version stands in the address.*this is none") for name in NO_NAMES),
         ({"batch_limit": 0}, "batch_limit must be at least 1"),
         ({"client_budget": -1}, "client_budget must be at least 0"),
         ({"max_body_bytes": 0}, "max_body_bytes"),
