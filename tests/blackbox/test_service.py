@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mea_lib import Oracle
-from mea_lib.blackbox import oip
+from mea_lib.blackbox import oip, request_body
 from mea_lib.blackbox import service as service_file
 from mea_lib.blackbox.clients import token_name
 from mea_lib.blackbox.service import BackgroundServer, ServiceSettings, create_app, read_log
@@ -291,7 +291,7 @@ def test_a_client_cannot_name_itself_another_address():
 
 def test_wrong_addresses_are_refused():
     with running(linear) as client:
-        for path in ("/", "/v1", "/v2/model", "/v2/models/classifier/", "/docs", "/openapi.json"):
+        for path in ("/", "/v1", "/v2/model", "/v2/models/classifier/", "/docs", "/redoc"):
             refused(client.get(path), 404)
         refused(client.get("/v2/models/other"), 404, "unknown model 'other'; this service has 'classifier'")
         refused(client.get("/v2/models/other?name=classifier"), 404)
@@ -334,7 +334,7 @@ def test_a_compressed_body_is_refused():
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(service_file, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(request_body, "READ_SECONDS", 0.2)
     with running(linear) as client:
         address = client.base_url
         with socket.create_connection((address.host, address.port), timeout=30) as line:
