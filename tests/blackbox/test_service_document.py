@@ -38,7 +38,7 @@ def pairs():
             yield label, GenerationMode.NEGATIVE
 
 
-@pytest.mark.parametrize("operation, mode", pairs())
+@pytest.mark.parametrize("operation, mode", list(pairs()))
 @pytest.mark.parametrize("is_our_model", [True, False])
 def test_the_service_is_as_it_says(url, operation, mode, is_our_model):
     @settings(
