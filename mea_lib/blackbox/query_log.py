@@ -135,7 +135,7 @@ class QueryLog:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keeps others from querying: look, query and record inside, and nothing is paid twice."""
-        lock = nullcontext() if self.path is None else FileLock(f"{self.path}.lock")
+        lock = nullcontext() if self.path is None else FileLock(f"{self.path.resolve()}.lock")
         with self._thread_lock, lock:
             yield
 

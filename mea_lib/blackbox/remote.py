@@ -22,13 +22,14 @@ from mea_lib.blackbox.query_log import AnotherLog, QueryLog
 from mea_lib.blackbox.remote_model import RemoteModel, read_metadata
 from mea_lib.blackbox.suspect import Suspect
 from mea_lib.blackbox.suspect_error import SuspectError
-from mea_lib.blackbox.transport import Fleeting, TooLarge, Transport
+from mea_lib.blackbox.transport import LARGEST_BODY_BYTES, Fleeting, TooLarge, Transport
 from mea_lib.data.parties import image_digests
 
 ON_FAILURE = ("raise", "skip")
 # After so many batches in a row that no attempt could save, each further one is tried once.
 PATIENT_BATCHES = 3
 PROBABILITY_TOLERANCE = 1e-2
+LARGEST_METADATA_BYTES = 8 << 20
 
 
 class RemoteOracle(Suspect):
@@ -372,6 +373,9 @@ class RemoteOracle(Suspect):
             "POST",
             f"{_path(self.model.name, self._version_asked)}/infer",
             *self.model.request(images),
+            most_bytes=min(
+                LARGEST_BODY_BYTES, self.model.largest_answer(len(images), self.query_log.width())
+            ),
             attempts=1 if self._lost_batches >= PATIENT_BATCHES else None,
             before=lambda: self._check_budget(len(images)),
             taken=count,
@@ -445,7 +449,7 @@ def _only_model(transport: Transport) -> str:
         (("POST", "v2/repository/index", b"{}", {"Content-Type": "application/json"}), _ready),
     ):
         try:
-            body, _ = transport.ask(*request)
+            body, _ = transport.ask(*request, most_bytes=LARGEST_METADATA_BYTES)
             names = sorted(set(names_in(json.loads(body))))
         except SuspectError as error:
             if error.reason not in _NOT_OFFERED:
@@ -471,7 +475,7 @@ def _ready(found: Any) -> list[str]:
 def _metadata(transport: Transport, path: str, is_needed: bool) -> Any:
     """What the server says of a model; None where it says nothing and nothing is needed."""
     try:
-        return json.loads(transport.ask("GET", path)[0])
+        return json.loads(transport.ask("GET", path, most_bytes=LARGEST_METADATA_BYTES)[0])
     except SuspectError as error:
         if is_needed or error.reason not in _NOT_OFFERED:
             raise

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from mea_lib.blackbox.answers import AnswerFormat
+from mea_lib.blackbox.answers import MOST_CLASSES, AnswerFormat
 from mea_lib.blackbox.oip import DATATYPES, ProtocolError, pack, unpack
 from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.suspect_error import SuspectError
 
 FLOATS = tuple(word for word, kind in DATATYPES.items() if kind.kind == "f")
+# An answer's JSON, other outputs that come along unasked, and a number in JSON with an indented line of its own.
+BYTES_AN_ANSWER, BYTES_AN_IMAGE, BYTES_A_NUMBER = 1 << 20, 1 << 16, 64
 INTEGERS = tuple(word for word in DATATYPES if word not in (*FLOATS, "INT8"))  # those that hold 255
 
 
@@ -118,6 +120,18 @@ class RemoteModel:
             said < 0 or said == own
             for said, own in zip(self.shape[from_dimension:], shape[from_dimension:], strict=True)
         )
+
+    def largest_answer(self, images: int, width: int | None = None) -> int:
+        """Bytes that are enough for the answer to so many images, in JSON or binary.
+
+        Args:
+            images: in the request.
+            width: K, where the model has answered before.
+        """
+        known = width or self.answer_format.number or MOST_CLASSES
+        longest = max(map(len, self.answer_format.words or ("",)))
+        a_number = BYTES_A_NUMBER + 6 * longest  # a letter of a name is up to six, as in \\u00e9
+        return BYTES_AN_ANSWER + images * (BYTES_AN_IMAGE + known * a_number)
 
     def answers(
         self, body: bytes, header_length: str | None, images: int

@@ -1,15 +1,15 @@
 """What a service was asked and by whom: one line of JSON for every request that reached the model."""
 
+import fcntl
 import json
 import os
+import stat
 import threading
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
-
-from filelock import FileLock, Timeout
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,10 @@ class RequestLog:
     """A log that grows, safe with several threads of one process.
 
     A line is with the operating system before `add` returns, so that it outlives this process, though not a power
-    cut. Numbers go on where an older log ends. Two services on one log would number their answers alike, so the
-    log belongs to one of them, from when it is made until `close`; a lock beside the file, which ends with its
-    process, keeps the others away.
+    cut. Numbers go on where an older log ends. Two services on one log would number their answers alike and grant every
+    budget twice, so the log belongs to one process, from when it is made until `close`. A lock on the file itself,
+    under whatever name it is reached, keeps the others away, and ends with its process. A file that is moved or removed
+    meanwhile is begun anew.
 
     Args:
         path: the file, made if need be; None only counts.
@@ -59,8 +60,8 @@ class RequestLog:
         self.answered: Counter[str] = Counter()
         self._next = 0
         self._lock = threading.Lock()
-        # Released by whichever thread ends the service.
-        self._ours = None if path is None else FileLock(f"{path}.lock", thread_local=False)
+        self._file: BinaryIO | None = None
+        self._process = os.getpid()
         self.open()
 
     def open(self) -> None:
@@ -69,25 +70,26 @@ class RequestLog:
         Raises:
             ValueError, OSError: as when it is made.
         """
-        if self._ours is None or self._ours.is_locked:
+        if self.path is None or self._file is not None:
             return
-        with self.path.open("a+b") as file:
-            try:
-                self._ours.acquire(timeout=0)
-            except Timeout:
-                raise ValueError(
-                    f"{self.path} is the log of a service that is running; end that one, or name another file"
-                ) from None
-            try:
-                self._read(file)
-            except BaseException:
-                self.close()
-                raise
+        try:
+            file = _taken(self.path)
+        except BlockingIOError as error:
+            raise ValueError(str(error)) from None
+        try:
+            self._read(file)
+        except BaseException:
+            file.close()
+            raise
+        self._file, self._process = file, os.getpid()
 
     def close(self) -> None:
         """Leave the log to others."""
-        if self._ours is not None:
-            self._ours.release()
+        if self._file is not None:
+            if self._process == os.getpid():  # else the lock would go from the one that this was forked from
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._file.close()
+            self._file = None
 
     def _read(self, file: BinaryIO) -> None:
         """Count what was answered, and cut off the end of a line that a killed service left."""
@@ -105,18 +107,40 @@ class RequestLog:
         """Write one line, whole or not at all.
 
         Raises:
-            OSError: when the disk does not take it, or the log was closed.
+            OSError: when the disk does not take it, the log was closed, or another service or file has its place.
         """
         with self._lock:
-            if self._ours is not None and not self._ours.is_locked:
-                raise OSError(f"{self.path} was closed; open() takes it again")
+            if self.path is not None:
+                self._keep_its_place()
             first = self._next if status == 200 else None
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             entry = Request(now, client, id, images, first, sha256, status)
             if self.path is not None:
-                _append(self.path, json.dumps(asdict(entry)).encode() + b"\n")
+                _append(self._file, json.dumps(asdict(entry)).encode() + b"\n")
             if first is not None:
                 self._next += images
+
+    def _keep_its_place(self) -> None:
+        """See that the file is still this process's and still bears its name, and else begin another one."""
+        if self._file is None:
+            raise OSError(f"{self.path} was closed; open() takes it again")
+        if self._process != os.getpid():
+            raise OSError(
+                f"{self.path} is the log of the process that this one was forked from; make one here"
+            )
+        try:
+            if os.path.samestat(self.path.stat(), os.fstat(self._file.fileno())):
+                return
+        except FileNotFoundError:
+            pass
+        file = _taken(self.path)
+        if os.fstat(file.fileno()).st_size:
+            file.close()
+            raise OSError(
+                f"another file has taken the place of {self.path}; move it away, and the log goes on"
+            )
+        self._file.close()
+        self._file = file
 
 
 def read_log(path: str | Path) -> list[Request]:
@@ -145,13 +169,35 @@ def _parse(content: bytes, path: str | Path) -> tuple[list[Request], bytes]:
     return found, torn
 
 
-def _append(path: Path, line: bytes) -> None:
-    with path.open("ab", buffering=0) as file:
-        end = os.fstat(file.fileno()).st_size
-        written = 0
-        try:
-            while written < len(line):
-                written += file.write(line[written:])
-        except OSError:
-            os.ftruncate(file.fileno(), end)
-            raise
+def _taken(path: Path) -> BinaryIO:
+    """The file, made if need be, which is no other process's as long as it stays open.
+
+    Raises:
+        ValueError: for something that is no file.
+        BlockingIOError: where a service has it.
+    """
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path} is no file that a log can be kept in; name another one")
+    file = path.open("a+b", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise BlockingIOError(
+            f"{path} is the log of a service that is running; end that one, or name another file"
+        ) from None
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _append(file: BinaryIO, line: bytes) -> None:
+    end = os.fstat(file.fileno()).st_size
+    written = 0
+    try:
+        while written < len(line):
+            written += file.write(line[written:])
+    except OSError:
+        os.ftruncate(file.fileno(), end)
+        raise

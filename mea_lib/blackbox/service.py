@@ -7,21 +7,20 @@ It speaks the Open Inference Protocol, version 2, over REST, as Triton, KServe a
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
 try:
-    import anyio
     import orjson
     from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+    from fastapi.security import HTTPBearer
     from starlette.concurrency import run_in_threadpool
     from starlette.exceptions import HTTPException as AnyHTTPException
     from starlette.requests import ClientDisconnect
 
+    from mea_lib.blackbox.request_body import read_body
     from mea_lib.blackbox.web_server import BackgroundServer, serve
 except ImportError as error:
     raise ImportError(
@@ -30,68 +29,16 @@ except ImportError as error:
     ) from error
 
 from mea_lib.blackbox import oip
+from mea_lib.blackbox import service_document as document
 from mea_lib.blackbox.clients import Clients, TooFast
 from mea_lib.blackbox.inference import DATATYPE, INPUT, OUTPUT, Inference, NotAnswered
 from mea_lib.blackbox.oip import ProtocolError
 from mea_lib.blackbox.query_api import BudgetSpent
 from mea_lib.blackbox.request_log import RequestLog, read_log
+from mea_lib.blackbox.service_document import documented
+from mea_lib.blackbox.service_settings import ServiceSettings
 
 __all__ = ["BackgroundServer", "ServiceSettings", "create_app", "read_log", "serve"]
-
-READ_SECONDS = 60
-DISCARD_SECONDS = 2
-
-
-@dataclass(frozen=True)
-class ServiceSettings:
-    """What a service is called and what it allows.
-
-    Attributes:
-        name: of the model, as it stands in the address.
-        version: of the model.
-        batch_limit: images in one request.
-        client_budget: query budget of each client; None for no limit. With a log it outlives the process.
-        tokens: a client shows one of them, `Authorization: Bearer …`; without any the service is open, and a client
-            is its address.
-        log: file of the request log, see `RequestLog`; None for none.
-        max_body_bytes: of one request; None takes what `batch_limit` images fill in JSON.
-        rate_limit: images a second for each client; None for no limit.
-
-    Raises:
-        ValueError: for values that mean nothing.
-    """
-
-    name: str = "classifier"
-    version: str = "1"
-    batch_limit: int = 256
-    client_budget: int | None = None
-    tokens: tuple[str, ...] = field(default=(), repr=False)
-    log: Path | None = None
-    max_body_bytes: int | None = None
-    rate_limit: float | None = None
-
-    def __post_init__(self) -> None:
-        for what, value in (("name", self.name), ("version", self.version)):
-            if not value or "/" in value:
-                raise ValueError(
-                    f"the {what} stands in an address, so it is not empty and has no '/': {value!r}"
-                )
-        for what, number, least in (
-            ("batch_limit", self.batch_limit, 1),
-            ("client_budget", self.client_budget, 0),
-            ("max_body_bytes", self.max_body_bytes, 1),
-        ):
-            if number is not None and number < least:
-                raise ValueError(f"{what} must be at least {least}, not {number}")
-        if self.rate_limit is not None and not 0 < self.rate_limit < math.inf:
-            raise ValueError(f"rate_limit must be above 0 and finite, not {self.rate_limit}")
-        if isinstance(self.tokens, str):
-            raise ValueError("tokens is a tuple of strings, not one string; write (token,)")
-        if any(
-            not token or " " in token or not (token.isascii() and token.isprintable())
-            for token in self.tokens
-        ):
-            raise ValueError("a token is made of printable ASCII letters without spaces, at least one")
 
 
 def create_app(
@@ -110,7 +57,7 @@ def create_app(
         classes: their names, in order, for the metadata; without them K is found by a query with no image.
 
     Returns:
-        the application. Answers are JSON, or bytes where the request asks for them; all errors are
+        the application. It describes itself in OpenAPI at `/openapi.json`, without a token. Answers are JSON, or bytes where the request asks for them; all errors are
         `{"error": "…"}`: 400 for a request that is none for this model, 401 without a token, 404 and 405 for wrong
         addresses, 408 for a body that does not come, 413 for one too large, 415 for one that is compressed, 429
         for a client that must wait (with Retry-After) or whose budget is spent (without), 500 for a model that
@@ -151,42 +98,45 @@ def create_app(
             raise HTTPException(
                 401, "show a token that may ask: 'Authorization: Bearer …'", {"WWW-Authenticate": "Bearer"}
             )
+        request.state.client = name
         return name
 
-    async def is_ours(request: Request) -> None:
-        name, version = request.path_params["name"], request.path_params.get("version", settings.version)
+    async def is_ours(name: str) -> None:
         if name != settings.name:
             raise HTTPException(404, f"unknown model {name[:50]!r}; this service has {settings.name!r}")
+
+    async def is_our_version(version: str) -> None:
         if version != settings.version:
             raise HTTPException(404, f"unknown version {version[:50]!r}; this model has {settings.version!r}")
 
-    server = APIRouter(prefix="/v2")
-    models = APIRouter(prefix="/v2/models/{name}", dependencies=[Depends(asker), Depends(is_ours)])
+    asks = [Depends(asker)]
+    if settings.tokens:
+        asks.append(Depends(HTTPBearer(auto_error=False)))  # so that the document says that a token is needed
+    server, model_routes = APIRouter(prefix="/v2"), APIRouter()
 
-    @server.get("/health/live")
+    @server.get("/health/live", **documented("Whether it runs", document.LIVE))
     async def live() -> dict[str, bool]:
         return {"live": True}
 
-    @server.get("/health/ready")
+    @server.get("/health/ready", **documented("Whether it can be queried", document.READY))
     async def ready() -> dict[str, bool]:
         return {"live": True, "ready": True}
 
-    @server.get("", dependencies=[Depends(asker)])
+    @server.get("", dependencies=asks, **documented("The server", document.SERVER, 401))
     async def server_metadata() -> dict[str, Any]:
         return {"name": "mea-lib", "version": "2", "extensions": ["binary_tensor_data"]}
 
     # KServe's list, for clients that know only the address.
-    @server.get("/models", dependencies=[Depends(asker)])
+    @server.get("/models", dependencies=asks, **documented("Its models", document.MODELS, 401))
     async def list_of_models() -> dict[str, list[str]]:
         return {"models": [settings.name]}
 
     # Triton's and MLServer's.
-    @server.post("/repository/index", dependencies=[Depends(asker)])
+    @server.post("/repository/index", dependencies=asks, **documented("Its models", document.INDEX, 401))
     async def model_index() -> list[dict[str, str]]:
         return [{"name": settings.name, "version": settings.version, "state": "READY"}]
 
-    @models.get("")
-    @models.get("/versions/{version}")
+    @model_routes.get("", **documented("What the model takes and answers", document.MODEL, 401, 404))
     async def model_metadata() -> dict[str, Any]:
         parameters = {"batch_limit": settings.batch_limit, "classes": list(classes)}
         return {
@@ -198,15 +148,18 @@ def create_app(
             "parameters": {what: value for what, value in parameters.items() if value},
         }
 
-    @models.get("/ready")
-    @models.get("/versions/{version}/ready")
+    @model_routes.get(
+        "/ready", **documented("Whether the model can be queried", document.MODEL_READY, 401, 404)
+    )
     async def model_ready() -> dict[str, Any]:
         return {"name": settings.name, "ready": True}
 
-    @models.post("/infer")
-    @models.post("/versions/{version}/infer")
+    @model_routes.post(
+        "/infer",
+        **documented("Query the model", document.ANSWER, *document.REFUSALS, request=document.REQUEST),
+    )
     async def infer(request: Request, client: Annotated[str, Depends(asker)]) -> Response:
-        body = await _body(request, body_limit)
+        body = await read_body(request, body_limit)
         header_length = request.headers.get(oip.HEADER_LENGTH)
         content, headers = await run_in_threadpool(inference.answer, client, body, header_length)
         return Response(content, headers=headers)
@@ -219,45 +172,26 @@ def create_app(
         finally:
             log.close()
 
-    app = FastAPI(openapi_url=None, redirect_slashes=False, lifespan=running)
+    app = FastAPI(
+        title="A model behind the Open Inference Protocol",
+        version="2",
+        openapi_url=document.ADDRESS,
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=running,
+    )
     app.include_router(server)
-    app.include_router(models)
+    of_model = [*asks, Depends(is_ours)]
+    app.include_router(model_routes, prefix="/v2/models/{name}", dependencies=of_model)
+    app.include_router(
+        model_routes,
+        prefix="/v2/models/{name}/versions/{version}",
+        dependencies=[*of_model, Depends(is_our_version)],
+    )
     for kind in _ERRORS:
         app.add_exception_handler(kind, _refusal)
     return app
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """The body of a request; no more than the limit is kept, and READ_SECONDS is the longest it may take."""
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise HTTPException(415, "compressed requests are not read here; send the body as it is")
-    too_large = HTTPException(413, f"the body is too large; {limit} bytes are the most, so send fewer images")
-    stated = request.headers.get("content-length", "0")
-    if stated.isdecimal() and int(stated) > limit:
-        await _discard(request.stream())
-        raise too_large
-    parts, size = [], 0
-    stream = request.stream()
-    try:
-        with anyio.fail_after(READ_SECONDS):
-            async for part in stream:
-                parts.append(part)
-                size += len(part)
-                if size > limit:
-                    break
-    except TimeoutError:
-        raise HTTPException(408, f"the body did not come within {READ_SECONDS} seconds") from None
-    if size > limit:
-        await _discard(stream)
-        raise too_large
-    return b"".join(parts)
-
-
-async def _discard(stream: AsyncIterator[bytes]) -> None:
-    """Let a client finish what it is sending, for a moment: one that is cut off never sees why."""
-    with anyio.move_on_after(DISCARD_SECONDS):
-        async for _ in stream:
-            pass
 
 
 _ERRORS = (AnyHTTPException, ProtocolError, BudgetSpent, TooFast, NotAnswered, ClientDisconnect, Exception)

@@ -26,7 +26,8 @@ except ImportError as error:
 
 LONGEST_WAIT_SECONDS = 60.0
 FIRST_WAIT_SECONDS = 0.5
-LARGEST_BODY_BYTES = 64 * 1024 * 1024
+LARGEST_BODY_BYTES = 64 << 20
+LARGEST_REFUSAL_BYTES = 64 << 10
 TRY_AGAIN = (429, 500, 502, 503, 504)
 # What servers write in a 400 when a batch is too large: Triton "batch-size must be <= 8", others in their words.
 _TOO_LARGE = re.compile(r"batch.{0,3}size|too (large|many|big|long)|at most \d|exceed|limit", re.IGNORECASE)
@@ -138,6 +139,7 @@ class Transport:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
         *,
+        most_bytes: int = LARGEST_BODY_BYTES,
         attempts: int | None = None,
         before: Callable[[], None] = lambda: None,
         taken: Callable[[], None] = lambda: None,
@@ -149,6 +151,7 @@ class Transport:
             path: below the url.
             body: of the request.
             headers: that go with it.
+            most_bytes: of the answer, packed or not; no more is read.
             attempts: instead of the usual number.
             before: called before every attempt; what it raises ends the request.
             taken: called after every attempt that the server may charge for: it answered, or the connection
@@ -163,7 +166,9 @@ class Transport:
         def attempt() -> tuple[bytes, httpx.Headers]:
             before()
             try:
-                status, said, answer = self._loop.call(self._exchange, method, path, body, headers)
+                status, said, answer = self._loop.call(
+                    self._exchange, method, path, body, headers, most_bytes
+                )
             except _NOT_SENT as error:
                 raise Fleeting(self._sentence("cannot be reached", error), "not reached") from error
             except (TimeoutError, httpx.TimeoutException) as error:
@@ -176,14 +181,15 @@ class Transport:
                 raise Fleeting(self._sentence("broke off", error), "broke off") from error
             if status // 100 == 2:
                 taken()
-                answer = None if answer is None else _unpacked(answer)
+                answer = None if answer is None else _unpacked(answer, most_bytes)
                 if answer is None:
                     raise SuspectError(
-                        f"{self.url} answered with more than {LARGEST_BODY_BYTES >> 20} MiB, which no answer needs",
+                        f"{self.url} answered with more than {most_bytes:,} bytes, which no answer to this request "
+                        "needs; check url, model and output_name=…",
                         "too long",
                     )
                 return answer, said
-            self._refuse(status, said, answer or b"")
+            self._refuse(status, said, _unpacked(answer, LARGEST_REFUSAL_BYTES) or b"")
 
         grown = tenacity.wait_exponential(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         waits = grown + tenacity.wait_random(0, FIRST_WAIT_SECONDS)
@@ -196,23 +202,25 @@ class Transport:
         )(attempt)
 
     async def _exchange(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str] | None
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str] | None, most_bytes: int
     ) -> tuple[int, httpx.Headers, bytes | None]:
-        """Status, headers and body; None for a body that is too large."""
+        """Status, headers and body as it was sent; None for an answer that is too large, the start of a refusal."""
         with anyio.fail_after(self._timeout):
             async with self._client.stream(
                 method, f"{self.url}/{path}", content=body, headers=headers
             ) as response:
-                parts, size = [], 0
-                try:
-                    async for part in response.aiter_bytes():
-                        parts.append(part)
-                        size += len(part)
-                        if size > LARGEST_BODY_BYTES:
-                            return response.status_code, response.headers, None
-                except httpx.DecodingError:
-                    parts = []
-                return response.status_code, response.headers, b"".join(parts)
+                is_answer = response.status_code // 100 == 2
+                limit = most_bytes if is_answer else LARGEST_REFUSAL_BYTES
+                found = bytearray()
+                async for part in response.aiter_raw():  # httpx would unpack it without a limit
+                    found += part
+                    if len(found) > limit:
+                        return (
+                            response.status_code,
+                            response.headers,
+                            None if is_answer else bytes(found[:limit]),
+                        )
+                return response.status_code, response.headers, bytes(found)
 
     def _refuse(self, status: int, headers: httpx.Headers, body: bytes) -> NoReturn:
         said = self._short(_words(body))
@@ -245,13 +253,13 @@ class Transport:
         return f"{self.url} {what} ({str(error) or type(error).__name__})"
 
 
-def _unpacked(body: bytes) -> bytes | None:
-    """A body that is gzip though no header said so, unpacked; None for one that is too large then."""
+def _unpacked(body: bytes, most_bytes: int) -> bytes | None:
+    """A body that is gzip, whatever its headers say, unpacked; None for one that is too large then."""
     if not body.startswith(b"\x1f\x8b"):
         return body
     packed = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        found = packed.decompress(body, LARGEST_BODY_BYTES)
+        found = packed.decompress(body, most_bytes)
     except zlib.error:
         return body  # and whoever reads it says that it is none of the protocol's
     return None if packed.unconsumed_tail else found

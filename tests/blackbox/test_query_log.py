@@ -4,6 +4,7 @@ import hashlib
 import json
 import sqlite3
 import struct
+import threading
 
 import pytest
 import torch
@@ -157,3 +158,23 @@ def test_what_was_answered_before_a_log_was_opened_is_told_from_what_came_since(
     assert second.older(KEYS) == [KEYS[0]]
     assert len(second.find(KEYS)) == 4
     assert second.digest() == first.digest()
+
+
+def test_a_log_keeps_others_away_under_whatever_name(tmp_path):
+    path, link = tmp_path / "log", tmp_path / "link"
+    first = QueryLog(path, SUSPECT)
+    link.symlink_to(path)
+    second = QueryLog(link, SUSPECT)
+    done = []
+
+    def wait():
+        with second.alone():
+            done.append("second")
+
+    with first.alone():
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join(0.3)
+        done.append("first")
+    thread.join(60)
+    assert done == ["first", "second"]

@@ -19,7 +19,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib import blackbox
-from mea_lib.blackbox import SuspectError, transport
+from mea_lib.blackbox import SuspectError, remote_model, transport
 from mea_lib.blackbox.remote import RemoteOracle
 from mea_lib.blackbox.remote_model import RemoteModel, read_metadata
 
@@ -278,14 +278,49 @@ def test_a_lying_suspect_is_caught_or_passed_over_and_asked_once(suspect, images
     assert torch.equal(skipping(images[:8]), expected(images[:8]))
 
 
-def test_a_packed_bomb_and_a_flood_are_cut_off(suspect, images, monkeypatch):
-    monkeypatch.setattr(transport, "LARGEST_BODY_BYTES", 1 << 20)
+def test_an_answer_larger_than_any_to_these_images_is_not_read(suspect, images, monkeypatch):
+    """Ten classes, eight images: of 200,000 numbers an image in JSON nothing is parsed, let alone kept."""
+    monkeypatch.setattr(remote_model, "unpack", lambda *_: pytest.fail("it was parsed"))
     bomb = gzip.compress(b" " * (20 << 20))
-    for behaviour in (fake.flood, fake.says(bomb, Content_Encoding="gzip")):
+    wide = fake.says(lambda batch: fake.tensors(np.zeros((len(batch), 200_000))))
+    for behaviour in (fake.flood, wide, fake.says(bomb), fake.says(bomb, Content_Encoding="gzip")):
         suspect.always = behaviour
-        with pytest.raises(SuspectError, match="more than 1 MiB"):
-            oracle(suspect)(images[:8])
-    assert suspect.batches == [8, 8]
+        asked = oracle(suspect)
+        with pytest.raises(SuspectError, match=r"more than 1,\d{3},\d{3} bytes, which no answer"):
+            asked(images[:8])
+        assert len(asked.query_log) == 0
+    assert suspect.batches == [8] * 4
+
+
+def test_an_answer_may_be_as_large_as_its_classes_need(suspect, images):
+    """Indented JSON of all digits, with other outputs that nobody asked for."""
+    other = [{"name": "features", "datatype": "FP32", "shape": [8, 500], "data": [0.123456789] * 4_000}]
+
+    def behaviour(handler, batch):
+        content = fake.tensors(fake.rule(batch).astype(np.float64) / 3, datatype="FP64")
+        content["outputs"] += other
+        handler.reply(200, json.dumps(content, indent=16).encode())
+
+    suspect.always = behaviour
+    torch.testing.assert_close(oracle(suspect)(images[:8]), expected(images[:8]) / 3)
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_of_metadata_and_refusals_no_more_is_read_than_they_need(suspect, images, monkeypatch, status):
+    read = []
+    unpacked = transport._unpacked
+    monkeypatch.setattr(
+        transport, "_unpacked", lambda body, most: read.append((len(body), most)) or unpacked(body, most)
+    )
+    if status == 200:
+        suspect.metadata = {"name": "a" * (9 << 20)}
+        with pytest.raises(SuspectError, match="more than 8,388,608 bytes"):
+            oracle(suspect)
+    else:
+        suspect.always = fake.status(status, "no " * (5 << 20))
+        with pytest.raises(SuspectError, match=f"answered {status}"):
+            oracle(suspect, attempts=1)(images[:8])
+        assert read[-1] == (65_536, 65_536)
 
 
 @pytest.mark.parametrize("part", ["headers", "body"])

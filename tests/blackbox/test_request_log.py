@@ -96,6 +96,71 @@ def test_of_several_services_one_has_the_log(path, at_once):
     assert [entry.first for entry in read_log(path)] == [0, 3]
 
 
+@pytest.mark.parametrize(
+    "way", ["symbolic link", "hard link", "other spelling", "files beside it are swept away"]
+)
+def test_one_log_has_one_service_under_whatever_name(path, way):
+    with closing(RequestLog(path)) as log:
+        log.add("a", None, 100, "ff", 200)
+        other = path.with_name("other")
+        if way == "symbolic link":
+            other.symlink_to(path)
+        elif way == "hard link":
+            other.hardlink_to(path)
+        elif way == "other spelling":
+            other = path.parent / ".." / path.parent.name / path.name
+        else:
+            other = path
+            for beside in set(path.parent.iterdir()) - {path}:
+                beside.unlink()
+        with pytest.raises(ValueError, match="a service that is running"):
+            RequestLog(other)
+
+
+def test_a_forked_service_is_another_one(path, at_once):
+    log = RequestLog(path)
+    log.add("a", None, 3, "ff", 200)
+
+    def write(number, together):
+        with pytest.raises(OSError, match="forked from"):
+            log.add("b", None, 3, "ff", 200)
+
+    at_once(write, 2)
+    log.add("a", None, 3, "ff", 200)
+    assert [entry.first for entry in read_log(path)] == [0, 3]
+
+
+def test_a_log_that_is_moved_away_is_begun_anew_and_stays_one_services(path):
+    log = RequestLog(path)
+    log.add("a", None, 3, "ff", 200)
+    path.rename(path.with_name("yesterday"))
+    log.add("a", None, 2, "ff", 200)
+    with pytest.raises(ValueError, match="a service that is running"):
+        RequestLog(path)
+    assert [entry.first for entry in read_log(path.with_name("yesterday"))] == [0]
+    assert [entry.first for entry in read_log(path)] == [3]
+    path.unlink()
+    path.write_text("a letter")
+    with pytest.raises(OSError, match="another file has taken the place"):
+        log.add("a", None, 1, "ff", 200)
+    assert path.read_text() == "a letter"
+    path.unlink()
+    with closing(RequestLog(path)), pytest.raises(OSError, match="a service that is running"):
+        log.add("a", None, 1, "ff", 200)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_file_is_no_log(path, kind):
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path = "/dev/zero"
+    with pytest.raises(ValueError, match="no file that a log can be kept in"):
+        RequestLog(path)
+
+
 def test_a_second_service_does_not_touch_the_line_that_is_being_written(path):
     with closing(RequestLog(path)):
         path.write_bytes(b'{"time": "20')

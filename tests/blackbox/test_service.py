@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mea_lib import Oracle
-from mea_lib.blackbox import oip
+from mea_lib.blackbox import oip, request_body
 from mea_lib.blackbox import service as service_file
 from mea_lib.blackbox.clients import token_name
 from mea_lib.blackbox.service import BackgroundServer, ServiceSettings, create_app, read_log
@@ -291,7 +291,7 @@ def test_a_client_cannot_name_itself_another_address():
 
 def test_wrong_addresses_are_refused():
     with running(linear) as client:
-        for path in ("/", "/v1", "/v2/model", "/v2/models/classifier/", "/docs", "/openapi.json"):
+        for path in ("/", "/v1", "/v2/model", "/v2/models/classifier/", "/docs", "/redoc"):
             refused(client.get(path), 404)
         refused(client.get("/v2/models/other"), 404, "unknown model 'other'; this service has 'classifier'")
         refused(client.get("/v2/models/other?name=classifier"), 404)
@@ -334,7 +334,7 @@ def test_a_compressed_body_is_refused():
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(service_file, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(request_body, "READ_SECONDS", 0.2)
     with running(linear) as client:
         address = client.base_url
         with socket.create_connection((address.host, address.port), timeout=30) as line:
@@ -633,12 +633,37 @@ def test_a_kill_loses_no_answered_question(tmp_path):
 # What it is made from
 
 
+NO_NAMES = (
+    "",
+    "a/b",
+    ".",
+    "..",
+    "a?b",
+    "a#b",
+    "a b",
+    " a",
+    "a\n",
+    "a%20b",
+    "größe",
+    "a\\b",
+    "\x00",
+    "a" * 129,
+)
+
+
+@pytest.mark.parametrize("name", ["classifier", "a", "v1.2", "...a", "A-b_c~d", "1", "a" * 128])
+def test_a_name_that_is_taken_works_in_the_address_as_it_is_printed(name):
+    with running(linear, name=name, version=name) as client:
+        for path in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{name}"):
+            assert client.get(path).json()["name"] == name
+            read(client.post(f"{path}/infer", **question(some(1))))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"name": ""}, "name"),
-        ({"name": "a/b"}, "name"),
-        ({"version": ""}, "version"),
+        *(({"name": name}, "the name stands in the address.*this is none") for name in NO_NAMES),
+        *(({"version": name}, "the version stands in the address.*this is none") for name in NO_NAMES),
         ({"batch_limit": 0}, "batch_limit must be at least 1"),
         ({"client_budget": -1}, "client_budget must be at least 0"),
         ({"max_body_bytes": 0}, "max_body_bytes"),

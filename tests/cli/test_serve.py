@@ -90,6 +90,8 @@ def test_a_port_that_is_taken_is_one_sentence(shell, made):
         (["--model", "victim", "--token-file", "empty"], "holds no token"),
         (["--model", "victim", "--token-file", "odd"], "token"),
         (["--model", "victim", "--name", "a/b"], "name"),
+        (["--model", "victim", "--name", ".."], "stands in the address"),
+        (["--model", "victim", "--name", "a?b c"], "stands in the address"),
         (["--model", "victim", "--data", "fashion-mnist"], "takes images of 16×16"),
         (["--model", "victim", "--log", "nowhere/log"], "--log"),
         (["--model", "victim", "--batch-limit", "0"], "--batch-limit"),
