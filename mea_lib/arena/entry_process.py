@@ -20,7 +20,6 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-import mea_lib
 from mea_lib.arena import entry_keeper, entry_worker
 from mea_lib.arena.channel import Channel, MessageTooLong
 from mea_lib.arena.defence_spec import LONGEST_SPEC, read_spec
@@ -118,7 +117,7 @@ class EntryProcess:
             "MEA_STORE": str(store),
             "HOME": str(store),
             "PYTHONUNBUFFERED": "1",  # or what it printed is lost when it is ended
-            "PYTHONPATH": str(Path(mea_lib.__file__).parent.parent),
+            "PYTHONPATH": str(Path(__file__).parent.parent.parent),
         }
         keeper = [sys.executable, entry_keeper.__file__, entry_keeper.packed(entry_limits())]
         command = [*keeper, sys.executable, "-m", entry_worker.__name__]

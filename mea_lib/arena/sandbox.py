@@ -8,8 +8,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import mea_lib
-
 SECONDS_TO_TRY = 20.0
 # Programs, libraries and how they are found; neither homes nor settings of services.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys/devices/system/cpu")
@@ -66,7 +64,7 @@ def _can_be_imported(path: Path) -> bool:
 def _bwrap() -> list[str]:
     """The sandbox with system and Python, but without an entry."""
     read_only = [*_SYSTEM, *(f"/etc/{name}" for name in _SETTINGS)]
-    python = {sys.prefix, sys.base_prefix, *site.getsitepackages(), str(Path(mea_lib.__file__).parent)}
+    python = {sys.prefix, sys.base_prefix, *site.getsitepackages(), str(Path(__file__).parent.parent)}
     if site.ENABLE_USER_SITE:
         python.add(site.getusersitepackages())
     options = [part for path in read_only for part in ("--ro-bind-try", path, path)]

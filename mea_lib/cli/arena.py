@@ -44,9 +44,7 @@ def run(
         typer.Option(
             "--secret-file",
             metavar="FILE",
-            exists=True,
             dir_okay=False,
-            allow_dash=True,
             help="A file that holds the judge's secret, for your eyes only; - reads it from standard input.",
         ),
     ],
@@ -112,7 +110,8 @@ def run(
             param_hint="--name",
         )
     scale = preset(scale_name)
-    secret = sys.stdin.readline().strip() if str(secret_file) == "-" else read_secret(secret_file)
+    with usage("--secret-file"):
+        secret = sys.stdin.readline().strip() if str(secret_file) == "-" else read_secret(secret_file)
     data = load_data(data_name, scale)
     results = ResultsTable(table)
     with usage("--table"):

@@ -83,9 +83,7 @@ def test_purposes_are_mixed_in_an_order_that_only_the_secret_gives(strong):
         assert abs(sum(is_clean[start : start + 200]) / 200 - share) < 0.2
     assert len(seen) >= len(set(seen)) * 9 / 8
     other = []
-    question(
-        mea.as_suspect(recorded(mea.Oracle(exhibit.model), other)), exhibit, replace(strong, order="0" * 64)
-    )
+    question(mea.Oracle(Recorder(exhibit.model, other)), exhibit, replace(strong, order="0" * 64))
     assert sorted(seen) != sorted(other)  # also which images are asked twice
     assert set(seen) == set(other)
 

@@ -59,6 +59,8 @@ def test_a_table_grows_beside_the_house(mea, entry, tmp_path):
     [
         ([], "Missing option '--secret-file'"),
         (["--secret", SECRET], "No such option: --secret"),
+        (["--secret-file", "nothing.txt"], "nothing.txt"),
+        (["--secret-file", "."], "is a directory"),
         (["--secret-file", "short.txt"], "5 characters; take at least 16"),
         (["--secret-file", "secret.txt", "--keys", 44], "45 pairs"),
         (["--secret-file", "secret.txt", "--name", "house: mine"], "the house's own"),
