@@ -8,9 +8,25 @@ from torch import Tensor, nn
 
 from mea_lib.blackbox import Oracle
 
+LONGEST_LINE = 300
+
 
 class EntryFailed(Exception):
-    """An entry raised, was too slow or handed back no classifier; the message is the line on the table."""
+    """An entry raised, was too slow or handed back no classifier; the message is the line on the table.
+
+    Args:
+        text: in which the entry's own words may be; it is made one line that can be printed.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
+
+
+def one_line(text: str, most: int = LONGEST_LINE) -> str:
+    """A stranger's text for a table: on one line, at most so long, without characters that a terminal obeys or hides."""
+    seen = "".join(character if character.isprintable() else " " for character in text[: 10 * most])
+    line = " ".join(seen.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def call_entry(entry: Callable[..., Any], *arguments: Any, seed: int) -> Any:
@@ -46,7 +62,10 @@ def suspect_of(returned: Any, classes: int) -> Oracle:
 
 def describe(error: BaseException) -> str:
     """An error as one line: its kind, and the first line of what it says."""
-    said = str(error).strip().splitlines()
+    try:
+        said = str(error).strip()[:LONGEST_LINE].splitlines()
+    except (Exception, SystemExit):  # an entry's own error may fail here too
+        said = []
     return f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__
 
 

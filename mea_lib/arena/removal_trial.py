@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mea_lib.arena.entry import EntryFailed, call_entry, suspect_of
 from mea_lib.arena.outcome import Outcome, Trial
+from mea_lib.arena.questioning import question
 from mea_lib.arena.stage import Arena, Exhibit, anonymous
 from mea_lib.arena.verdict import verdict_on
 from mea_lib.models import ImageClassifier
@@ -24,7 +25,8 @@ def judge_removal(name: str, entry: Removal, arena: Arena) -> Outcome:
         entry: `entry(model, images, scale) -> model`. It gets a copy of a model, which it may change, and the
             adversary's images (M, C, H, W) uint8 without labels. It is not told whether the model is
             watermarked. What it returns is only queried, (N, C, H, W) uint8 → (N, K), so it need not be a
-            network.
+            network; but an image's answer must depend on that image alone. All images for all purposes come in
+            one shuffled stream (`question`).
         arena: made by `set_up`.
 
     Returns:
@@ -50,9 +52,9 @@ def _trial(entry: Removal, exhibit: Exhibit, arena: Arena, seed: int) -> Trial:
         arena.scale,
         seed=seed,
     )
-    suspect = suspect_of(returned, len(arena.test.classes))
-    lost = 100 * max(0.0, exhibit.accuracy - accuracy(suspect, arena.test))
+    answers = question(suspect_of(returned, len(arena.test.classes)), exhibit, arena)
+    lost = 100 * max(0.0, exhibit.accuracy - accuracy(answers, arena.test))
     if exhibit.key is None:
         return Trial(exhibit.name, lost)
-    found = verdict_on(suspect, exhibit.key, arena)
+    found = verdict_on(answers, exhibit.key, arena)
     return Trial(exhibit.name, lost, found.mark, found.proof)

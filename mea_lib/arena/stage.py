@@ -52,6 +52,7 @@ class Arena:
         clean: models without.
         decoys: hidden keys of no model.
         checks: what null models say to each of the hidden keys.
+        order: drawn from the secret; it decides in which order suspects are asked.
     """
 
     identity: str
@@ -64,6 +65,7 @@ class Arena:
     clean: tuple[Exhibit, ...]
     decoys: tuple[WatermarkKey, ...] = field(repr=False)
     checks: dict[WatermarkKey, KeyCheck] = field(repr=False)
+    order: str = field(repr=False)
 
 
 def set_up(
@@ -120,6 +122,7 @@ def set_up(
         ),
         decoys=keys[rules.keys :],
         checks={key: checks[key] for key in keys},
+        order=lot(secret, "order").hex(),
     )
 
 

@@ -1,7 +1,7 @@
 """`mea arena`: judge an entry with hidden keys, and show who stands where."""
 
 import math
-import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -39,6 +39,15 @@ def run(
         Path,
         typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A Python file with the entry."),
     ],
+    secret_file: Annotated[
+        Path,
+        typer.Option(
+            "--secret-file",
+            metavar="FILE",
+            dir_okay=False,
+            help="A file that holds the judge's secret, for your eyes only; - reads it from standard input.",
+        ),
+    ],
     discipline: Annotated[
         Literal[tuple(FUNCTIONS)],
         typer.Option("--discipline", help="What the entry does: remove watermarks, or embed one that stays."),
@@ -52,21 +61,6 @@ def run(
     name: Annotated[
         str | None,
         typer.Option("--name", metavar="TEXT", help="Of the entry.  [default: that of the file]"),
-    ] = None,
-    secret: Annotated[
-        str | None,
-        typer.Option(
-            "--secret",
-            metavar="TEXT",
-            help="The judge's secret. A command line can be read by others on the machine; a file of your own and the "
-            "variable MEA_ARENA_SECRET cannot.",
-        ),
-    ] = None,
-    secret_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--secret-file", metavar="FILE", exists=True, dir_okay=False, help="A file that holds the secret."
-        ),
     ] = None,
     data_name: options.DataName = "fashion-mnist",
     scale_name: options.ScaleName = "laptop",
@@ -91,7 +85,7 @@ def run(
 ) -> None:
     """Judge an entry and put it on the table.
 
-    A removal is remove(model, images, scale), a defence defend(train_images, key, scale, seed); both return a model. The function runs in a process of its own, once for each model, and is ended when it is too slow. That is no sandbox: judge strangers' files in a container.
+    A removal is remove(model, images, scale), a defence defend(train_images, key, scale, seed); both return a model. The function runs in a process of its own, once for each model, and is ended, with all that it has started, when it is too slow. Where bubblewrap (bwrap) works the process is in a sandbox; where it does not, the command says so, and strangers' files belong into a container. A removal's model is asked everything in one shuffled stream, some images twice, and must answer an image by that image alone.
 
     An entry that fails gets a line on the table too. With --table of an earlier run the table grows; an older result of the same name is replaced, and tries are counted.
 
@@ -100,21 +94,24 @@ def run(
       mea arena run remove.py --secret-file secret.txt --name "Ada"
       mea arena run defend.py --discipline defence --secret-file secret.txt --keys 2
     """
-    if secret_file is None and secret is None:
-        secret = os.environ.get("MEA_ARENA_SECRET")
-    if (secret is None) == (secret_file is None):
-        raise typer.BadParameter("either --secret or --secret-file must be given", param_hint="--secret-file")
-    name = name or file.stem
-    if name.startswith(HOUSE):
-        raise typer.BadParameter(f"names that begin with {HOUSE!r} are the house's own", param_hint="--name")
     check_writable(table, "--table")
 
     from mea_lib.arena import ResultsTable, Rules, set_up
+    from mea_lib.arena.entry import one_line
     from mea_lib.arena.entry_process import EntryProcess
+    from mea_lib.arena.sandbox import why_no_sandbox
     from mea_lib.cli.inputs import load_data
     from mea_lib.scale import preset
 
+    name = one_line(name or file.stem)
+    if not name or name.startswith(HOUSE):
+        raise typer.BadParameter(
+            f"names are not empty, and those that begin with {HOUSE!r} are the house's own",
+            param_hint="--name",
+        )
     scale = preset(scale_name)
+    with usage("--secret-file"):
+        secret = sys.stdin.readline().strip() if str(secret_file) == "-" else read_secret(secret_file)
     data = load_data(data_name, scale)
     results = ResultsTable(table)
     with usage("--table"):
@@ -122,12 +119,18 @@ def run(
     with usage("--points / --seconds"):
         rules = Rules(keys=keys, points=points, seconds=seconds)
     note(f"setting up {rules.keys} watermarked models and {rules.clean} clean ones, at scale {scale.name}")
-    with usage("--secret / --keys"):
-        contest = set_up(secret or read_secret(secret_file), data, scale, rules)
+    with usage("--secret-file / --keys"):
+        contest = set_up(secret, data, scale, rules)
     with usage("--table"):
         results.claim(contest.identity)
     if not no_house:
         _add_house(results, contest, discipline)
+    reason = why_no_sandbox()
+    note(
+        "the entry runs in a sandbox by bubblewrap: no network, a read-only system, none of your files"
+        if reason is None
+        else f"no sandbox, the entry can read what you can read: {reason}"
+    )
     with EntryProcess(file, function or FUNCTIONS[discipline], discipline, seconds) as entry:
         outcome = results.add(_judge(name, entry, contest, discipline), contest.identity)
     places = results.standings(discipline)
@@ -135,6 +138,7 @@ def run(
         "name": name,
         "arena": contest.identity,
         "table": str(table),
+        "sandbox": "bubblewrap" if reason is None else None,
         "trials": outcome.to_dict()["trials"],
         "standings": [_values(standing) for standing in places],
     }

@@ -89,12 +89,11 @@ def program(
 
     \b
     Variables:
-      MEA_STORE         folders of finished models, as PATH lists them (default: ~/.cache/mea-defender/store)
-      MEA_DATA          folder with your own data sets
-      MEA_SCALE         scale where --scale is not given
-      MEA_TOKEN         token where --token is not given
-      MEA_ARENA_SECRET  secret where neither --secret nor --secret-file is given
-      MEA_DEBUG         anything but empty: show where an error came from
+      MEA_STORE  folders of finished models, as PATH lists them (default: ~/.cache/mea-defender/store)
+      MEA_DATA   folder with your own data sets
+      MEA_SCALE  scale where --scale is not given
+      MEA_TOKEN  token where --token is not given
+      MEA_DEBUG  anything but empty: show where an error came from
     """
 
 

@@ -14,11 +14,12 @@ from mea_lib.proof.dependence import effective_rate
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.key_check import KeyCheck, checked_key
 from mea_lib.proof.key_rank import own_pair, pair_shares, rank_key
-from mea_lib.proof.plan import FEWEST_SAMPLES, Plan, agreed_plan, check_budget, check_samples, control_images
+from mea_lib.proof.plan import FEWEST_SAMPLES, Plan, agreed_plan, check_budget, check_samples
+from mea_lib.proof.questions import questions
 from mea_lib.proof.rates import Rate, target_rate
 from mea_lib.proof.report import sent_so_far
-from mea_lib.proof.samples import Mixes, distinct_other_ways, distinct_samples
-from mea_lib.proof.task import check_task, probe_images
+from mea_lib.proof.samples import Mixes, distinct_samples
+from mea_lib.proof.task import check_task
 from mea_lib.proof.threshold import PAPER_THRESHOLD
 
 
@@ -128,29 +129,25 @@ def _asked(
     stopped = checked.reason or _too_few_keys(checked, plan)
     if stopped:
         return found | {"stopped": stopped}
-    ways = distinct_other_ways(test, key, plan.samples)
-    control = control_images(key, test, plan.samples)
-    family = [mixes.images for mixes in checked.family]
-    every = [probe_images(test, key.seed + 5).images, *family, own.images, control]
-    every += [mixes.images for mixes in ways.values()]
-    queries = sum(map(len, every))
+    asked = questions(key, test, plan.samples, checked, own)
+    queries = sum(map(len, asked.images))
     what = f"a verdict on {len(own)} samples"
-    check_budget(suspect, queries, lambda: every, what, "ask for fewer samples")
+    check_budget(suspect, queries, lambda: asked.images, what, "ask for fewer samples")
     task = check_task(suspect, key, test)
     found |= {"task": task, "queries": task.queries}
     if task.reason:
         return found | {"stopped": task.reason}
     first, second, target = key.indices(test)
     wsr, effective = _success(suspect, own, target)
-    shares = pair_shares(suspect, checked.pairs, family, len(test.classes))
+    shares = pair_shares(suspect, checked.pairs, asked.family, len(test.classes))
     forest, *clean = checked.shares
     rank = rank_key(shares, forest, clean, own_pair((first, second), key.combine), target)
     return found | {
         "wsr": wsr,
         "effective": effective,
         "rank": rank,
-        "wfpr": {way: target_rate(suspect, mixes.images, target) for way, mixes in ways.items()},
-        "control": target_rate(suspect, control, target),
+        "wfpr": {way: target_rate(suspect, mixes.images, target) for way, mixes in asked.ways.items()},
+        "control": target_rate(suspect, asked.control, target),
         "queries": queries,
     }
 

@@ -5,7 +5,8 @@ import torch
 
 from mea_lib.arena import judge_defence, judge_removal
 from mea_lib.arena.entry import EntryFailed
-from mea_lib.arena.entry_process import EntryProcess, load_function
+from mea_lib.arena.entry_process import EntryProcess
+from mea_lib.arena.entry_worker import load_function
 from mea_lib.arena.house import no_mark
 
 FILE = """
@@ -18,7 +19,7 @@ from mea_lib.training import default_store
 print("this must not reach stdout")
 
 def remove(model, images, scale):
-    assert "MEA_ARENA_SECRET" not in os.environ
+    assert "JUDGES_TOKEN" not in os.environ
     assert not default_store().cards()
     assert not model.card
     assert sys.argv == [__file__]
@@ -38,7 +39,7 @@ def defend(train_images, key, scale, seed):
 
 @pytest.fixture
 def entry(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEA_ARENA_SECRET", "nobody may read this")
+    monkeypatch.setenv("JUDGES_TOKEN", "nobody may read this")
     (tmp_path / "helper.py").write_text("def half(number):\n    return number / 2\n")
     (tmp_path / "entry.py").write_text(FILE)
 

@@ -21,7 +21,7 @@ COPY = ["--data", "digits", "--width", "8", "--epochs", "40"]
 @pytest.fixture(autouse=True)
 def own_world(tmp_path, monkeypatch):
     """Smoke scale, a store under tmp_path, and no variable that changes what a command does."""
-    for name in ("MEA_DATA", "MEA_TOKEN", "MEA_ARENA_SECRET", "MEA_DEBUG"):
+    for name in ("MEA_DATA", "MEA_TOKEN", "MEA_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MEA_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("MEA_SCALE", "smoke")

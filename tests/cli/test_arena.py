@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mea_lib.arena import hidden_keys
+from mea_lib.arena import Outcome, hidden_keys
 
 SECRET = "a secret for tests only"
 ENTRY = """
@@ -23,7 +23,10 @@ RUN = ["--data", "digits", "--keys", 1]
 def entry(tmp_path):
     (tmp_path / "ada.py").write_text(ENTRY)
     (tmp_path / "secret.txt").write_text(SECRET + "\n")
-    (tmp_path / "secret.txt").chmod(0o600)
+    (tmp_path / "other.txt").write_text("another secret than before\n")
+    (tmp_path / "short.txt").write_text("short\n")
+    for name in ("secret", "other", "short"):
+        (tmp_path / f"{name}.txt").chmod(0o600)
     return "ada.py"
 
 
@@ -46,7 +49,7 @@ def test_a_table_grows_beside_the_house(mea, entry, tmp_path):
     assert SECRET not in found + text
     assert json.dumps(key.sources[0]) not in found
     assert '"target"' not in found
-    other = mea("arena", "run", entry, *RUN, "--secret", "another secret than before", code=2)
+    other = mea("arena", "run", entry, *RUN, "--secret-file", "other.txt", code=2)
     assert "results of another arena" in other.stderr
     assert json.loads((tmp_path / "arena.json").read_text()) == json.loads(found)
 
@@ -54,15 +57,18 @@ def test_a_table_grows_beside_the_house(mea, entry, tmp_path):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ([], "either --secret or --secret-file"),
-        (["--secret", SECRET, "--secret-file", "secret.txt"], "either --secret or --secret-file"),
-        (["--secret", "short"], "5 characters; take at least 16"),
-        (["--secret", SECRET, "--keys", 44], "45 pairs"),
-        (["--secret", SECRET, "--name", "house: mine"], "the house's own"),
-        (["--secret", SECRET, "--points", 0], "points and seconds above 0"),
-        (["--secret", SECRET, "--table", "nowhere/arena.json"], "no folder nowhere"),
-        (["--secret", SECRET, "--table", "ada.py"], "not a table of an arena"),
-        (["--secret", SECRET, "--data", "nothing"], "nothing"),
+        ([], "Missing option '--secret-file'"),
+        (["--secret", SECRET], "No such option: --secret"),
+        (["--secret-file", "nothing.txt"], "nothing.txt"),
+        (["--secret-file", "."], "is a directory"),
+        (["--secret-file", "short.txt"], "5 characters; take at least 16"),
+        (["--secret-file", "secret.txt", "--keys", 44], "45 pairs"),
+        (["--secret-file", "secret.txt", "--name", "house: mine"], "the house's own"),
+        (["--secret-file", "secret.txt", "--name", "\x1b\n"], "names are not empty"),
+        (["--secret-file", "secret.txt", "--points", 0], "points and seconds above 0"),
+        (["--secret-file", "secret.txt", "--table", "nowhere/arena.json"], "no folder nowhere"),
+        (["--secret-file", "secret.txt", "--table", "ada.py"], "not a table of an arena"),
+        (["--secret-file", "secret.txt", "--data", "nothing"], "nothing"),
     ],
 )
 def test_what_cannot_be_judged(mea, entry, options, words):
@@ -71,11 +77,34 @@ def test_what_cannot_be_judged(mea, entry, options, words):
     assert found.stdout == ""
 
 
-def test_the_variable_is_a_place_for_the_secret(mea, entry, monkeypatch):
-    monkeypatch.setenv("MEA_ARENA_SECRET", "short")
-    assert "5 characters" in mea("arena", "run", entry, *RUN, code=2).stderr
+def test_standard_input_is_a_place_for_the_secret(mea, entry):
+    found = mea("arena", "run", entry, *RUN, "--secret-file", "-", code=2, input="short\n")
+    assert "5 characters" in found.stderr
+
+
+def test_a_name_is_a_line_of_the_table(mea, entry, tmp_path):
+    (tmp_path / "ada.py").rename(tmp_path / "ada\n\x1b[31m.py")
+    found = mea(
+        "arena", "run", "ada\n\x1b[31m.py", *RUN, "--secret-file", "secret.txt", "--no-house", "--json"
+    ).data
+    assert found["name"] == "ada [31m"
+
+
+@pytest.mark.parametrize("reason", [None, "bubblewrap does not work here: no permission"])
+def test_it_is_said_whether_there_is_a_sandbox(mea, entry, monkeypatch, reason):
+    monkeypatch.setattr("mea_lib.arena.sandbox.why_no_sandbox", lambda: reason)
+    monkeypatch.setattr(
+        "mea_lib.cli.arena._judge", lambda name, *rest: Outcome(name, "removal", (), 5.0, "tried")
+    )
+    found = mea("arena", "run", entry, *RUN, "--secret-file", "secret.txt", "--no-house", "--json")
+    assert found.data["sandbox"] == ("bubblewrap" if reason is None else None)
+    assert (
+        "runs in a sandbox"
+        if reason is None
+        else f"no sandbox, the entry can read what you can read: {reason}"
+    ) in (found.stderr)
 
 
 def test_files_that_are_not_there(mea):
-    assert "ada.py" in mea("arena", "run", "ada.py", "--secret", SECRET, code=2).stderr
+    assert "ada.py" in mea("arena", "run", "ada.py", "--secret-file", "-", code=2).stderr
     assert "there is no file arena.json" in mea("arena", "show", code=2).stderr

@@ -46,7 +46,7 @@ def test_what_all_commands_share_is_said_once():
     common = PAGE.split("## What all commands have in common")[1].split("\n## ")[0]
     for word in (*COMMON, "--version", "--install-completion", "--show-completion"):
         assert word in common
-    for variable in ("MEA_STORE", "MEA_DATA", "MEA_SCALE", "MEA_TOKEN", "MEA_ARENA_SECRET", "MEA_DEBUG"):
+    for variable in ("MEA_STORE", "MEA_DATA", "MEA_SCALE", "MEA_TOKEN", "MEA_DEBUG"):
         assert f"`{variable}`" in common
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", common, re.M)}
     assert codes == {0, 2, FAILURE, NO_PROOF, NO_VERDICT, INTERRUPTED}
