@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mea_lib.files import NewFile, write_together, write_whole
+from mea_lib.files import NewFile, read_file, read_json, read_text, write_together, write_whole
 
 NAMES = ("key", "salt", "commitment")
 
@@ -107,7 +107,8 @@ def test_a_file_that_holds_the_same_stays(tmp_path):
     write_together(own_set(tmp_path, 1)[:1])
     before = (tmp_path / "key").stat()
     write_together(own_set(tmp_path, 1))
-    assert (tmp_path / "key").stat() == before
+    after = (tmp_path / "key").stat()  # which has been read meanwhile
+    assert (after.st_ino, after.st_mtime_ns, after.st_nlink) == (before.st_ino, before.st_mtime_ns, 1)
     with pytest.raises(FileExistsError):
         write_together([*own_set(tmp_path, 1)[:1], *own_set(tmp_path, 2)[1:]])
     assert owners(tmp_path) == dict.fromkeys(NAMES, "1")
@@ -142,3 +143,40 @@ def test_a_set_that_is_replaced_is_none_until_it_is_whole(tmp_path, monkeypatch)
         write_together(own_set(tmp_path, 2), replace=True)
     assert owners(tmp_path) == {"key": "2", "salt": "1"}
     assert no_litter(tmp_path)
+
+
+def test_what_is_read_is_an_ordinary_file(tmp_path):
+    (tmp_path / "file").write_text("{}")
+    (tmp_path / "link").symlink_to("file")
+    assert read_json(tmp_path / "link") == {}
+    os.mkfifo(tmp_path / "fifo")
+    for path, kind in ((tmp_path, "a folder"), (tmp_path / "fifo", "a FIFO"), ("/dev/zero", "a device")):
+        for read in (read_file, read_text, read_json):
+            with pytest.raises(ValueError, match=f"{path} is {kind} and not an ordinary file"):
+                read(path)
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "none")
+
+
+def test_a_fifo_that_takes_a_files_place_keeps_nobody_waiting(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.touch()
+    was = path.stat()
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(os, "stat", lambda *_, **__: was)
+    with pytest.raises(ValueError, match="a FIFO"):
+        read_file(path)
+
+
+def test_errors_about_a_files_content_name_it(tmp_path):
+    path = tmp_path / "file"
+    for content, words in (
+        (b"\xff", "is not text in UTF-8"),
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"12345", "has 5 bytes, and at most 4 are read"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"{path} {words}"):
+            read_json(path, 4 if len(content) == 5 else 2**20)

@@ -4,8 +4,6 @@ No file is unpickled: that would run whatever code its author put there.
 """
 
 import hashlib
-import json
-import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mea_lib.files import check_file, read_file, read_json
 from mea_lib.models import NETWORKS, build, build_from_spec
 from mea_lib.training.device import best_device
 
 STORED = (".safetensors", ".json")
+LARGEST = 8 * 2**30  # bytes of a file of weights, unpacked or not
 FOREIGN = (".onnx", ".pt", ".pth", ".ts", ".torchscript")
 # Sides that a network of this package is tried at where its weights fit only some.
 _SIDES = (28, 32, 16, 24, 48, 64, 96, 128, 224)
@@ -37,7 +37,7 @@ def load_model_file(
 
     Raises:
         FileNotFoundError: where the file, or the card beside it, is not there.
-        ValueError: for a file of another kind, or weights that are not of that network.
+        ValueError: for a file of another kind or one that is too large, or weights that are not of that network.
         ImportError: for an ONNX file without onnxruntime.
     """
     path = Path(path)
@@ -48,6 +48,7 @@ def load_model_file(
         )
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
+    check_file(path, LARGEST)
     needs_network = ending in (".pt", ".pth") and not _is_torchscript(path)
     if not needs_network and (network is not None or width is not None):
         raise ValueError(f"{path.name} says itself which network it holds; leave out network and width")
@@ -118,25 +119,33 @@ def _stored(path: Path) -> nn.Module:
             raise FileNotFoundError(
                 f"there is no file {file}; a model is its .safetensors and its .json file"
             )
-    content = weights.read_bytes()
+    content, card = read_file(weights, LARGEST), read_json(card_file)
     try:
-        card = json.loads(card_file.read_text())
         if hashlib.sha256(content).hexdigest() != card["weights_sha256"]:
             raise ValueError(f"{weights} does not hold the weights that {card_file.name} describes")
         model = build_from_spec(card["spec"])
         model.load_state_dict(load(content))
-    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{card_file} and its weights do not make a model: {_short(error)}") from error
     model.card = card
     return _on_best_device(model)
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Whether an archive holds code of TorchScript beside its numbers."""
+    """Whether an archive holds code of TorchScript beside its numbers; ValueError for one that swells."""
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("constants.pkl") for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ValueError(f"{path.name} is a damaged archive: {_short(error)}") from error
+    size = sum(member.file_size for member in members)
+    if size > LARGEST:
+        raise ValueError(
+            f"{path.name} has {size:,} bytes when it is unpacked, and at most {LARGEST:,} are read"
+        )
+    return any(member.filename.endswith("constants.pkl") for member in members)
 
 
 def _torchscript(path: Path) -> nn.Module:
@@ -155,7 +164,7 @@ def _of_weights(path: Path, network: str | None, width: int | None) -> nn.Module
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # reading a pickle ends in whatever a damaged one leads it to
         raise ValueError(
             f"{path.name} is no state dict of weights alone ({_short(error)}); a whole model in a pickle is not "
             "loaded, since that would run its code: save model.state_dict() instead"

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mea_lib.files import read_file
+
 if TYPE_CHECKING:
     from torch import nn
 
-
+LARGEST_MODEL = 8 * 2**30  # bytes of a file of weights
 # Endings of files that other programs write, which `mea_lib.blackbox.as_suspect` reads; a test holds them equal.
 FOREIGN = (".onnx", ".pt", ".pth", ".ts", ".torchscript")
 
@@ -48,14 +50,19 @@ class ModelFiles:
 
     def read_card(self) -> dict[str, Any]:
         """The card; ValueError where it is none that a store has written."""
-        return self._card(self.card.read_bytes())
+        return self._card(read_file(self.card))
 
     def _card(self, content: bytes) -> dict[str, Any]:
         try:
             card = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{self.card} is not JSON ({error}); copy the model again") from error
-        if not isinstance(card, dict) or not {"id", "made", "spec", "weights_sha256"} <= card.keys():
+        if (
+            not isinstance(card, dict)
+            or not {"id", "made", "spec", "weights_sha256"} <= card.keys()
+            or not isinstance(card["spec"], dict)
+            or not {"channels", "size"} <= card["spec"].keys()
+        ):
             raise ValueError(f"{self.card} is not the card of a model as the store writes it")
         return card
 
@@ -72,7 +79,7 @@ class ModelFiles:
         """
         while True:
             before = _same_file(self.card)
-            card = self.card.read_bytes()
+            card = read_file(self.card)
             try:
                 return card, self._weights(self._card(card)["weights_sha256"])
             except (ValueError, FileNotFoundError):
@@ -80,7 +87,7 @@ class ModelFiles:
                     raise
 
     def _weights(self, sha256: str) -> bytes:
-        weights = self.weights.read_bytes()
+        weights = read_file(self.weights, LARGEST_MODEL)
         if hashlib.sha256(weights).hexdigest() != sha256:
             raise ValueError(
                 f"{self.weights} does not hold the weights that {self.card.name} describes; "
@@ -164,7 +171,7 @@ def load_model(files: ModelFiles) -> "nn.Module":
         card = json.loads(content)
         model = build_from_spec(card["spec"])
         model.load_state_dict(load(weights))
-    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"{files.card} and its weights do not make a model: {error}") from error
     model.card = card
     return model.eval().to(best_device())
