@@ -61,7 +61,6 @@ class ModelFiles:
             not isinstance(card, dict)
             or not {"id", "made", "spec", "weights_sha256"} <= card.keys()
             or not isinstance(card["spec"], dict)
-            or not {"channels", "size"} <= card["spec"].keys()
         ):
             raise ValueError(f"{self.card} is not the card of a model as the store writes it")
         return card
