@@ -5,8 +5,12 @@ PYTHON ?= python3
 SCALE ?= laptop
 WORKERS ?=
 TORCH_INDEX ?=
+REQUIRE_HASHES ?=
 STUDY ?= recipe_study
 STUDIES := $(basename $(notdir $(wildcard benchmarks/*_study.py)))
+
+# Resolves for all systems and Pythons at once, which pip does not.
+UV := 0.13.9
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +21,7 @@ READER := $(if $(wildcard $(BOOK)),$(VENV)/.ready-book,.venv-read/.ready-read)
 export MEA_STORE ?= $(CURDIR)/build/store
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help read pdf book test lint refresh bench study clean
+.PHONY: help read pdf book test lint refresh bench study hashes clean always
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +29,8 @@ help: ## this list
 	@echo "SCALE=smoke|laptop|colab|paper   how much is trained (default: laptop)"
 	@echo "WORKERS=N                        chapters run at once (default: one a core)"
 	@echo "STUDY=NAME                       the study that is made: $(STUDIES)"
-	@echo "TORCH_INDEX=URL                  another package index for torch, such as one with CPU builds"
+	@echo "TORCH_INDEX=URL                  the package index that torch is taken from, such as one with CPU builds"
+	@echo "REQUIRE_HASHES=1                 install nothing whose checksum is not the one kept in hashes/"
 	@echo "PYTHON=python3.12                the Python the environment is made with"
 
 read: $(READER) ## render the book from its stored outputs (a minute, no PyTorch)
@@ -53,9 +58,16 @@ bench: $(TEST) ## ratios of speed and memory against peers, as JSON
 study: $(TEST) ## a study over several seeds, into results/ (hours)
 	@$(BIN)/python -m benchmarks.$(STUDY)
 
+hashes: ## checksums of the pinned packages, after a change of constraints.txt (needs the package index)
+	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv==$(UV)
+	@PATH="$(CURDIR)/build/uv/bin:$$PATH" bash book/find_hashes.sh
+
 clean: ## remove built pages and executed notebooks; the environment and trained models stay
 	@rm -rf build/html* build/rendering.* build/read build/notebooks build/running build/work build/claims build/claims.json
 
-# The script makes the stamp itself, since it may find that another process has just done the work.
-.venv-read/.ready-read $(BOOK) $(TEST): pyproject.toml setup.py constraints.txt book/setup_environment.sh
-	@PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) bash book/setup_environment.sh $(@D) $(subst .ready-,,$(@F))
+# The script makes the stamp itself, since it may find that another process has just done the work. Where checksums
+# are wanted it also refuses an environment that was made without.
+.venv-read/.ready-read $(BOOK) $(TEST): pyproject.toml setup.py constraints.txt book/setup_environment.sh \
+		$(if $(REQUIRE_HASHES),always)
+	@PYTHON=$(PYTHON) TORCH_INDEX=$(TORCH_INDEX) REQUIRE_HASHES=$(REQUIRE_HASHES) \
+		bash book/setup_environment.sh $(@D) $(subst .ready-,,$(@F))

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the virtual environment in the folder $1, or completes one that was interrupted, for one purpose, $2:
 # read (render the stored outputs, no torch), book (run the chapters), or test (and everything that the tests need).
+# REQUIRE_HASHES=1 installs nothing whose checksum is not the one kept in hashes/, TORCH_INDEX is where torch comes from.
 set -euo pipefail
 
 venv=$1
@@ -24,6 +25,11 @@ need_gib() {
 command -v "$python" >/dev/null || fail "$python was not found; install Python 3.11, 3.12 or 3.13, or name one with PYTHON=…"
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
     fail "$("$python" --version) is not supported; install Python 3.11, 3.12 or 3.13, or name one with PYTHON=…"
+if [ -n "${REQUIRE_HASHES:-}" ]; then
+    [ -z "${TORCH_INDEX:-}" ] || fail "checksums are kept of torch as PyPI has it; leave out TORCH_INDEX or REQUIRE_HASHES"
+    [ ! -x "$venv/bin/pip" ] || [ -e "$venv/.hashed" ] ||
+        fail "$venv was made without checksums; remove it (rm -r $venv) and run the same command again"
+fi
 if [ ! -x "$venv/bin/pip" ]; then
     if [ "$purpose" = read ]; then need_gib 1; else need_gib 4; fi
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
@@ -47,15 +53,26 @@ fi
 
 ready=$venv/.ready-$purpose
 [ ! -e "$ready" ] || [ pyproject.toml -nt "$ready" ] || [ constraints.txt -nt "$ready" ] || [ "$0" -nt "$ready" ] || exit 0
-[ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
+if [ ! -x "$venv/bin/pip" ]; then
+    [ -z "${REQUIRE_HASHES:-}" ] || touch "$venv/.hashed"
+    "$python" -m venv "$venv"
+fi
+[ -n "${REQUIRE_HASHES:-}" ] || rm -f "$venv/.hashed"
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-index=()
-[ -z "${TORCH_INDEX:-}" ] || index=(--extra-index-url "$TORCH_INDEX")
 
 install() {
-    "$venv/bin/pip" install --quiet --retries 2 ${index[@]+"${index[@]}"} -c constraints.txt "$@" >"$log" 2>&1
+    "$venv/bin/pip" install --quiet --retries 2 "$@" >"$log" 2>&1
+}
+
+# From its own index torch comes without what it depends on: another index is trusted with its two packages alone.
+install_torch() {
+    if [ -n "${TORCH_INDEX:-}" ]; then
+        install --index-url "$TORCH_INDEX" --no-deps "$@"
+    else
+        install -c constraints.txt "$@"
+    fi
 }
 
 explain() {
@@ -69,38 +86,57 @@ explain() {
 
 # The ordinary build for Linux brings gigabytes of GPU libraries along.
 choose_torch() {
-    if [ "$(uname)" != Linux ] || "$venv/bin/pip" show --quiet torch 2>/dev/null; then
+    if "$venv/bin/pip" show --quiet torch 2>/dev/null; then
         return
     fi
-    if has_gpu; then
-        echo "setup: there is a GPU, so torch is installed with its GPU libraries"
-        need_gib 9
-        return
-    fi
-    local cpu_builds hint="set TORCH_INDEX to the address of a package index with CPU builds of torch for less"
-    mapfile -t cpu_builds < <(sed -nE 's/^(torch|torchvision)==(.*)$/\1==\2+cpu/p' constraints.txt)
-    if install "${cpu_builds[@]}"; then
-        echo "setup: there is no GPU, so the CPU build of torch was installed: ${cpu_builds[*]}"
-    else
+    local pins cpu_builds hint="set TORCH_INDEX to the address of a package index with CPU builds of torch for less"
+    read -ra pins <<<"$(grep -E '^(torch|torchvision)==' constraints.txt | tr '\n' ' ')"  # macOS's bash has no mapfile
+    if [ "$(uname)" = Linux ] && ! has_gpu; then
+        cpu_builds=("${pins[@]/%/+cpu}")
+        if install_torch "${cpu_builds[@]}"; then
+            echo "setup: there is no GPU, so the CPU build of torch was installed: ${cpu_builds[*]}"
+            return
+        fi
         explain unless-missing
         echo "setup: there is no GPU, but pip finds no CPU build (${cpu_builds[*]}), so torch comes with GPU libraries; $hint"
         need_gib 9 "; $hint"
+    elif [ "$(uname)" = Linux ]; then
+        echo "setup: there is a GPU, so torch is installed with its GPU libraries"
+        need_gib 9
     fi
+    [ -z "${TORCH_INDEX:-}" ] || install_torch "${pins[@]}" || explain
+}
+
+# Without build isolation, which fetches what builds a package without asking for checksums.
+install_hashed() {
+    sed -n '/^setuptools==/,/[^\\]$/p' "hashes/$purpose.txt" >"$venv/.packages"
+    install --require-hashes -r "$venv/.packages" || explain
+    install --require-hashes --no-build-isolation -r "hashes/$purpose.txt" || explain
 }
 
 install_for_reading() {
     echo "setup: installing what rendering needs into $venv (about half a minute with a fast connection)"
+    if [ -n "${REQUIRE_HASHES:-}" ]; then
+        install_hashed
+        return
+    fi
     "$python" -c '
 import tomllib
 with open("pyproject.toml", "rb") as file:
     print(*tomllib.load(file)["project"]["optional-dependencies"]["read"], sep="\n")' >"$venv/.packages"
-    install -r "$venv/.packages" || explain
+    install -c constraints.txt -r "$venv/.packages" || explain
 }
 
 install_with_extras() {
     echo "setup: installing into $venv (some minutes, by the connection)"
+    if [ -n "${REQUIRE_HASHES:-}" ]; then
+        need_gib 9 "; with checksums torch comes with its GPU libraries"
+        install_hashed
+        install --no-deps --no-build-isolation -e . || explain
+        return
+    fi
     choose_torch
-    install -e ".[$1]" || explain
+    install -c constraints.txt -e ".[$1]" || explain
 }
 
 case $purpose in

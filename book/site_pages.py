@@ -1,5 +1,6 @@
 """Stage the book's pages beside the chapters, and render them."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from execution_page import execution_list
 from files import one_at_a_time
 from finish_site import finish_site
 from hero import hero
+from licences_page import licences_list
 from nbformat import NotebookNode
 from publishing.address import Address
 from publishing.stamps import stamp_configuration, stamp_notebook
@@ -65,7 +67,7 @@ def stage_pages(
     shutil.copytree(
         root / "book",
         stage / "book",
-        ignore=shutil.ignore_patterns("_ext", "publishing", "*.py", "*.sh", "__pycache__"),
+        ignore=shutil.ignore_patterns("_ext", "publishing", "*.py", "*.sh", "*.json", "__pycache__"),
     )
     shutil.copytree(
         root / "book" / "_ext", stage / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__")
@@ -80,6 +82,8 @@ def stage_pages(
     _fill(stage / "book" / "index.md", "chapters", _raw(chapter_cards(toc, told)))
     _fill(stage / "book" / "claims.md", "claims", _raw(claims_list(claims, told)))
     _fill(stage / "book" / "execution.md", "execution", _raw(execution_list(told)))
+    licences = json.loads((root / "book" / "licences.json").read_text(encoding="utf-8"))
+    _fill(stage / "book" / "licences.md", "licences", _raw(licences_list(licences)))
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config["sphinx"]["config"]["html_theme_options"]["extra_footer"] = edition(root, told)
     if address:

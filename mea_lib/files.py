@@ -1,8 +1,10 @@
 """Files that several processes may want: written whole or not at all, and never over what another has just written.
 
 What goes wrong with a file names it: an error of the system too, where the system's own words don't.
+Files that somebody names are read here, too: only ordinary ones, and of bounded size.
 """
 
+import json
 import os
 import secrets
 import stat
@@ -10,9 +12,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from filelock import BaseFileLock, FileLock
+
+LARGEST_TEXT = 16 * 2**20  # bytes of what people write, or read: keys, cards, tokens, tables
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (lambda mode: True, "a device"),
+)
 
 
 @dataclass(frozen=True)
@@ -79,22 +89,8 @@ def folder_mode(folder: Path) -> int:
     return stat.S_IMODE(folder.stat().st_mode) & 0o666 | 0o600
 
 
-def read_bytes(path: Path, most_bytes: int) -> bytes:
-    """The content of a file of bounded size.
-
-    Raises:
-        ValueError: for a larger file, or for what is none.
-        OSError, MemoryError: as they come, with the file's name.
-    """
-    with reading(path) as opened:
-        size = os.fstat(opened.fileno()).st_size
-        if size > most_bytes:
-            raise ValueError(f"{path} has {size:,} bytes; at most {most_bytes:,} were expected")
-        return opened.read()
-
-
 @contextmanager
-def reading(path: Path) -> Iterator[BinaryIO]:
+def reading(path: str | Path) -> Iterator[BinaryIO]:
     """A file that is open to be read; nobody waits for the other end of a pipe.
 
     Raises:
@@ -106,13 +102,12 @@ def reading(path: Path) -> Iterator[BinaryIO]:
         _named(path),
         open(path, "rb", opener=lambda name, flags: os.open(name, flags | no_waiting)) as opened,
     ):
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise ValueError(f"{path} is a pipe or a device; a file was expected")
+        _check(path, os.fstat(opened.fileno()), None)
         yield opened
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _named(path: str | Path) -> Iterator[None]:
     """Errors of the system name this file, and not a passing one."""
     try:
         yield
@@ -176,3 +171,58 @@ def _partial(file: NewFile, stack: ExitStack) -> Path:
 
 def _bytes(content: bytes | str) -> bytes:
     return content.encode() if isinstance(content, str) else content
+
+
+def check_file(path: str | Path, largest: int | None = None) -> None:
+    """Check that a name is that of an ordinary file, or of a link to one, without opening it.
+
+    A FIFO or a terminal keeps its reader waiting, and /dev/zero never ends.
+
+    Args:
+        path: of the file.
+        largest: bytes that it may have; None for any number.
+
+    Raises:
+        FileNotFoundError: where there is none.
+        ValueError: for what is no ordinary file, or too large; names it.
+    """
+    _check(path, os.stat(path), largest)
+
+
+def read_file(path: str | Path, largest: int = LARGEST_TEXT) -> bytes:
+    """The content of an ordinary file.
+
+    Args, raises: as `check_file`, and OSError where it cannot be read.
+    """
+    check_file(path, largest)
+    with reading(path) as file:
+        found = os.fstat(file.fileno())
+        _check(path, found, largest)  # something else may have taken its place
+        return file.read(found.st_size)
+
+
+def read_text(path: str | Path, largest: int = LARGEST_TEXT) -> str:
+    """The same as text; ValueError, which names the file, where it is not UTF-8."""
+    try:
+        return read_file(path, largest).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8 ({error}); name another file") from error
+
+
+def read_json(path: str | Path, largest: int = LARGEST_TEXT) -> Any:
+    """The same as JSON; ValueError, which names the file, where it is none or nests too deep to be read."""
+    text = read_text(path, largest)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); name another file") from error
+
+
+def _check(path: str | Path, found: os.stat_result, largest: int | None) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = next(words for is_one, words in _KINDS if is_one(found.st_mode))
+        raise ValueError(f"{path} is {kind} and not an ordinary file; name another one")
+    if largest is not None and found.st_size > largest:
+        raise ValueError(
+            f"{path} has {found.st_size:,} bytes, and at most {largest:,} are read; name another file"
+        )

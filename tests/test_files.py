@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mea_lib.files import NewFile, read_bytes, write_together, write_whole
+from mea_lib.files import NewFile, read_file, read_json, read_text, write_together, write_whole
 
 NAMES = ("key", "salt", "commitment")
 
@@ -85,18 +85,6 @@ def test_in_a_folder_of_a_group_locks_are_the_groups(tmp_path, mask):
     assert locks == {0o660} == {stat.S_IMODE((tmp_path / "given").stat().st_mode)}
 
 
-def test_what_is_no_file_of_that_size_is_refused_at_once(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", "/dev/zero"):
-        with pytest.raises(ValueError, match=f"{path} is a pipe or a device"):
-            read_bytes(path, 10)
-    (tmp_path / "large").write_bytes(bytes(11))
-    with pytest.raises(ValueError, match="large has 11 bytes; at most 10"):
-        read_bytes(tmp_path / "large", 10)
-    with pytest.raises(IsADirectoryError, match=str(tmp_path)):
-        read_bytes(tmp_path, 10)
-
-
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
 def test_of_several_sets_one_is_written_and_the_others_leave_nothing(tmp_path, at_once, monkeypatch, links):
     def no_links(*names):
@@ -133,7 +121,8 @@ def test_a_file_that_holds_the_same_stays(tmp_path):
     write_together(own_set(tmp_path, 1)[:1])
     before = (tmp_path / "key").stat()
     write_together(own_set(tmp_path, 1))
-    assert (tmp_path / "key").stat() == before
+    after = (tmp_path / "key").stat()  # which has been read meanwhile
+    assert (after.st_ino, after.st_mtime_ns, after.st_nlink) == (before.st_ino, before.st_mtime_ns, 1)
     with pytest.raises(FileExistsError):
         write_together([*own_set(tmp_path, 1)[:1], *own_set(tmp_path, 2)[1:]])
     assert owners(tmp_path) == dict.fromkeys(NAMES, "1")
@@ -168,3 +157,40 @@ def test_a_set_that_is_replaced_is_none_until_it_is_whole(tmp_path, monkeypatch)
         write_together(own_set(tmp_path, 2), replace=True)
     assert owners(tmp_path) == {"key": "2", "salt": "1"}
     assert no_litter(tmp_path)
+
+
+def test_what_is_read_is_an_ordinary_file(tmp_path):
+    (tmp_path / "file").write_text("{}")
+    (tmp_path / "link").symlink_to("file")
+    assert read_json(tmp_path / "link") == {}
+    os.mkfifo(tmp_path / "fifo")
+    for path, kind in ((tmp_path, "a folder"), (tmp_path / "fifo", "a FIFO"), ("/dev/zero", "a device")):
+        for read in (read_file, read_text, read_json):
+            with pytest.raises(ValueError, match=f"{path} is {kind} and not an ordinary file"):
+                read(path)
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "none")
+
+
+def test_a_fifo_that_takes_a_files_place_keeps_nobody_waiting(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.touch()
+    was = path.stat()
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(os, "stat", lambda *_, **__: was)
+    with pytest.raises(ValueError, match="a FIFO"):
+        read_file(path)
+
+
+def test_errors_about_a_files_content_name_it(tmp_path):
+    path = tmp_path / "file"
+    for content, words in (
+        (b"\xff", "is not text in UTF-8"),
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"12345", "has 5 bytes, and at most 4 are read"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"{path} {words}"):
+            read_json(path, 4 if len(content) == 5 else 2**20)

@@ -8,9 +8,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from mea_lib.arena.outcome import Outcome
+from mea_lib.arena.outcome import DISCIPLINES, Outcome
 from mea_lib.arena.standings import Standing, standings
-from mea_lib.files import write_whole
+from mea_lib.files import read_json, write_whole
 
 FORMAT = "mea arena, version 1"
 
@@ -106,12 +106,17 @@ class ResultsTable:
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self.path.read_text())
+            found = read_json(self.path)
             if found["format"] != FORMAT:
                 raise KeyError("format")
             entries = [Outcome.from_dict(values) for values in found["entries"]]
+            for discipline in DISCIPLINES:  # which fails where a value is of another kind than it should be
+                for standing in standings(one for one in entries if one.discipline == discipline):
+                    standing.cells()
         except FileNotFoundError:
             return {"arena": None, "entries": []}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.path} is not a table of an arena; name another file") from error
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+            raise ValueError(
+                f"{self.path} is not a table of an arena ({error}); name another file"
+            ) from error
         return {"arena": found["arena"], "entries": entries}

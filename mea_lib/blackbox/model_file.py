@@ -3,7 +3,6 @@
 No file is unpickled: that would run whatever code its author put there.
 """
 
-import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mea_lib.files import check_file
 from mea_lib.model_files import ModelFiles
 from mea_lib.model_files.loading import load_model
 from mea_lib.models import NETWORKS, build
 from mea_lib.training.device import best_device
 
 STORED = (".safetensors", ".json")
+LARGEST = 8 * 2**30  # bytes of a file of weights, unpacked or not
 FOREIGN = (".onnx", ".pt", ".pth", ".ts", ".torchscript")
 # Sides that a network of this package is tried at where its weights fit only some.
 _SIDES = (28, 32, 16, 24, 48, 64, 96, 128, 224)
@@ -37,7 +38,7 @@ def load_model_file(
 
     Raises:
         FileNotFoundError: where the file, or the card beside it, is not there.
-        ValueError: for a file of another kind, or weights that are not of that network.
+        ValueError: for a file of another kind or one that is too large, or weights that are not of that network.
         ImportError: for an ONNX file without onnxruntime.
     """
     path = Path(path)
@@ -48,6 +49,7 @@ def load_model_file(
         )
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")
+    check_file(path, LARGEST)
     needs_network = ending in (".pt", ".pth") and not _is_torchscript(path)
     if not needs_network and (network is not None or width is not None):
         raise ValueError(f"{path.name} says itself which network it holds; leave out network and width")
@@ -119,11 +121,20 @@ def _stored(path: Path) -> nn.Module:
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Whether an archive holds code of TorchScript beside its numbers."""
+    """Whether an archive holds code of TorchScript beside its numbers; ValueError for one that swells."""
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("constants.pkl") for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise ValueError(f"{path.name} is a damaged archive: {_short(error)}") from error
+    size = sum(member.file_size for member in members)
+    if size > LARGEST:
+        raise ValueError(
+            f"{path.name} has {size:,} bytes when it is unpacked, and at most {LARGEST:,} are read"
+        )
+    return any(member.filename.endswith("constants.pkl") for member in members)
 
 
 def _torchscript(path: Path) -> nn.Module:
@@ -142,7 +153,7 @@ def _of_weights(path: Path, network: str | None, width: int | None) -> nn.Module
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # reading a pickle ends in whatever a damaged one leads it to
         raise ValueError(
             f"{path.name} is no state dict of weights alone ({_short(error)}); a whole model in a pickle is not "
             "loaded, since that would run its code: save model.state_dict() instead"

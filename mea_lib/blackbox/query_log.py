@@ -95,7 +95,12 @@ class QueryLog:
                     f"{self._name} is a query log of version {marks[1]}, and this program writes version {VERSION}, "
                     "whose entries are chained; name another file"
                 )
-            written = json.loads(self._file.execute("SELECT identity FROM suspect").fetchone()[0])
+            try:
+                written = json.loads(self._file.execute("SELECT identity FROM suspect").fetchone()[0])
+            except (ValueError, TypeError, RecursionError) as error:
+                raise ValueError(
+                    f"{self._name} does not say which suspect it is of ({error}); name another file"
+                ) from error
             self._check_chain(written)
             self._newest_before = self._file.execute("SELECT max(number) FROM entries").fetchone()[0] or 0
         if written != self.suspect:

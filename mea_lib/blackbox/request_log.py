@@ -159,7 +159,7 @@ def _parse(content: bytes, path: str | Path) -> tuple[list[Request], bytes]:
     for number, line in enumerate(lines, 1):
         try:
             found.append(Request(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"line {number} of {path} is none of a request log ({error}); name another file, or mend it"
             ) from error

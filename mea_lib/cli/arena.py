@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import check_writable, read_secret
+from mea_lib.cli.files import check_writable, ordinary_file, read_secret
 from mea_lib.cli.report import columns, note, result, usage
 
 if TYPE_CHECKING:
@@ -19,7 +19,14 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 FUNCTIONS = {"removal": "remove", "defence": "defend"}
 HOUSE = "house:"
 TablePath = Annotated[
-    Path, typer.Option("--table", metavar="FILE", dir_okay=False, help="The table, which names no key.")
+    Path,
+    typer.Option(
+        "--table",
+        metavar="FILE",
+        dir_okay=False,
+        callback=ordinary_file,
+        help="The table, which names no key.",
+    ),
 ]
 
 
@@ -37,7 +44,13 @@ def arena() -> None:
 def run(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A Python file with the entry."),
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            callback=ordinary_file,
+            help="A Python file with the entry.",
+        ),
     ],
     secret_file: Annotated[
         Path,
@@ -45,6 +58,7 @@ def run(
             "--secret-file",
             metavar="FILE",
             dir_okay=False,
+            callback=ordinary_file,
             help="A file that holds the judge's secret, for your eyes only; - reads it from standard input.",
         ),
     ],

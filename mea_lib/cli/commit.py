@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import SECRET, check_writable
+from mea_lib.cli.files import SECRET, check_writable, ordinary_file
 from mea_lib.cli.report import note, result, table
 from mea_lib.cli.suspect import accused
 
@@ -40,13 +40,34 @@ def commit(
         str | None, typer.Option("--date", metavar="TEXT", help="Written into it.  [default: today, UTC]")
     ] = None,
     key_out: Annotated[
-        Path, typer.Option("--key-out", metavar="FILE", dir_okay=False, help="The key, for you alone.")
+        Path,
+        typer.Option(
+            "--key-out",
+            metavar="FILE",
+            dir_okay=False,
+            callback=ordinary_file,
+            help="The key, for you alone.",
+        ),
     ] = Path("key.json"),
     salt_out: Annotated[
-        Path, typer.Option("--salt-out", metavar="FILE", dir_okay=False, help="The salt, for you alone.")
+        Path,
+        typer.Option(
+            "--salt-out",
+            metavar="FILE",
+            dir_okay=False,
+            callback=ordinary_file,
+            help="The salt, for you alone.",
+        ),
     ] = Path("salt.txt"),
     commitment_out: Annotated[
-        Path, typer.Option("--commitment-out", metavar="FILE", dir_okay=False, help="To be published.")
+        Path,
+        typer.Option(
+            "--commitment-out",
+            metavar="FILE",
+            dir_okay=False,
+            callback=ordinary_file,
+            help="To be published.",
+        ),
     ] = Path("commitment.json"),
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there already.")] = False,
     as_json: options.AsJson = False,

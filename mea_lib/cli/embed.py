@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import SECRET, check_copy, check_writable
+from mea_lib.cli.files import SECRET, check_copy, check_writable, ordinary_file
 from mea_lib.cli.models import copy_model, stored, stored_ids
 from mea_lib.cli.report import model_rows, model_values, note, rate_values, result, table, usage
 
@@ -30,7 +30,13 @@ def embed(
     out: options.Out = None,
     key_out: Annotated[
         Path | None,
-        typer.Option("--key-out", metavar="FILE", dir_okay=False, help="Write the key here, for you alone."),
+        typer.Option(
+            "--key-out",
+            metavar="FILE",
+            dir_okay=False,
+            callback=ordinary_file,
+            help="Write the key here, for you alone.",
+        ),
     ] = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mea_lib.cli.report import note, usage
+from mea_lib.files import check_file, read_text
 
 if TYPE_CHECKING:
     from mea_lib.data import WatermarkKey
@@ -15,11 +16,21 @@ if TYPE_CHECKING:
 SECRET = 0o600  # the mode of a file that its owner alone can read
 
 
+def ordinary_file(path: Path | None) -> Path | None:
+    """Callback of every option that names a file: a usage error where there is something else of this name."""
+    if path is not None and path.exists():
+        try:
+            check_file(path)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return path
+
+
 def read_secret(path: Path) -> str:
     """Read a file that was written as SECRET, and say so where others can read it too."""
     if path.stat().st_mode & 0o077:
         note(f"{path} can be read by other users; chmod 600 {path}")
-    return path.read_text().strip()
+    return read_text(path).strip()
 
 
 def read_key(path: Path, option: str = "--key") -> "WatermarkKey":
@@ -27,7 +38,11 @@ def read_key(path: Path, option: str = "--key") -> "WatermarkKey":
     from mea_lib.data import WatermarkKey
 
     with usage(option):
-        return WatermarkKey.from_json(read_secret(path))
+        text = read_secret(path)
+        try:
+            return WatermarkKey.from_json(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: {error}") from error
 
 
 def check_writable(path: Path | None, option: str) -> None:

@@ -66,9 +66,11 @@ def model_from(reference: str, option: str = "--model") -> ModelFiles:
 
 
 def classifier_from(reference: str) -> ModelFiles:
-    """The files of the classifier that --model names; a usage error for an autoencoder."""
+    """The files of the classifier that --model names; a usage error for another kind of model."""
     files = model_from(reference)
-    if "classes" not in files.read_card()["spec"]:
+    with usage("--model"):
+        spec = files.read_card()["spec"]
+    if not all(isinstance(spec.get(name), int) for name in ("classes", "channels", "size")):
         raise typer.BadParameter(
             f"the model {files.name} is no classifier; see mea store list", param_hint="--model"
         )

@@ -15,6 +15,7 @@ from mea_lib.cli.completion import (
     complete_server,
     complete_suspect,
 )
+from mea_lib.cli.files import ordinary_file
 from mea_lib.cli.report import keep_debug
 from mea_lib.scale import SCALES
 
@@ -71,6 +72,7 @@ KeyFile = Annotated[
         metavar="FILE",
         exists=True,
         dir_okay=False,
+        callback=ordinary_file,
         help="The key, as commit or --key-out wrote it.",
     ),
 ]
@@ -122,6 +124,7 @@ MarkAnswers = Annotated[
         metavar="FILE",
         exists=True,
         dir_okay=False,
+        callback=ordinary_file,
         help="The owner's key: the answers of --model are marked with it, soft labels at no accuracy, hard "
         "labels at a little.",
     ),
@@ -201,6 +204,7 @@ QueryLog = Annotated[
         "--query-log",
         metavar="FILE",
         dir_okay=False,
+        callback=ordinary_file,
         help="Keep every answer of --url here, so that an interrupted run goes on where it was.",
     ),
 ]
@@ -234,6 +238,7 @@ Out = Annotated[
         "--out",
         metavar="FILE",
         dir_okay=False,
+        callback=ordinary_file,
         help="Copy the model here too: a .safetensors file, and its card beside it as .json.",
     ),
 ]

@@ -9,8 +9,9 @@ import typer
 
 from mea_lib.cli import options
 from mea_lib.cli.completion import complete_data
-from mea_lib.cli.files import check_writable
+from mea_lib.cli.files import check_writable, ordinary_file
 from mea_lib.cli.report import note, result, usage
+from mea_lib.files import read_text
 
 OWN_MACHINE = ("127.0.0.1", "::1", "localhost")
 
@@ -45,6 +46,7 @@ def serve(
             metavar="FILE",
             exists=True,
             dir_okay=False,
+            callback=ordinary_file,
             help="Tokens, one a line, of which a client must show one.  [default: everybody may query]",
         ),
     ] = None,
@@ -62,7 +64,13 @@ def serve(
     ] = 256,
     log: Annotated[
         Path | None,
-        typer.Option("--log", metavar="FILE", dir_okay=False, help="Write every request here, a line each."),
+        typer.Option(
+            "--log",
+            metavar="FILE",
+            dir_okay=False,
+            callback=ordinary_file,
+            help="Write every request here, a line each.",
+        ),
     ] = None,
     hard: Annotated[bool, typer.Option("--hard", help="Answer with hard labels.")] = False,
     top_k: options.TopK = None,
@@ -139,7 +147,9 @@ def serve(
 def _tokens(file: Path | None) -> tuple[str, ...]:
     if file is None:
         return ()
-    tokens = tuple(line.strip() for line in file.read_text().splitlines() if line.strip())
+    with usage("--token-file"):
+        lines = read_text(file).splitlines()
+    tokens = tuple(line.strip() for line in lines if line.strip())
     if not tokens:
         raise typer.BadParameter(f"{file} holds no token; write one a line", param_hint="--token-file")
     return tokens

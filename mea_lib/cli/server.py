@@ -1,10 +1,13 @@
 """What --server and --suspect say of the model that is queried, as settings of the library by their names."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from mea_lib.files import read_text
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -29,11 +32,14 @@ def size(text: str) -> int | tuple[int, int]:
 
 def names(text: str) -> tuple[str, ...]:
     """Names with commas between them, or the file that holds one a line."""
-    if Path(text).is_file():
-        parts = Path(text).read_text().splitlines()
-    else:
-        parts = text.split(",")
+    parts = read_text(text).splitlines() if _is_there(text) else text.split(",")
     return tuple(part.strip() for part in parts if part.strip())
+
+
+def _is_there(name: str) -> bool:
+    with suppress(OSError):  # many names together are too long for a file's
+        return Path(name).exists()
+    return False
 
 
 def classes(text: str) -> int | tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import check_writable, read_key, read_secret
+from mea_lib.cli.files import check_writable, ordinary_file, read_key, read_secret
 from mea_lib.cli.report import NO_PROOF, NO_VERDICT, result, usage
 from mea_lib.cli.server import server_settings, suspect_settings
 from mea_lib.cli.suspect import accused, check_which, purpose_of, remote
@@ -29,13 +29,19 @@ def verify(
             metavar="FILE",
             exists=True,
             dir_okay=False,
+            callback=ordinary_file,
             help="What was published before the sale; it fixes samples, threshold, alpha and arrangement.",
         ),
     ] = None,
     salt_file: Annotated[
         Path | None,
         typer.Option(
-            "--salt-file", metavar="FILE", exists=True, dir_okay=False, help="The commitment's salt."
+            "--salt-file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            callback=ordinary_file,
+            help="The commitment's salt.",
         ),
     ] = None,
     data_name: options.DataName = "fashion-mnist",
@@ -74,7 +80,13 @@ def verify(
     autoencoder: options.AutoencoderName = None,
     evidence_file: Annotated[
         Path | None,
-        typer.Option("--evidence", metavar="FILE", dir_okay=False, help="Write the evidence here as JSON."),
+        typer.Option(
+            "--evidence",
+            metavar="FILE",
+            dir_okay=False,
+            callback=ordinary_file,
+            help="Write the evidence here as JSON.",
+        ),
     ] = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -137,7 +149,8 @@ def verify(
     if commitment_file is not None:
         with usage("--commitment"):
             commitment = Commitment.read(commitment_file)
-        salt = read_secret(salt_file)
+        with usage("--salt-file"):
+            salt = read_secret(salt_file)
     scale = preset(scale_name)
     data = load_data(data_name, scale)
     with usage("--key"):

@@ -25,8 +25,12 @@ from mea_lib.data.cache import cache_folder
 from mea_lib.data.decode import decode
 from mea_lib.data.reading import Tally
 from mea_lib.data.resize import to_form
+from mea_lib.files import check_file, read_file
 
 IN_COLOUR, SPREAD = "in colour, so that all become RGB", "grey spread over three channels"
+LARGEST_FILE = (
+    512 * 2**20
+)  # bytes of an image; the most pixels that are decoded have fewer, at 16 bits a channel
 SLOW_SECONDS = 2  # until a terminal is shown a bar
 
 _log = logging.getLogger("mea_lib.data")
@@ -65,9 +69,9 @@ def decode_files(
         _log.warning(
             "decoded images cannot be kept in %s (%s); set MEA_CACHE to a folder of yours", cache, error
         )
-        return _load(kept) or _decode_all(root, parts, size, channels)
+        return _load(kept, parts) or _decode_all(root, parts, size, channels)
     try:
-        found = _load(kept)
+        found = _load(kept, parts)
         if found is None:
             found = _decode_all(root, parts, size, channels)
             _save(found, kept)
@@ -90,7 +94,7 @@ def _key(root: Path, parts: list[list[Path]], size: int | None, channels: int | 
 
 def _contents(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path, LARGEST_FILE)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); allow it, or remove the file") from error
 
@@ -173,21 +177,25 @@ def _save(found: Decoded, kept: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _load(kept: Path) -> Decoded | None:
-    """What was kept; None where there is nothing, or nothing whole."""
+def _load(kept: Path, parts: list[list[Path]]) -> Decoded | None:
+    """What was kept of these parts; None where there is nothing, or nothing whole."""
     if not kept.exists():
         return None
     try:
+        check_file(kept)
         with safe_open(kept, "pt") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if about.get("digest") != _digest(tensors):
             raise ValueError("its contents are not what was written")
         done = tuple(Tally(**tally) for tally in json.loads(about["done"]))
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        images = [tensors[str(number)] for number in range(len(parts))]
+        if [len(one) for one in images] != [len(files) for files in parts]:
+            raise ValueError("it holds another number of images")
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         _log.warning("%s is damaged (%s) and is made again", kept, error)
         return None
-    return Decoded([tensors[str(number)] for number in range(len(tensors))], done)
+    return Decoded(images, done)
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import zlib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from mea_lib.data.class_order import FASHION
 from mea_lib.data.images import ImageSet
+from mea_lib.files import read_file
 
 # SHA-256 of each file's contents, unpacked.
 SHA256 = {
@@ -18,6 +20,7 @@ SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
+LARGEST_FILE = 64 * 2**20  # bytes, unpacked or not; the training images have 47 million
 _HEADERS = {"images-idx3": 16, "labels-idx1": 8}  # bytes before the first pixel or label
 
 
@@ -43,10 +46,11 @@ def _contents(folder: Path, name: str) -> Tensor:
         path = packed
     elif not path.exists():
         raise FileNotFoundError(f"no file {path} or {packed.name}")
-    content = path.read_bytes()
+    content = read_file(path, LARGEST_FILE)
     if path == packed:
         try:
-            content = gzip.decompress(content)
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(LARGEST_FILE)
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(
                 f"{path} is cut off or damaged ({error}); delete it and fetch it again"

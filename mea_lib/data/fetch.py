@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from mea_lib.data.cache import cache_folder
 from mea_lib.data.images import ImageSet
+from mea_lib.files import read_json
 
 REMEMBERED_SECONDS = 300
 WAIT_SECONDS = 2  # for another process, before that is said
@@ -141,7 +142,7 @@ def _move(source: Path, target: Path) -> None:
 
 def _remembered(memory: Path, name: str) -> str | None:
     try:
-        found = json.loads(memory.read_text())
+        found = read_json(memory)
         seconds = time.time() - found["when"]
         if 0 <= seconds < REMEMBERED_SECONDS:
             return (

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mea_lib.files import read_bytes
+from mea_lib.files import read_file
 
 MOST_BYTES = 4_000_000  # a card has some thousands
 _ALWAYS = {"id": str, "made": str, "recipe": dict, "spec": dict, "weights_sha256": str}
@@ -46,7 +46,7 @@ def read_card(path: Path) -> dict[str, Any]:
         ValueError: for a file that is no card, was altered, or is that of another model than its name says.
         OSError: where it cannot be read; FileNotFoundError where there is none.
     """
-    return parse_card(read_bytes(path, MOST_BYTES), path)
+    return parse_card(read_file(path, MOST_BYTES), path)
 
 
 def parse_card(content: bytes, path: Path) -> dict[str, Any]:

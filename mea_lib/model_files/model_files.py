@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mea_lib.files import read_bytes
+from mea_lib.files import read_file
 from mea_lib.model_files.card import MOST_BYTES, parse_card, read_card
 from mea_lib.model_files.weights import Shapes, read_weights
 
@@ -65,7 +65,7 @@ class ModelFiles:
         """
         while True:
             before = _same_file(self.card)
-            content = read_bytes(self.card, MOST_BYTES)
+            content = read_file(self.card, MOST_BYTES)
             try:
                 card = parse_card(content, self.card)
                 expected = shapes(card) if shapes else None

@@ -17,7 +17,7 @@ from torch import nn
 from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.data.key import check_salt
-from mea_lib.files import write_whole
+from mea_lib.files import read_json, write_whole
 from mea_lib.proof.key_check import KeyCheck, checked_key
 from mea_lib.proof.key_rank import INNOCENT_BOUND, MIXES, PAIRS
 from mea_lib.proof.task import EACH
@@ -72,6 +72,10 @@ class Commitment:
         if self.format != FORMAT:
             raise ValueError(f"its format is {self.format!r}, not {FORMAT}; commit anew with this version")
         object.__setattr__(self, "classes", tuple(self.classes))
+        texts = (self.digest, self.procedure, self.test_digest, self.autoencoder_digest, self.version)
+        for text in (*texts, *self.classes):
+            if not isinstance(text, str):
+                raise ValueError(f"digests, procedure, version and classes are text, not {text!r}")
         if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 1:
             raise ValueError(f"samples must be a whole number, at least 1, not {self.samples!r}")
         for name, share in (("threshold", self.threshold), ("alpha", self.alpha)):
@@ -94,7 +98,7 @@ class Commitment:
             ValueError: for a file that is none, or of an older version, which fixed the key alone.
         """
         try:
-            content = json.loads(Path(path).read_text())
+            content = read_json(path)
             if isinstance(content, dict) and "test_digest" in content and "format" not in content:
                 raise ValueError(
                     "an older version wrote it, whose digest holds the key alone; commit anew with this version"

@@ -11,7 +11,7 @@ from toy_chapters import ROOT, STORED_CLAIM
 PHONE, TABLET, DESK = 390, 768, 1440
 WIDTHS = (PHONE, TABLET, DESK)
 CHAPTER = "07_jacobian"  # tables, figures, formulas and exercises
-INDEX, CLAIMS, EXECUTION = PAGES = ("book/index", "book/claims", "book/execution")
+INDEX, CLAIMS, EXECUTION, _ = PAGES = ("book/index", "book/claims", "book/execution", "book/licences")
 ALL = (*PAGES, f"notebooks/{CHAPTER}", "search")
 TOC = {
     "format": "jb-book",
@@ -44,7 +44,7 @@ def site(tmp_path_factory):
     root, out = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("site")
     for folder in ("_static", "_ext"):
         shutil.copytree(ROOT / "book" / folder, root / "book" / folder)
-    for name in (*(f"{page}.md" for page in PAGES), "book/references.bib"):
+    for name in (*(f"{page}.md" for page in PAGES), "book/licences.json", "book/references.bib"):
         shutil.copy(ROOT / name, root / name)
     (root / "book" / "_toc.yml").write_text(yaml.safe_dump(TOC))
     config = yaml.safe_load((ROOT / "_config.yml").read_text()) | PUBLISHED

@@ -4,6 +4,7 @@ import os
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import mea_lib as mea
 from mea_lib.data import decoded
@@ -84,6 +85,37 @@ def test_a_damaged_file_is_made_again_with_a_word(folder, own_cache, decodings, 
     assert decodings() == 60
     assert owner(folder) == before
     assert decodings() == 60
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("damage", ["FIFO", "folder", "deep", "fewer"])
+def test_something_else_in_its_place_is_no_hindrance(folder, own_cache, caplog, damage):
+    before = owner(folder)
+    (kept,) = own_cache.glob("*.safetensors")
+    images = load_file(kept)
+    kept.unlink()
+    if damage == "FIFO":
+        os.mkfifo(kept)
+    elif damage == "folder":
+        kept.mkdir()
+    else:
+        if damage == "fewer":
+            images = {"0": images["0"]}
+        about = {"digest": decoded._digest(images), "done": "[" * 100_000 if damage == "deep" else "[]"}
+        save_file(images, kept, metadata=about)
+    assert owner(folder) == before
+    assert f"{kept} is damaged" in caplog.text
+    if damage != "folder":
+        caplog.clear()
+        assert owner(folder) == before
+        assert "damaged" not in caplog.text
+
+
+def test_an_image_of_gigabytes_is_refused_by_its_name(folder):
+    path = folder / "train" / "cat" / "0.png"
+    os.truncate(path, decoded.LARGEST_FILE + 1)  # of which the disk holds nothing
+    with pytest.raises(ValueError, match=r"cat/0\.png has 536,870,913 bytes, and at most"):
+        owner(folder)
 
 
 def test_eight_processes_decode_once(folder, own_cache, decodings, at_once):

@@ -119,7 +119,7 @@ def test_weights_are_refused_by_their_header(files, damage, words):
 def test_a_pipe_is_no_card(files):
     files.card.unlink()
     os.mkfifo(files.card)
-    with pytest.raises(ValueError, match="is a pipe"):
+    with pytest.raises(ValueError, match="is a FIFO"):
         load_model(files)
 
 

@@ -23,6 +23,7 @@ PARTS = (
         "benchmarks",
         "Makefile",
         "constraints.txt",
+        "hashes",
         "_config.yml",
         "CITATION.cff",
     ),
@@ -84,7 +85,7 @@ def test_the_source_distribution_is_the_whole_book(source):
     with tarfile.open(build(source, "sdist")) as packed:
         found = {name.partition("/")[2] for name in packed.getnames()}
     expected = {part for part in PARTS if (ROOT / part).is_file()}
-    for folder in ("notebooks", "book", "tests", "benchmarks", "results"):
+    for folder in ("notebooks", "book", "hashes", "tests", "benchmarks", "results"):
         expected |= {
             path.relative_to(source).as_posix() for path in (source / folder).rglob("*") if path.is_file()
         }

@@ -9,9 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from packaging.markers import Marker
 
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+LINUX = {
+    **{"implementation_name": "cpython", "platform_python_implementation": "CPython"},
+    **{"sys_platform": "linux", "os_name": "posix", "platform_machine": "x86_64"},
+}
 
 
 def disk(gib):
@@ -20,7 +26,7 @@ def disk(gib):
 
 
 def normal(requirement):
-    return re.split(r"[<>=!~\[; ]", requirement)[0].lower().replace("_", "-")
+    return re.sub(r"[-_.]+", "-", re.split(r"[<>=!~\[; ]", requirement)[0]).lower()
 
 
 def test_every_dependency_has_an_exact_version():
@@ -30,6 +36,51 @@ def test_every_dependency_has_an_exact_version():
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     named = {normal(requirement) for group in groups for requirement in group}
     assert named - {"mea-lib"} <= pinned
+
+
+def hashed(purpose):
+    """Of the file with checksums: the version of each package, its condition and how many files it has."""
+    found = {}
+    for block in re.split(r"\n(?=\S)", (ROOT / "hashes" / f"{purpose}.txt").read_text()):
+        head, *files = block.strip().split(" \\\n")
+        pin, _, condition = head.partition(" ; ")
+        name, version = pin.split("==")
+        assert all(re.fullmatch(r" *--hash=sha256:[0-9a-f]{64}", file) for file in files), name
+        found[normal(name)] = (version, condition, len(files))
+    return found
+
+
+@pytest.mark.parametrize("purpose", ["read", "book", "test"])
+def test_what_is_installed_has_checksums_in_the_pinned_versions(purpose):
+    pins = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+    )
+    pins = {normal(name): version for name, version in pins.items()}
+    found = hashed(purpose)
+    assert all(files for _, _, files in found.values())
+    for name, (version, condition, _) in found.items():
+        if (
+            name not in pins
+        ):  # for Windows and PyPy, on which nothing here runs, or a GPU library, which torch pins
+            applies = not condition or Marker(condition).evaluate(LINUX)
+            assert not applies or re.match("cuda-|nvidia-|triton$", name), (
+                f"{name} is in no line of constraints.txt"
+            )
+        else:
+            assert pins[name] == version, f"{name}: run make hashes"
+    if purpose == "test":
+        assert pins.keys() <= found.keys(), "pins that nothing installs"
+    extras = {"read": ["read"], "book": ["book", "service"], "test": ["book", "service", "test"]}[purpose]
+    named = {normal(one) for extra in extras for one in PROJECT["optional-dependencies"][extra]}
+    assert named - {"mea-lib"} <= found.keys()
+    assert ("torch" in found) == (purpose != "read")
+
+
+def test_what_builds_the_package_is_pinned():
+    built_with = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    assert built_with
+    assert all(tool in pins for tool in built_with)
 
 
 def test_conda_users_install_the_same():
@@ -61,6 +112,7 @@ def start_setup(tmp_path, purpose="book", **variables):
     environment = {"PATH": f"{tmp_path}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path)} | variables
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "hashes", tmp_path / "hashes", dirs_exist_ok=True)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
 
@@ -159,8 +211,8 @@ def test_without_a_gpu_torchs_cpu_build_is_taken_where_there_is_one(tmp_path):
     assert "there is no GPU, so the CPU build of torch was installed: torch==" in found.stdout
     cpu_builds, book = installed(tmp_path)
     pinned = r"torch==[\d.]+\+cpu torchvision==[\d.]+\+cpu"
-    assert re.fullmatch(rf"--extra-index-url https://index -c constraints.txt {pinned}", cpu_builds)
-    assert book == "--extra-index-url https://index -c constraints.txt -e .[book,service]"
+    assert re.fullmatch(rf"--index-url https://index --no-deps {pinned}", cpu_builds)
+    assert book == "-c constraints.txt -e .[book,service]"
 
 
 @without_gpu
@@ -189,6 +241,58 @@ def test_with_a_gpu_or_with_torch_nothing_is_chosen(tmp_path, there):
         there == "a GPU"
     )
     assert installed(tmp_path) == ["-c constraints.txt -e .[book,service,test]"]
+
+
+def test_the_index_for_torch_is_asked_for_nothing_else(tmp_path):
+    """Whoever can publish there a package of another's name would have it installed."""
+    fake(tmp_path, "venv/bin/pip", PIP)
+    fake(tmp_path, "bin/df", disk(gib=20))
+    found = setup(tmp_path, "test", TORCH_INDEX="https://index")
+    assert found.returncode == 0, found.stderr
+    *torch, others = installed(tmp_path)
+    assert others == "-c constraints.txt -e .[book,service,test]"
+    for line in torch:
+        assert re.fullmatch(
+            r"--index-url https://index --no-deps torch==[\d.]+(\+cpu)? torchvision==[\d.]+(\+cpu)?", line
+        )
+    assert torch[-1].count("+cpu") == 0, "what the index has where it has no CPU builds"
+
+
+def test_with_checksums_nothing_is_installed_that_has_none(tmp_path):
+    makes = 'if [ "$2" = venv ]; then mkdir -p "$3/bin"; cp pip "$3/bin"; else exec python3 "$@"; fi'
+    fake(tmp_path, "bin/maker", makes)
+    fake(tmp_path, "bin/df", disk(gib=20))
+    fake(tmp_path, "pip", PIP)
+    for purpose in ("read", "test"):
+        found = setup(tmp_path, purpose, PYTHON="maker", REQUIRE_HASHES="1")
+        assert found.returncode == 0, found.stderr
+        build_tools, packages, *package = installed(tmp_path)
+        (tmp_path / "log").unlink()
+        file = build_tools.removeprefix("--require-hashes -r ")
+        tools = (tmp_path / file).read_text()
+        assert re.fullmatch(r"setuptools==[\d.]+ \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+", tools)
+        assert packages == f"--require-hashes --no-build-isolation -r hashes/{purpose}.txt"
+        assert package == ([] if purpose == "read" else ["--no-deps --no-build-isolation -e ."])
+
+
+def test_an_environment_made_without_checksums_is_not_taken_for_one_with(tmp_path):
+    fake(tmp_path, "venv/bin/pip", PIP)
+    assert setup(tmp_path, "read").returncode == 0
+    found = setup(tmp_path, "read", REQUIRE_HASHES="1")
+    assert found.returncode == 1
+    assert "venv was made without checksums; remove it (rm -r " in found.stderr
+
+
+def test_another_index_for_torch_and_checksums_exclude_each_other(tmp_path):
+    found = setup(tmp_path, REQUIRE_HASHES="1", TORCH_INDEX="https://index")
+    assert found.returncode == 1
+    assert "leave out TORCH_INDEX or REQUIRE_HASHES" in found.stderr
+
+
+def test_make_asks_the_script_where_checksums_are_wanted_of_a_ready_environment():
+    command = ["make", "--dry-run", "read", "REQUIRE_HASHES=1"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"REQUIRE_HASHES=1\b.*setup_environment\.sh", said.replace("\\\n", " "))
 
 
 def test_reading_needs_the_packages_of_its_extra_and_nothing_else(tmp_path):
