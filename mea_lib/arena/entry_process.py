@@ -148,9 +148,8 @@ class EntryProcess:
         began = time.monotonic()
         with self._blamed():
             if message is not None:
-                with suppress(
-                    BrokenPipeError, ConnectionResetError
-                ):  # why it has ended, the next line finds out
+                # Why the line is closed, the next statement finds out.
+                with suppress(BrokenPipeError, ConnectionResetError):
                     self._channel.send(message, self._left)
             said = self._channel.receive(max(most, HEADER) + 1, self._left - (time.monotonic() - began))
         self._left -= time.monotonic() - began
