@@ -21,7 +21,7 @@ READER := $(if $(wildcard $(BOOK)),$(VENV)/.ready-book,.venv-read/.ready-read)
 export MEA_STORE ?= $(CURDIR)/build/store
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help read pdf book test lint refresh bench study hashes clean always
+.PHONY: help read pdf book test lint refresh bench hammer study hashes clean always
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ refresh: $(BOOK) ## a laptop run whose outputs are stored in notebooks/
 
 bench: $(TEST) ## ratios of speed and memory against peers, as JSON
 	@$(BIN)/python -m benchmarks
+
+hammer: $(TEST) ## kills, crowds, malformed requests and hostile files, as JSON (half an hour)
+	@$(BIN)/python -m benchmarks.hammer
 
 study: $(TEST) ## a study over several seeds, into results/ (hours)
 	@$(BIN)/python -m benchmarks.$(STUDY)

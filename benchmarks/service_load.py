@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -35,7 +36,12 @@ from pathlib import Path
 import mea_lib as mea
 from benchmarks.service_load import SHAPE, _network
 from mea_lib.blackbox.service import ServiceSettings, create_app, serve
-settings = ServiceSettings(log=Path(sys.argv[1]) if sys.argv[1:] else None)
+log, clients, budget = [*sys.argv[1:], "", "0", "0"][:3]
+settings = ServiceSettings(
+    log=Path(log) if log else None,
+    tokens=tuple(f"token-{number}" for number in range(int(clients))),
+    client_budget=int(budget) or None,
+)
 serve(create_app(mea.Oracle(_network()), SHAPE, settings), port=0)
 """
 
@@ -75,13 +81,25 @@ def measure(connections: int = 4, seconds: float = 5.0, rounds: int = 3) -> dict
     }
 
 
-def soak(clients: int = 200, seconds: float = 60.0) -> dict:
-    """So many clients query at once, with one to eight images; then the log is laid beside their answers."""
-    with tempfile.TemporaryDirectory() as folder, _server(f"{folder}/log") as url:
+def soak(clients: int = 200, seconds: float = 60.0, budget: int = 0) -> dict:
+    """So many clients query at once, with one to eight images; then the log is laid beside their answers.
+
+    Args:
+        clients: each with a token of its own.
+        seconds: for which they query.
+        budget: images for each client; 0 for no limit.
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _server(f"{folder}/log", str(clients), str(budget)) as url,
+    ):
         answered, refused, waits = asyncio.run(_ask_at_once(url, clients, seconds))
         entries = read_log(f"{folder}/log")
     logged = {entry.id: entry.images for entry in entries if entry.status == 200}
     numbers = sorted((entry.first, entry.images) for entry in entries if entry.first is not None)
+    spent = Counter()
+    for name, images in answered.items():
+        spent[name.partition("-")[0]] += images
     next_number = [0, *(first + images for first, images in numbers)]
     return {
         "clients": clients,
@@ -94,6 +112,7 @@ def soak(clients: int = 200, seconds: float = 60.0) -> dict:
         "logged_with_another_number_of_images": sum(
             logged[name] != images for name, images in answered.items() if name in logged
         ),
+        "images_above_a_budget": sum(max(0, own - budget) for own in spent.values()) if budget else 0,
         "image_numbers_without_gap": all(
             first == expected for (first, _), expected in zip(numbers, next_number, strict=False)
         ),
@@ -185,6 +204,7 @@ async def _ask_at_once(
             body, headers = oip.pack(
                 {"id": name}, "inputs", {"images": images}, ["images"] if number % 2 else []
             )
+            headers["Authorization"] = f"Bearer token-{number}"
             asked = time.perf_counter()
             try:
                 response = await client.post(INFER, content=body, headers=headers)

@@ -17,6 +17,7 @@ from edition import edition
 from execution_page import execution_list
 from files import one_at_a_time
 from finish_site import finish_site
+from hammer_table import hammer_table
 from hero import hero
 from licences_page import licences_list
 from nbformat import NotebookNode
@@ -84,6 +85,7 @@ def stage_pages(
     _fill(stage / "book" / "execution.md", "execution", _raw(execution_list(told)))
     licences = json.loads((root / "book" / "licences.json").read_text(encoding="utf-8"))
     _fill(stage / "book" / "licences.md", "licences", _raw(licences_list(licences)))
+    _fill(stage / "book" / "trust.md", "hammer", _raw(hammer_table(root / "results" / "hammer.json")))
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config["sphinx"]["config"]["html_theme_options"]["extra_footer"] = edition(root, told)
     if address:

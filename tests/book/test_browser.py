@@ -11,7 +11,13 @@ from toy_chapters import ROOT, STORED_CLAIM
 PHONE, TABLET, DESK = 390, 768, 1440
 WIDTHS = (PHONE, TABLET, DESK)
 CHAPTER = "07_jacobian"  # tables, figures, formulas and exercises
-INDEX, CLAIMS, EXECUTION, _ = PAGES = ("book/index", "book/claims", "book/execution", "book/licences")
+INDEX, CLAIMS, EXECUTION, *_ = PAGES = (
+    "book/index",
+    "book/claims",
+    "book/execution",
+    "book/trust",
+    "book/licences",
+)
 ALL = (*PAGES, f"notebooks/{CHAPTER}", "search")
 TOC = {
     "format": "jb-book",
