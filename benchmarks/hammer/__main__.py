@@ -26,7 +26,9 @@ STRIKES = {
 def main() -> int:
     """Returns the exit status: 0, or 1 where anything that must not happen happened."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=STRIKES, help="one of them, and nothing is written")
+    parser.add_argument(
+        "--only", choices=STRIKES, help="one of them; the others stay in the file as they are"
+    )
     only = parser.parse_args().only
     found = {}
     for name in [only] if only else STRIKES:
@@ -34,13 +36,13 @@ def main() -> int:
         found[name] = STRIKES[name]()
         found[name]["seconds"] = round(time.perf_counter() - started)
         print(name, json.dumps(found[name]), flush=True)
-    if not only:
-        about = {
-            "day": datetime.now(UTC).date().isoformat(),
-            "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        }
-        write_whole(RESULTS, json.dumps(about | found, indent=2) + "\n")
+    about = {
+        "day": datetime.now(UTC).date().isoformat(),
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    kept = json.loads(RESULTS.read_text()) if only and RESULTS.exists() else {}
+    write_whole(RESULTS, json.dumps(kept | about | found, indent=2) + "\n")
     broken = {name: one["must_be_none"] for name, one in found.items() if any(one["must_be_none"].values())}
     for name, what in broken.items():
         print(

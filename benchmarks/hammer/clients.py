@@ -3,7 +3,7 @@
 from benchmarks import service_load
 
 
-def strike(clients: int = 200, seconds: float = 60.0, budget: int = 400) -> dict:
+def strike(clients: int = 200, seconds: float = 60.0, budget: int = 40) -> dict:
     """Clients that show tokens of their own query at once, and go on querying when their budget is spent.
 
     Args:
