@@ -18,10 +18,8 @@ def test_a_store_outlasts_kills():
 
 
 def test_a_store_that_gives_another_model_is_noticed(monkeypatch):
-    draws = iter(range(10**9))
-
     def another(number):
-        torch.manual_seed(next(draws))
+        torch.seed()
         return kills.build(
             "nine_layer_cnn", classes=10, channels=1, size=28, width=2, mean=(0.5,), std=(0.5,)
         )

@@ -36,12 +36,14 @@ class Slot:
         file: the name it gets.
         sound: what a good one holds.
         command: words of a command with the file at a path.
+        beside: what the file next to it holds that a model needs, the card, if it is one.
     """
 
     name: str
     file: str
     sound: bytes
     command: Callable[[Path], list]
+    beside: bytes = b""
 
 
 def strike(files: int = 250, seed: int = 0) -> dict:
@@ -72,6 +74,8 @@ def strike(files: int = 250, seed: int = 0) -> dict:
             place = home / f"bad-{number}"
             place.mkdir()
             path = place / slot.file
+            if slot.beside:
+                path.with_suffix(".json").write_bytes(slot.beside)
             release = kind(path, slot.sound, draw)
             code, said, mib = _run(slot.command(path), place / "said")
             if release:
@@ -98,7 +102,7 @@ def _slots(home: Path) -> list[Slot]:
     key, salt, commitment, table = (
         home / name for name in ("key.json", "salt.txt", "commitment.json", "table.json")
     )
-    model, script = home / "victim.safetensors", home / "script.pt"
+    model, card, script = home / "victim.safetensors", home / "victim.json", home / "script.pt"
     outputs = ["--key-out", key, "--salt-out", salt, "--commitment-out", commitment]
     for words in (
         ["commit", *KEY, "--data", "digits", *outputs],
@@ -115,7 +119,8 @@ def _slots(home: Path) -> list[Slot]:
     return [
         Slot("key", "key.json", key.read_bytes(), lambda p: ["commit", "--key", p, *how, *_beside(p)]),
         Slot("key of a verification", "key.json", key.read_bytes(), lambda p: _verify(p, model)),
-        Slot("model", "m.safetensors", model.read_bytes(), lambda p: _verify(key, p)),
+        Slot("model", "m.safetensors", model.read_bytes(), lambda p: _verify(key, p), card.read_bytes()),
+        Slot("card", "m.json", card.read_bytes(), lambda p: _verify(key, _beside_weights(p, model))),
         Slot("TorchScript", "m.pt", script.read_bytes(), lambda p: _verify(key, p)),
         Slot("ONNX", "m.onnx", b"\x08\x07\x12\x07pytorch", lambda p: _verify(key, p)),
         Slot(
@@ -142,6 +147,13 @@ def _slots(home: Path) -> list[Slot]:
 
 def _verify(key: Path, model: Path) -> list:
     return ["verify", "--key", key, "--model", model, "--data", "digits"]
+
+
+def _beside_weights(card: Path, model: Path) -> Path:
+    """A bad card next to weights that are sound."""
+    weights = card.with_suffix(".safetensors")
+    weights.write_bytes(model.read_bytes())
+    return weights
 
 
 def _beside(path: Path) -> list:
@@ -178,6 +190,7 @@ def _run(words: list, log: Path) -> tuple[int, str, int]:
 def _command(words: list[str], log: Path) -> None:
     """What the process does: the command, with what it says in a file, and within bounds."""
     file = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    sys.stdout, sys.stderr = (os.fdopen(os.dup(file), "w", buffering=1) for _ in range(2))
     for stream in (1, 2):
         os.dup2(file, stream)
     torch.set_num_threads(1)
