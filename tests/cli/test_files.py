@@ -41,7 +41,8 @@ def there(tmp_path):
     """An owner's key, salt and commitment, and a model that nobody trained."""
     model = build("nine_layer_cnn", classes=10, channels=1, size=16, width=4, mean=[0.5], std=[0.5])
     weights = packed_weights(model)
-    card = {"id": "0" * 16, "made": "today", "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    sha256 = hashlib.sha256(weights).hexdigest()
+    card = {"id": "0" * 16, "made": "today", "recipe": {}, "weights_sha256": sha256}
     files = SimpleNamespace(
         card=tmp_path / "model.json",
         weights=tmp_path / "model.safetensors",
