@@ -82,14 +82,16 @@ def strike(kills: int = 100, processes: int = 8, models: int = 300, seed: int = 
 
 
 def _fetch_all(root: Path, reports: Path, models: int, seed: int) -> None:
-    """What a process does until it is killed or told to stop: it fetches models, and reports each it got."""
+    """What a process does until it is killed or told to stop: it fetches models, one at least, and reports each."""
     torch.set_num_threads(1)
     store, draw = Store(root), random.Random(seed)
-    while not (reports / STOP).exists():
+    while True:
         number = draw.randrange(models)
         model = store.fetch(_recipe(number), lambda number=number: _make(number))
         if _digest(model) == _digest(_make(number)):
             (reports / str(number)).touch()
+        if (reports / STOP).exists():
+            return
 
 
 def _recipe(number: int) -> dict:
@@ -97,11 +99,9 @@ def _recipe(number: int) -> dict:
 
 
 def _make(number: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(number)
-        return build(
-            "nine_layer_cnn", classes=10, channels=1, size=28, width=16, mean=(0.5,), std=(0.5,)
-        ).eval()
+    return build(
+        "nine_layer_cnn", classes=10, channels=1, size=28, width=16, mean=(0.5,), std=(0.5,), seed=number
+    ).eval()
 
 
 def _digest(model: nn.Module) -> str:
