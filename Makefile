@@ -55,7 +55,7 @@ refresh: $(BOOK) ## a laptop run whose outputs are stored in notebooks/
 bench: $(TEST) ## ratios of speed and memory against peers, as JSON
 	@$(BIN)/python -m benchmarks
 
-hammer: $(TEST) ## kills, crowds, malformed requests and hostile files, as JSON (half an hour)
+hammer: $(TEST) ## kills, crowds, malformed requests and hostile files, as JSON (minutes)
 	@$(BIN)/python -m benchmarks.hammer
 
 study: $(TEST) ## a study over several seeds, into results/ (hours)

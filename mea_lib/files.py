@@ -90,11 +90,11 @@ def folder_mode(folder: Path) -> int:
 
 
 @contextmanager
-def reading(path: str | Path) -> Iterator[BinaryIO]:
+def reading(path: str | Path, largest: int | None = None) -> Iterator[BinaryIO]:
     """A file that is open to be read; nobody waits for the other end of a pipe.
 
     Raises:
-        ValueError: for a pipe or a device.
+        ValueError: for a pipe or a device, or for more than `largest` bytes.
         OSError, MemoryError: as they come while it is open, with the file's name.
     """
     no_waiting = getattr(os, "O_NONBLOCK", 0)
@@ -102,7 +102,7 @@ def reading(path: str | Path) -> Iterator[BinaryIO]:
         _named(path),
         open(path, "rb", opener=lambda name, flags: os.open(name, flags | no_waiting)) as opened,
     ):
-        _check(path, os.fstat(opened.fileno()), None)
+        _check(path, os.fstat(opened.fileno()), largest)
         yield opened
 
 
@@ -195,10 +195,8 @@ def read_file(path: str | Path, largest: int = LARGEST_TEXT) -> bytes:
     Args, raises: as `check_file`, and OSError where it cannot be read.
     """
     check_file(path, largest)
-    with reading(path) as file:
-        found = os.fstat(file.fileno())
-        _check(path, found, largest)  # something else may have taken its place
-        return file.read(found.st_size)
+    with reading(path, largest) as file:  # looks again, since something else may have taken its place
+        return file.read(largest)
 
 
 def read_text(path: str | Path, largest: int = LARGEST_TEXT) -> str:

@@ -2,19 +2,15 @@
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 
-import torch
-
+from benchmarks.about import about
 from benchmarks.hammer import clients, files, kills, requests
+from benchmarks.study import RESULTS
 from mea_lib.files import write_whole
 
-RESULTS = Path(__file__).resolve().parent.parent.parent / "results" / "hammer.json"
+FILE = RESULTS / "hammer.json"
 STRIKES = {
     "store": kills.strike,
     "clients": clients.strike,
@@ -36,13 +32,8 @@ def main() -> int:
         found[name] = STRIKES[name]()
         found[name]["seconds"] = round(time.perf_counter() - started)
         print(name, json.dumps(found[name]), flush=True)
-    about = {
-        "day": datetime.now(UTC).date().isoformat(),
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-    kept = json.loads(RESULTS.read_text()) if only and RESULTS.exists() else {}
-    write_whole(RESULTS, json.dumps(kept | about | found, indent=2) + "\n")
+    kept = json.loads(FILE.read_text()) if only and FILE.exists() else {}
+    write_whole(FILE, json.dumps(kept | about() | found, indent=2) + "\n")
     broken = {name: one["must_be_none"] for name, one in found.items() if any(one["must_be_none"].values())}
     for name, what in broken.items():
         print(

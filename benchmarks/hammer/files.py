@@ -36,14 +36,14 @@ class Slot:
         file: the name it gets.
         sound: what a good one holds.
         command: words of a command with the file at a path.
-        beside: what the file next to it holds that a model needs, the card, if it is one.
+        beside: ending and content of a sound file next to it, such as a model's card.
     """
 
     name: str
     file: str
     sound: bytes
     command: Callable[[Path], list]
-    beside: bytes = b""
+    beside: tuple[str, bytes] | None = None
 
 
 def strike(files: int = 250, seed: int = 0) -> dict:
@@ -75,7 +75,8 @@ def strike(files: int = 250, seed: int = 0) -> dict:
             place.mkdir()
             path = place / slot.file
             if slot.beside:
-                path.with_suffix(".json").write_bytes(slot.beside)
+                ending, content = slot.beside
+                path.with_suffix(ending).write_bytes(content)
             release = kind(path, slot.sound, draw)
             code, said, mib = _run(slot.command(path), place / "said")
             if release:
@@ -102,7 +103,7 @@ def _slots(home: Path) -> list[Slot]:
     key, salt, commitment, table = (
         home / name for name in ("key.json", "salt.txt", "commitment.json", "table.json")
     )
-    model, card, script = home / "victim.safetensors", home / "victim.json", home / "script.pt"
+    model, script = home / "victim.safetensors", home / "script.pt"
     outputs = ["--key-out", key, "--salt-out", salt, "--commitment-out", commitment]
     for words in (
         ["commit", *KEY, "--data", "digits", *outputs],
@@ -116,11 +117,12 @@ def _slots(home: Path) -> list[Slot]:
     picture = io.BytesIO()
     Image.new("L", (16, 16), 128).save(picture, "PNG")
     how = ["--data", "digits"]
+    weights, card = model.read_bytes(), model.with_suffix(".json").read_bytes()
     return [
         Slot("key", "key.json", key.read_bytes(), lambda p: ["commit", "--key", p, *how, *_beside(p)]),
         Slot("key of a verification", "key.json", key.read_bytes(), lambda p: _verify(p, model)),
-        Slot("model", "m.safetensors", model.read_bytes(), lambda p: _verify(key, p), card.read_bytes()),
-        Slot("card", "m.json", card.read_bytes(), lambda p: _verify(key, _beside_weights(p, model))),
+        Slot("model", "m.safetensors", weights, lambda p: _verify(key, p), (".json", card)),
+        Slot("card", "m.json", card, lambda p: _verify(key, p), (".safetensors", weights)),
         Slot("TorchScript", "m.pt", script.read_bytes(), lambda p: _verify(key, p)),
         Slot("ONNX", "m.onnx", b"\x08\x07\x12\x07pytorch", lambda p: _verify(key, p)),
         Slot(
@@ -147,13 +149,6 @@ def _slots(home: Path) -> list[Slot]:
 
 def _verify(key: Path, model: Path) -> list:
     return ["verify", "--key", key, "--model", model, "--data", "digits"]
-
-
-def _beside_weights(card: Path, model: Path) -> Path:
-    """A bad card next to weights that are sound."""
-    weights = card.with_suffix(".safetensors")
-    weights.write_bytes(model.read_bytes())
-    return weights
 
 
 def _beside(path: Path) -> list:

@@ -12,7 +12,6 @@ from mea_lib.model_files import ModelFiles, store_folders
 if TYPE_CHECKING:
     from torch import nn
 
-LARGEST_MODEL = 8 * 2**30  # bytes of a file of weights
 # Endings of files that other programs write, which `mea_lib.blackbox.as_suspect` reads; a test holds them equal.
 FOREIGN = (".onnx", ".pt", ".pth", ".ts", ".torchscript")
 

@@ -8,23 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from stored import RECIPE, make, never
 
 from mea_lib.model_files import model_lock, own_store
-from mea_lib.models import build
 from mea_lib.training import Store, default_store
 
-RECIPE = {"method": "test", "seed": 1}
 OTHER = RECIPE | {"seed": 2}
-SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
 GROUP = 54_321
-
-
-def make():
-    return build("nine_layer_cnn", seed=4, **SPEC)
-
-
-def never():
-    pytest.fail("the model was made a second time")
 
 
 @pytest.fixture

@@ -9,22 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from stored import RECIPE, make, never
 
 from mea_lib.model_files import loading, own_store
-from mea_lib.models import build
 from mea_lib.training import Store
 from mea_lib.training import store as store_file
-
-RECIPE = {"method": "test", "seed": 1}
-SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
-
-
-def make():
-    return build("nine_layer_cnn", seed=4, **SPEC)
-
-
-def never():
-    pytest.fail("the model was made a second time")
 
 
 @pytest.fixture
