@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, other_clean_models, run
 from mea_lib import proof
-from mea_lib.blackbox import MarkedLabels
+from mea_lib.defences import MarkedLabels
 from mea_lib.detection import key_search, runner_ups
 from mea_lib.detection.key_search import TriedMix
 from mea_lib.extraction import mixed_distillation

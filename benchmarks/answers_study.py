@@ -11,8 +11,8 @@ from torch import nn
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
-from mea_lib.blackbox import MarkedAnswers, MarkedLabels
 from mea_lib.data import ImageSet
+from mea_lib.defences import MarkedAnswers, MarkedLabels
 from mea_lib.extraction import distillation, jacobian
 from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.extraction.jacobian import JacobianSettings

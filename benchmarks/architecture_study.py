@@ -13,7 +13,7 @@ import numpy as np
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, run
 from mea_lib import proof
-from mea_lib.blackbox import MarkedAnswers
+from mea_lib.defences import MarkedAnswers
 from mea_lib.extraction import distillation
 from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.watermarks import runner_up

@@ -9,7 +9,7 @@ interruptions.
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
-from mea_lib.blackbox import MarkedAnswers
+from mea_lib.defences import MarkedAnswers
 from mea_lib.extraction import distillation
 from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.training import adversary_settings

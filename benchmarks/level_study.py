@@ -167,8 +167,8 @@ def broken_row(data: mea.Data, scale: mea.Scale, kind: str, over: str) -> dict:
     made, expected = BROKEN[kind](victim)
     answers = torch.no_grad()(lambda images: made(images))
     if over == "http":
-        from mea_lib.blackbox import RemoteOracle
-        from mea_lib.blackbox.service import BackgroundServer, create_app
+        from mea_lib.serving import RemoteOracle
+        from mea_lib.serving.service import BackgroundServer, create_app
 
         shape = tuple(data.test.images.shape[1:])
         place = BackgroundServer(create_app(answers, shape))

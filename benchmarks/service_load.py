@@ -24,9 +24,9 @@ import torch
 from torch import nn
 
 import mea_lib as mea
-from mea_lib.blackbox import oip
-from mea_lib.blackbox.service import read_log
 from mea_lib.models import build
+from mea_lib.serving import oip
+from mea_lib.serving.service import read_log
 
 SHAPE, BATCH = (1, 28, 28), 64
 INFER = "/v2/models/classifier/infer"
@@ -35,7 +35,7 @@ import sys
 from pathlib import Path
 import mea_lib as mea
 from benchmarks.service_load import SHAPE, _network
-from mea_lib.blackbox.service import ServiceSettings, create_app, serve
+from mea_lib.serving.service import ServiceSettings, create_app, serve
 log, clients, budget = [*sys.argv[1:], "", "0", "0"][:3]
 settings = ServiceSettings(
     log=Path(log) if log else None,

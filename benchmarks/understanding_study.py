@@ -14,8 +14,8 @@ from torch import nn
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
-from mea_lib.blackbox import LevelledAnswers, MarkedAnswers
 from mea_lib.data import ImageSet
+from mea_lib.defences import AblatedLogits, MarkedAnswers
 from mea_lib.extraction import distillation
 from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.models import ImageClassifier
@@ -35,7 +35,7 @@ def _plain(model: ImageClassifier, images: ImageSet, dose: float) -> ImageClassi
 
 
 def _levelled(part: str) -> Wrap:
-    return lambda model, images, dose: LevelledAnswers(model, KEY, images, part, dose)
+    return lambda model, images, dose: AblatedLogits(model, KEY, images, part, dose)
 
 
 def _put_in(share: float, veto: float) -> Wrap:

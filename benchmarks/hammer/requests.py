@@ -9,8 +9,8 @@ import httpx
 import numpy as np
 import torch
 
-from mea_lib.blackbox import oip
-from mea_lib.blackbox.service import BackgroundServer, ServiceSettings, create_app
+from mea_lib.serving import oip
+from mea_lib.serving.service import BackgroundServer, ServiceSettings, create_app
 
 SHAPE, INFER = (1, 28, 28), "/v2/models/classifier/infer"
 SECONDS = 20

@@ -11,8 +11,7 @@ from mea_lib.blackbox.answers import ONE_ANSWER, WRONG_NUMBER, AnswerFormat
 from mea_lib.blackbox.evaluation import in_evaluation
 from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.query_api import BudgetSpent
-from mea_lib.blackbox.suspect import Suspect
-from mea_lib.blackbox.suspect_error import SuspectError
+from mea_lib.blackbox.suspect import Suspect, SuspectError
 from mea_lib.training.features import BATCH_ELSEWHERE, BATCH_ON_CPU
 
 PROBE_IMAGES = 8

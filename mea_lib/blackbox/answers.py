@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mea_lib.blackbox.suspect_error import SuspectError, UnusableAnswer
+from mea_lib.blackbox.suspect import SuspectError, UnusableAnswer
 
 KINDS = ("auto", "logits", "probabilities", "log-probabilities", "labels")
 MOST_CLASSES = 65_536

@@ -1,4 +1,4 @@
-"""The query API of a classifier: images in, soft or hard labels out."""
+"""The two query APIs: a classifier answers images with soft or hard labels, an encoder with features."""
 
 import torch
 from torch import Tensor, nn
@@ -64,3 +64,27 @@ class Oracle(QueryAPI):
         if self.decimals is not None:
             answers = answers.round(decimals=self.decimals)
         return answers
+
+
+class FeatureOracle(QueryAPI):
+    """An encoder behind an API.
+
+    Args:
+        model: (N, C, H, W) uint8 images → (N, F) features.
+        budget: how many queries may be sent in all; None for no limit.
+        decimals: round features to so many places.
+        noise: standard deviation of normal noise on every feature, in the features' own unit; drawn anew for each
+            query.
+        seed: of the noise.
+        batch_size: images the model sees at once.
+
+    Attributes:
+        queries: sent so far.
+        log: one `Query` for each call that was answered.
+    """
+
+    def _answer(self, outputs: Tensor) -> Tensor:
+        answers = outputs.float()
+        if self.noise:
+            answers = answers + self._drawn_noise(answers)
+        return answers if self.decimals is None else answers.round(decimals=self.decimals)

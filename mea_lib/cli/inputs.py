@@ -98,7 +98,7 @@ def marked(model: "ImageClassifier", file: Path, train_set: "ImageSet", hard: bo
         train_set: the model's training images, which name its classes and set the border of labels.
         hard: whether hard labels are answered.
     """
-    from mea_lib.blackbox import MarkedAnswers, MarkedLabels
+    from mea_lib.defences import MarkedAnswers, MarkedLabels
 
     key = read_key(file, "--mark-answers")
     if model.spec["classes"] != len(train_set.classes):

@@ -101,10 +101,10 @@ def serve(
     tokens = _tokens(token_file)
 
     from mea_lib.blackbox import Oracle
-    from mea_lib.blackbox.service import BackgroundServer, ServiceSettings, create_app
     from mea_lib.cli.inputs import check_images, classifier_from, load_data, marked
     from mea_lib.cli.models import load_model
     from mea_lib.scale import preset
+    from mea_lib.serving.service import BackgroundServer, ServiceSettings, create_app
 
     files = classifier_from(model)
     classes: tuple[str, ...] = ()

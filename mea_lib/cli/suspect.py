@@ -118,8 +118,8 @@ def remote(
         needs_probabilities: refuse answers that are something else, such as logits.
         settings: of the `RemoteOracle`.
     """
-    from mea_lib.blackbox import RemoteOracle
     from mea_lib.cli.watched import Watched
+    from mea_lib.serving import RemoteOracle
 
     if are_needed:
         settings = {"classes": len(images.classes)} | settings

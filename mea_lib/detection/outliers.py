@@ -6,8 +6,8 @@ at the price of 2.32 % accuracy.
 
 from torch import Tensor
 
-from mea_lib.blackbox.outlier_detector import OutlierDetector
 from mea_lib.data import ImageSet
+from mea_lib.defences.outlier_detector import OutlierDetector
 from mea_lib.detection.screening import Screening, screen
 from mea_lib.models import ImageClassifier
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from mea_lib.blackbox import Oracle
-from mea_lib.blackbox.false_positives import threshold_at
 from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet
+from mea_lib.defences.outlier_detector import threshold_at
 from mea_lib.detection.screening import Screening, screen
 from mea_lib.models import ImageClassifier
 

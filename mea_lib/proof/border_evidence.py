@@ -13,9 +13,9 @@ import torch
 from scipy.stats import fisher_exact
 from torch import Tensor
 
-from mea_lib.blackbox import MarkedLabels
 from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey
+from mea_lib.defences import MarkedLabels
 from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides

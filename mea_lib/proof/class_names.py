@@ -13,8 +13,7 @@ from mea_lib.blackbox import Suspect, as_suspect, in_order
 from mea_lib.blackbox.answers import NO_NUMBERS
 from mea_lib.blackbox.in_order import InOrder
 from mea_lib.blackbox.named_class import most_probable
-from mea_lib.blackbox.query_log import AnotherLog
-from mea_lib.blackbox.suspect_error import UnusableAnswer
+from mea_lib.blackbox.suspect import AnotherLog, UnusableAnswer
 
 _WHOLE_QUERY = 2**31  # a function is given all images of a query, as it would be without an adapter
 

@@ -5,10 +5,10 @@ import json
 import pytest
 
 import mea_lib
-from mea_lib.blackbox import MarkedAnswers, MarkedLabels
 from mea_lib.cli.attacks import run_attack
 from mea_lib.cli.models import find_model, load_model
 from mea_lib.data.parties import image_digests
+from mea_lib.defences import MarkedAnswers, MarkedLabels
 from mea_lib.extraction import distillation, knockoff
 
 DIGITS = ["--data", "digits"]

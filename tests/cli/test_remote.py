@@ -10,7 +10,7 @@ import torch
 import mea_lib
 from mea_lib.cli.models import find_model, load_model
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "blackbox"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "serving"))
 
 import fake_server as fake
 
@@ -236,8 +236,8 @@ def test_every_setting_is_known_to_the_oracle():
     import inspect
 
     from mea_lib.blackbox import as_suspect
-    from mea_lib.blackbox.remote import RemoteOracle
     from mea_lib.cli.server import FILE_SETTINGS, SETTINGS, SUSPECT_SETTINGS
+    from mea_lib.serving.remote import RemoteOracle
 
     own = {"url", "token", "budget", "log", "on_failure", "purpose"}
     both = set(SUSPECT_SETTINGS)

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mea_lib.blackbox import MarkedAnswers, MarkedLabels, Oracle, RemoteOracle, SuspectError
+from mea_lib.blackbox import Oracle, SuspectError
 from mea_lib.cli.models import find_model, load_model
 from mea_lib.data import WatermarkKey
+from mea_lib.defences import MarkedAnswers, MarkedLabels
+from mea_lib.serving import RemoteOracle
 
 sys.path.insert(0, str(Path(__file__).parent))
 

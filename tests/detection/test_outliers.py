@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from mea_lib.blackbox.false_positives import threshold_at
-from mea_lib.blackbox.outlier_detector import OutlierDetector
 from mea_lib.data import ImageSet
+from mea_lib.defences.outlier_detector import OutlierDetector, threshold_at
 from mea_lib.detection import outliers
 from mea_lib.detection.screening import screen
 

@@ -7,8 +7,8 @@ import torch
 from scipy.stats import binom, hypergeom
 
 import mea_lib as mea
-from mea_lib.blackbox import MarkedLabels
 from mea_lib.data import ImageSet
+from mea_lib.defences import MarkedLabels
 from mea_lib.proof import BorderEvidence, Rate, verify_border
 from mea_lib.proof.border_evidence import border_images
 

@@ -1,0 +1,12 @@
+"""What an owner does to a model's answers before they go out.
+
+Marked answers, marked labels and ablated logits change them; the anomaly filter withholds them. May import what
+blackbox may, and blackbox.
+"""
+
+from mea_lib.defences.anomaly_filter import AnomalyFilter
+from mea_lib.defences.logit_ablation import AblatedLogits
+from mea_lib.defences.marked_answers import MarkedAnswers
+from mea_lib.defences.marked_labels import MarkedLabels
+
+__all__ = ["AblatedLogits", "AnomalyFilter", "MarkedAnswers", "MarkedLabels"]
