@@ -1,19 +1,19 @@
 """MEA-Defender in a small package: embed a watermark, extract the model, verify the surrogate.
 
-Imports point one way: scale, data, models, losses → model_files → training → watermarks, blackbox → extraction,
-removal, detection → proof → arena → teaching, cli.
+Imports point one way: scale, data, models, losses → model_files → training → watermarks, blackbox → defences →
+extraction, removal, detection → proof → serving → arena, teaching, cli.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors; `__getattr__` gives the same names
-    from mea_lib import arena, detection, extraction, models, removal, watermarks
+    from mea_lib import arena, defences, detection, extraction, models, removal, watermarks
     from mea_lib.blackbox import BudgetSpent, FeatureOracle, Oracle
     from mea_lib.data import Data, ImageSet, WatermarkKey, load
     from mea_lib.proof import verify_features, verify_ownership
     from mea_lib.scale import SCALES, Scale, preset
-    from mea_lib.training import train_clean, train_encoder
+    from mea_lib.training import Store, train_clean, train_encoder, use_store
 
 __version__ = "0.1.0"
 
@@ -25,8 +25,10 @@ __all__ = [
     "ImageSet",
     "Oracle",
     "Scale",
+    "Store",
     "WatermarkKey",
     "arena",
+    "defences",
     "detection",
     "extraction",
     "load",
@@ -35,6 +37,7 @@ __all__ = [
     "removal",
     "train_clean",
     "train_encoder",
+    "use_store",
     "verify_features",
     "verify_ownership",
     "watermarks",
@@ -47,6 +50,7 @@ _ROOMS = (
     "training",
     "watermarks",
     "blackbox",
+    "defences",
     "extraction",
     "removal",
     "detection",

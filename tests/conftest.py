@@ -1,7 +1,7 @@
 """Small data and models that several tests share."""
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -57,9 +57,18 @@ def at_once() -> Callable[..., list[Any]]:
     return run
 
 
-@pytest.fixture
-def store(tmp_path) -> Store:
-    return Store(tmp_path / "store")
+@pytest.fixture(scope="session", autouse=True)
+def store_of_the_session(tmp_path_factory) -> Iterator[Store]:
+    """The store in use while fixtures of a module or of the session are made."""
+    with mea.use_store(tmp_path_factory.mktemp("store")) as kept:
+        yield kept
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, store_of_the_session) -> Iterator[Store]:
+    """The store in use in a test: empty, and the test's own."""
+    with mea.use_store(tmp_path / "store") as kept:
+        yield kept
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from mea_lib.data import Data, ImageSet, WatermarkKey
 from mea_lib.models import ImageClassifier
 from mea_lib.proof import KeyCheck, accuracy, check_key
 from mea_lib.proof.commitment import PROCEDURE
-from mea_lib.removal.changed_copy import weights_digest
+from mea_lib.removal.base import weights_digest
 from mea_lib.scale import Scale
-from mea_lib.training import Store, ablation_settings, train_clean
-from mea_lib.watermarks import runner_up
+from mea_lib.training import train_clean
+from mea_lib.watermarks import RunnerUp
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,19 @@ class Arena:
     order: str = field(repr=False)
 
 
-def set_up(
-    secret: str, data: Data, scale: Scale, rules: Rules | None = None, *, store: Store | None = None
-) -> Arena:
+def set_up(secret: str, data: Data, scale: Scale, rules: Rules | None = None) -> Arena:
     """Draw the keys of a secret and train the arena's models, or find them in the store.
 
     A key that a forest on the pixels of the test images obeys is drawn anew (`check_key`): it would prove nothing.
 
     The models have the size of comparisons: `scale.ablation_images` for `scale.ablation_epochs` epochs. Their
-    watermark is this book's, `mea_lib.watermarks.runner_up`.
+    watermark is this book's, `mea_lib.watermarks.RunnerUp`. Cards in the store name keys, so those who enter must not read it.
 
     Args:
         secret: of the judge, at least 16 characters.
         data: labelled images of the owner, test images, and the adversary's images.
         scale: of the training; its `verification_samples` are asked of every suspect.
         rules: of the contest.
-        store: where models are kept. Cards name keys, so those who enter must not read it.
 
     Raises:
         ValueError: for a short secret, too few classes for so many keys, or too few that null models do not obey.
@@ -97,14 +94,10 @@ def set_up(
 
     keys = hidden_keys(secret, rules.keys + rules.decoys, data.owner.classes, is_admissible)
     train = data.owner.subset(scale.ablation_images or len(data.owner))
-    training = ablation_settings(scale)
     marked = [
-        runner_up.embed(train, key, scale, training=training, seed=seed, store=store)
-        for seed, key in enumerate(keys[: rules.keys])
+        RunnerUp().embed(train, key, scale.ablation, seed=seed) for seed, key in enumerate(keys[: rules.keys])
     ]
-    clean = [
-        train_clean(train, scale, settings=training, seed=seed, store=store) for seed in range(rules.clean)
-    ]
+    clean = [train_clean(train, scale.ablation, seed=seed) for seed in range(rules.clean)]
     described = json.dumps([asdict(rules), asdict(scale), data.owner.digest(), data.test.digest(), PROCEDURE])
     return Arena(
         identity=lot(secret, "arena", described).hex()[:16],

@@ -1,13 +1,11 @@
 """What `mea extract --attack` runs: each attack on the images it needs, in the shape that the victim takes."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from mea_lib.blackbox import Suspect
     from mea_lib.data import Data, ImageSet
     from mea_lib.models import ImageClassifier
     from mea_lib.scale import Scale
@@ -28,16 +26,13 @@ def check_fits(attack: str, only: dict[str, tuple[Any, tuple[str, ...]]]) -> Non
 
 def run_attack(
     attack: str,
-    victim: "Callable[[Tensor], Tensor]",
+    victim: "Suspect",
     data: "Data",
     like: "ImageSet",
     scale: "Scale",
     *,
-    budget: int | None,
-    temperature: float | None,
-    strategy: str | None,
-    epochs: int | None,
-    **student: Any,
+    seed: int,
+    **chosen: Any,
 ) -> "ImageClassifier":
     """Run one of ATTACKS.
 
@@ -47,35 +42,26 @@ def run_attack(
         data: the adversary's images.
         like: images of the victim's shape.
         scale: of the adversary.
-        budget: queries at most; None for as many as the scale gives the adversary.
-        temperature, strategy, epochs: where they are not the attack's own.
-        student: network, width and seed of the surrogate.
+        seed: of what is drawn.
+        chosen: budget, temperature and strategy, where they are not None.
 
     Returns:
         The surrogate, in evaluation mode.
     """
-    from mea_lib.extraction import data_free, distillation, jacobian, knockoff
+    from mea_lib.extraction import DataFree, Distillation, Jacobian, Knockoff
     from mea_lib.extraction.foreign import adapt
-    from mea_lib.training import adversary_settings
 
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    budget = chosen.pop("budget", None)
     if attack == "data-free":
-        chosen = data_free.DataFreeSettings(**({} if budget is None else {"queries": budget}))
-        shape = (like.channels, like.size, like.size)
-        return data_free.extract(victim, shape, scale, settings=chosen, **student)
-    student |= {"training": adversary_settings(scale).but(epochs=epochs) if epochs else None}
-    soft = None if temperature is None else distillation.DistillationSettings(temperature)
-    softened = {} if soft is None else {"distillation": soft}
+        method = DataFree(**({} if budget is None else {"queries": budget}))
+        return method.extract(victim, like.images[:0], scale, seed=seed)
     if attack == "knockoff":
-        chosen = knockoff.KnockoffSettings(
-            queries=budget or len(data.queries), strategy=strategy or "random", **softened
-        )
-        pool = adapt(data.adversary, like.channels, like.size)
-        return knockoff.extract(victim, pool, scale, settings=chosen, **student)
-    queries = adapt(_without_labels(data, budget), like.channels, like.size).images
-    if attack == "jacobian":
-        chosen = jacobian.JacobianSettings(**softened)
-        return jacobian.extract(victim, queries, scale, settings=chosen, **student)
-    return distillation.extract(victim, queries, scale, settings=soft, **student)
+        method, own = Knockoff(queries=budget or len(data.queries), **chosen), data.adversary
+    else:
+        method = {"jacobian": Jacobian, "distillation": Distillation}[attack](**chosen)
+        own = _without_labels(data, budget)
+    return method.extract(victim, adapt(own, like.channels, like.size), scale, seed=seed)
 
 
 def _without_labels(data: "Data", number: int | None) -> "ImageSet":

@@ -55,14 +55,13 @@ def embed(
     check_copy(out)
     check_writable(key_out, "--key-out")
 
-    from mea_lib.cli.inputs import autoencoder_for, key_from, load_data
+    from mea_lib.cli.inputs import autoencoder_for, key_from, load_data, scale_of
     from mea_lib.files import NewFile, write_together
     from mea_lib.proof import accuracy, watermark_success_rate
-    from mea_lib.scale import preset
-    from mea_lib.training import owner_settings
-    from mea_lib.watermarks import mea_defender, runner_up
+    from mea_lib.watermarks import MEADefender, RunnerUp
 
-    scale = preset(scale_name)
+    scale = scale_of(scale_name, network, width)
+    scale = scale.owner_but(epochs=epochs) if epochs else scale
     data = load_data(data_name, scale)
     key = key_from(key_file, sources, target, combine, key_seed, data.owner)
     if key_out is not None:
@@ -70,9 +69,8 @@ def embed(
             write_together([NewFile(key_out, key.to_json(), SECRET)])
     there_before = set(stored_ids())
     note(f"{method} at scale {scale.name} on {len(data.owner):,} images of {data_name}")
-    losses = {"runner-up": runner_up, "mea-defender": mea_defender}[method]
-    training = owner_settings(scale).but(epochs=epochs) if epochs else None
-    model = losses.embed(data.owner, key, scale, training=training, network=network, width=width, seed=seed)
+    watermark = {"runner-up": RunnerUp, "mea-defender": MEADefender}[method]()
+    model = watermark.embed(data.owner, key, scale, seed=seed)
     blender = autoencoder_for(key, data, scale, None)
     files = stored(model.card["id"])
     if out is not None:

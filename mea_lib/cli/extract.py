@@ -122,11 +122,11 @@ def extract(
     check_copy(out)
     check_writable(query_log, "--query-log")
 
-    from mea_lib.cli.inputs import load_data
+    from mea_lib.cli.inputs import load_data, scale_of
     from mea_lib.proof import accuracy
-    from mea_lib.scale import preset
 
-    scale = preset(scale_name)
+    scale = scale_of(scale_name, network, width)
+    scale = scale.adversary_but(epochs=epochs) if epochs else scale
     data = load_data(data_name, scale)
     own_data = load_data(test_name, scale, "--test-data") if test_name else data
     test = own_data.test
@@ -154,13 +154,10 @@ def extract(
         data,
         test,
         scale,
+        seed=seed,
         budget=budget,
         temperature=temperature,
         strategy=strategy,
-        epochs=epochs,
-        network=network,
-        width=width,
-        seed=seed,
     )
     files = stored(copy.card["id"])
     if out is not None:

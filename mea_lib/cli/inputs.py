@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from mea_lib.scale import Scale
 
 
+def scale_of(name: str, network: str | None = None, width: int | None = None) -> "Scale":
+    """The scale of --scale, with the network of --network and the width of --width."""
+    from mea_lib.scale import preset
+
+    changes = {"network": network, "width": width}
+    return preset(name).but(**{key: value for key, value in changes.items() if value is not None})
+
+
 def load_data(name: str, scale: "Scale", option: str = "--data") -> "Data":
     """The data set on the best device; what its libraries print goes to stderr."""
     from mea_lib.data import load

@@ -189,7 +189,7 @@ def _folders() -> list[str]:
 
 def _summary(files: ModelFiles, card: dict[str, Any]) -> dict[str, Any]:
     recipe = card["recipe"]
-    settings = recipe.get("settings")
+    training = recipe.get("training")
     return {
         "id": card["id"],
         "folder": str(files.card.parent),
@@ -197,7 +197,7 @@ def _summary(files: ModelFiles, card: dict[str, Any]) -> dict[str, Any]:
         "network": card["spec"].get("network"),
         "width": card["spec"].get("width"),
         "scale": recipe.get("scale"),
-        "seed": (settings if isinstance(settings, dict) else {}).get("seed", recipe.get("seed")),
+        "seed": (training if isinstance(training, dict) else {}).get("seed", recipe.get("seed")),
         "bytes": files.bytes,
         "seconds": card.get("seconds"),
         "made": card["made"],

@@ -1,27 +1,30 @@
-"""Extraction of a model through its API. May import scale, data, models, losses, training and blackbox."""
+"""Extraction of a model through its API, one attack a file: each queries, and ends in a surrogate.
 
-from mea_lib.extraction import (
-    clean_answers,
-    cont_steal,
-    data_free,
-    distillation,
-    feature_distillation,
-    foreign,
-    jacobian,
-    knockoff,
-    mixed_distillation,
-    stolen_encoder,
-)
+`Distillation`, `Jacobian`, `Knockoff` and `DataFree` steal classifiers, `CleanAnswers` and `MixedDistillation` are
+adversaries who know of watermarks; `FeatureDistillation`, `StolenEncoder` and `ContSteal` steal encoders. May import
+scale, data, models, losses, training and blackbox.
+"""
+
+from mea_lib.extraction.base import Extraction
+from mea_lib.extraction.clean_answers import CleanAnswers
+from mea_lib.extraction.cont_steal import ContSteal
+from mea_lib.extraction.data_free import DataFree
+from mea_lib.extraction.distillation import Distillation
+from mea_lib.extraction.feature_distillation import FeatureDistillation
+from mea_lib.extraction.jacobian import Jacobian
+from mea_lib.extraction.knockoff import Knockoff
+from mea_lib.extraction.mixed_distillation import MixedDistillation
+from mea_lib.extraction.stolen_encoder import StolenEncoder
 
 __all__ = [
-    "clean_answers",
-    "cont_steal",
-    "data_free",
-    "distillation",
-    "feature_distillation",
-    "foreign",
-    "jacobian",
-    "knockoff",
-    "mixed_distillation",
-    "stolen_encoder",
+    "CleanAnswers",
+    "ContSteal",
+    "DataFree",
+    "Distillation",
+    "Extraction",
+    "FeatureDistillation",
+    "Jacobian",
+    "Knockoff",
+    "MixedDistillation",
+    "StolenEncoder",
 ]

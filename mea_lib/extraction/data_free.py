@@ -4,118 +4,29 @@ import contextlib
 import copy
 import math
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mea_lib.blackbox import Oracle
-from mea_lib.extraction.answers_digest import answers_digest
+from mea_lib.blackbox import Suspect
+from mea_lib.data import ImageSet
+from mea_lib.extraction.base import Extraction, answers_digest, images_of
 from mea_lib.extraction.forward_differences import estimate_gradient
 from mea_lib.extraction.query_generator import QueryGenerator
-from mea_lib.models import ImageClassifier, build
+from mea_lib.models import ImageClassifier, build_from_spec
 from mea_lib.scale import Scale
-from mea_lib.training import Store, best_device, default_store, training_dtype
+from mea_lib.training import best_device, find_or_make, training_dtype
 from mea_lib.training.device import autocast
 from mea_lib.training.seeded import seeded
 
 CHECKS = 20  # in a whole attack, evenly over the queries
-AfterCheck = Callable[[ImageClassifier, int], dict]
 
 
 @dataclass(frozen=True)
-class DataFreeSettings:
-    """The adversary's choices. The defaults suit a few minutes on one core and small grey images.
-
-    Attributes:
-        queries: how many in all, those of the gradient estimate included; a smaller budget is spent whole.
-        batch: images in a step of either network.
-        noise: numbers that the generator makes an image from.
-        generator_width: channels of its last hidden layer.
-        contrast: of its images, see `QueryGenerator`; 1 is the authors'.
-        generator_steps: of the generator in an iteration; n_G in the paper.
-        student_steps: of the surrogate in an iteration, each on new images; n_S in the paper.
-        directions: of the gradient estimate, each a query; m in the paper.
-        step: of the gradient estimate: root mean square of a pixel's change, in grey levels of 255.
-        balance: weight of the entropy, in nats, of the surrogate's mean answer to the generator's images,
-            which the generator raises beside the disagreement; 0 in the paper. Without it few classes are
-            left among the images. It is large because the noise of the estimated gradient is: that is longer
-            than the gradient itself by the square root of pixels over directions.
-        generator_rate: Adam's learning rate.
-        student_rate: learning rate of SGD with a momentum of 0.9.
-        weight_decay: of the surrogate.
-        milestones: shares of the queries after which both learning rates are multiplied by `decay`.
-        decay: see there.
-        floor: the least probability whose logarithm is taken; less counts as much.
-    """
-
-    queries: int = 200_000
-    batch: int = 64
-    noise: int = 256
-    generator_width: int = 16
-    contrast: float = 1.0
-    generator_steps: int = 1
-    student_steps: int = 5
-    directions: int = 1
-    step: float = 2.0
-    balance: float = 50.0
-    generator_rate: float = 1e-3
-    student_rate: float = 0.1
-    weight_decay: float = 5e-4
-    milestones: tuple[float, ...] = (0.5, 0.7, 0.9)
-    decay: float = 0.3
-    floor: float = 1e-6
-
-    def __post_init__(self) -> None:
-        counts = ("queries", "batch", "noise", "generator_width")
-        for name in (*counts, "generator_steps", "student_steps", "directions"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("contrast", "step", "generator_rate", "student_rate", "decay"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("balance", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
-        if not 0 < self.floor < 1:
-            raise ValueError(f"floor must lie between 0 and 1, not {self.floor}")
-        if any(not 0 < share < 1 for share in self.milestones):
-            raise ValueError(f"milestones must lie between 0 and 1, not {self.milestones}")
-
-
-# The authors' attack on a CIFAR-10 model, as their released run_cifar_dfme.sh starts it; for SVHN they take
-# 2,000,000 queries, a generator_rate of 5e-5 and milestones of 0.5 and 0.8. Their step of the gradient
-# estimate, 0.001 over all pixels together, is far below a grey level, where an API that takes uint8 images
-# answers as before; a level is the least step that moves most pixels.
-TRUONG = DataFreeSettings(
-    queries=20_000_000,
-    batch=256,
-    generator_width=64,
-    contrast=1.0,
-    step=1.0,
-    balance=0.0,
-    generator_rate=5e-4,
-    student_rate=0.1,
-    milestones=(0.1, 0.3, 0.5),
-    decay=0.3,
-)
-
-
-def extract(
-    oracle: Oracle,
-    shape: tuple[int, int, int],
-    scale: Scale,
-    *,
-    settings: DataFreeSettings | None = None,
-    network: str | None = None,
-    width: int | None = None,
-    seed: int = 0,
-    after_check: AfterCheck | None = None,
-    store: Store | None = None,
-) -> ImageClassifier:
-    """Train a surrogate on a generator's images, and the generator to find where surrogate and victim differ.
+class DataFree(Extraction):
+    """A generator of images that seeks where surrogate and victim differ; of the queries only the shape is looked at.
 
     In each iteration the generator takes n_G steps up the disagreement, whose gradient is estimated by
     forward differences since the victim is a black box, then the surrogate takes n_S steps down, each on new
@@ -136,71 +47,124 @@ def extract(
     With hard labels the recovered logits are those of one-hot rows raised to `floor`: the surrogate learns
     the classes, and of the victim's share of a gradient only the pixels that cross a boundary are left.
 
-    Args:
-        oracle: the victim's API; answers with soft labels (N, K), or hard ones as one-hot rows.
-        shape: of the images it takes, (C, H, W) with H = W; all that the adversary knows.
-        scale: gives network and width where they are not named.
-        settings: of the attack; `TRUONG` holds the authors'.
-        network: of the surrogate, which need not be the victim's.
-        width: channels of its first layer.
-        seed: of both networks' weights, the noise and the directions.
-        after_check: called with the surrogate, in evaluation mode, and the number of queries; returns
-            measures to keep in the history. Only where the surrogate is trained.
-        store: where finished surrogates are kept.
+    The defaults suit a few minutes on one core and small grey images.
 
-    Returns:
-        The best surrogate, in evaluation mode. Its history holds, for each comparison, the number of queries,
-        the agreement with the victim and the disagreement of the logits.
-
-    Raises:
-        BudgetSpent: when the budget is 0.
-        ValueError: for a shape that is not (C, H, H).
-        FloatingPointError: when the surrogate's loss is no longer a number.
+    Attributes:
+        queries: how many in all, those of the gradient estimate included; a smaller budget is spent whole.
+        batch: images in a step of either network.
+        noise: numbers that the generator makes an image from.
+        generator_width: channels of its last hidden layer.
+        contrast: of its images, see `QueryGenerator`; 1 is the authors'.
+        generator_steps: of the generator in an iteration; n_G in the paper.
+        surrogate_steps: of the surrogate in an iteration, each on new images; n_S in the paper.
+        directions: of the gradient estimate, each a query; m in the paper.
+        step: of the gradient estimate: root mean square of a pixel's change, in grey levels of 255.
+        balance: weight of the entropy, in nats, of the surrogate's mean answer to the generator's images,
+            which the generator raises beside the disagreement; 0 in the paper. Without it few classes are
+            left among the images. It is large because the noise of the estimated gradient is: that is longer
+            than the gradient itself by the square root of pixels over directions.
+        generator_rate: Adam's learning rate.
+        surrogate_rate: learning rate of SGD with a momentum of 0.9.
+        weight_decay: of the surrogate.
+        milestones: shares of the queries after which both learning rates are multiplied by `decay`.
+        decay: see there.
+        floor: the least probability whose logarithm is taken; less counts as much.
 
     Source: Truong, Maini, Walls and Papernot, Data-Free Model Extraction (CVPR 2021), Algorithm 1; the even
     classes: Chen et al., Data-Free Learning of Student Networks (ICCV 2019), and Sanyal, Addepalli and Babu,
     Towards Data-Free Model Stealing in a Hard Label Setting (CVPR 2022), who take the surrogate's answers for
     it.
     """
-    settings = settings or DataFreeSettings()
-    shape = tuple(shape)
-    if len(shape) != 3 or shape[1] != shape[2]:
-        raise ValueError(f"the shape of one square image is (C, H, H), as of images.shape[1:], not {shape}")
-    network, width = network or scale.network, width or scale.width
-    number = settings.queries if oracle.remaining is None else min(settings.queries, oracle.remaining)
-    questions = _Questions(oracle, shape, settings, seed)
-    # A budget of 0 is left to the oracle, which refuses the first image.
-    first = questions.ask(max(min(settings.batch, number), 1))
-    recipe = {
-        "method": "data-free",
-        "module": __name__,
-        "data_free": asdict(settings),
-        "queries": number,
-        "shape": shape,
-        "fingerprint": answers_digest(first[1]),
-        "network": network,
-        "width": width,
-        "seed": seed,
-        "precision": str(training_dtype(questions.device)),
-        "device": questions.device.type,
-        "scale": scale.name,
-    }
 
-    def make() -> ImageClassifier:
-        student = build(
-            network,
-            classes=first[1].shape[1],
-            channels=shape[0],
-            size=shape[1],
-            width=width,
-            mean=(0.5,) * shape[0],
-            std=(0.5,) * shape[0],
-            seed=seed,
-        )
-        with seeded(seed, questions.device):
-            return _play(student.to(questions.device), questions, first, number, settings, after_check)
+    queries: int = 200_000
+    batch: int = 64
+    noise: int = 256
+    generator_width: int = 16
+    contrast: float = 1.0
+    generator_steps: int = 1
+    surrogate_steps: int = 5
+    directions: int = 1
+    step: float = 2.0
+    balance: float = 50.0
+    generator_rate: float = 1e-3
+    surrogate_rate: float = 0.1
+    weight_decay: float = 5e-4
+    milestones: tuple[float, ...] = (0.5, 0.7, 0.9)
+    decay: float = 0.3
+    floor: float = 1e-6
 
-    return (store or default_store()).fetch(recipe, make).to(questions.device)
+    def __post_init__(self) -> None:
+        counts = ("queries", "batch", "noise", "generator_width")
+        for name in (*counts, "generator_steps", "surrogate_steps", "directions"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("contrast", "step", "generator_rate", "surrogate_rate", "decay"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("balance", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
+        if not 0 < self.floor < 1:
+            raise ValueError(f"floor must lie between 0 and 1, not {self.floor}")
+        if any(not 0 < share < 1 for share in self.milestones):
+            raise ValueError(f"milestones must lie between 0 and 1, not {self.milestones}")
+
+    def extract(
+        self, oracle: Suspect, queries: Tensor | ImageSet, scale: Scale, *, seed: int = 0
+    ) -> ImageClassifier:
+        """As `Extraction.extract`, without a look at the adversary's images: they may be none, `queries[:0]`.
+
+        Returns:
+            The best surrogate, in evaluation mode. Its history holds, for each comparison, the number of queries,
+            the agreement with the victim and the disagreement of the logits.
+
+        Raises:
+            ValueError: for images that are not square.
+            FloatingPointError: when the surrogate's loss is no longer a number.
+        """
+        channels, height, width = images_of(queries).shape[1:]
+        if height != width:
+            raise ValueError(f"a generator makes square images, not {height} by {width} pixels")
+        number = self.queries if oracle.remaining is None else min(self.queries, oracle.remaining)
+        questions = _Questions(oracle, (channels, height, width), self, seed)
+        # A budget of 0 is left to the oracle, which refuses the first image.
+        first = questions.ask(max(min(self.batch, number), 1))
+        spec = {
+            "network": scale.network,
+            "classes": first[1].shape[1],
+            "channels": channels,
+            "size": height,
+            "width": scale.width,
+            "mean": [0.5] * channels,
+            "std": [0.5] * channels,
+        }
+        fingerprint = answers_digest(first[1])
+        recipe = self.recipe(scale, spec=spec, number=number, fingerprint=fingerprint, seed=seed)
+
+        def make() -> ImageClassifier:
+            surrogate = build_from_spec(spec, seed).to(questions.device)
+            with seeded(seed, questions.device):
+                return _play(surrogate, questions, first, number, self)
+
+        return find_or_make(recipe, make)
+
+
+# The authors' attack on a CIFAR-10 model, as their released run_cifar_dfme.sh starts it; for SVHN they take
+# 2,000,000 queries, a generator_rate of 5e-5 and milestones of 0.5 and 0.8. Their step of the gradient
+# estimate, 0.001 over all pixels together, is far below a grey level, where an API that takes uint8 images
+# answers as before; a level is the least step that moves most pixels.
+TRUONG = DataFree(
+    queries=20_000_000,
+    batch=256,
+    generator_width=64,
+    contrast=1.0,
+    step=1.0,
+    balance=0.0,
+    generator_rate=5e-4,
+    surrogate_rate=0.1,
+    milestones=(0.1, 0.3, 0.5),
+    decay=0.3,
+)
 
 
 def recovered_logits(answers: Tensor, floor: float) -> Tensor:
@@ -224,9 +188,7 @@ def disagreement(logits: Tensor, answers: Tensor, floor: float) -> Tensor:
 class _Questions:
     """The generator with its noise, and the oracle it queries."""
 
-    def __init__(
-        self, oracle: Oracle, shape: tuple[int, int, int], settings: DataFreeSettings, seed: int
-    ) -> None:
+    def __init__(self, oracle: Suspect, shape: tuple[int, int, int], settings: DataFree, seed: int) -> None:
         self.device = best_device()
         self.asked = 0
         self.draws = torch.Generator().manual_seed(seed)
@@ -255,18 +217,17 @@ class _Questions:
 
 
 def _play(
-    student: ImageClassifier,
+    surrogate: ImageClassifier,
     questions: _Questions,
     first: tuple[Tensor, Tensor],
     number: int,
-    settings: DataFreeSettings,
-    after_check: AfterCheck | None,
+    settings: DataFree,
 ) -> ImageClassifier:
     """Algorithm 1, from the first batch on, which is answered already."""
     optimizers = {
-        "student": torch.optim.SGD(
-            student.parameters(),
-            settings.student_rate,
+        "surrogate": torch.optim.SGD(
+            surrogate.parameters(),
+            settings.surrogate_rate,
             momentum=0.9,
             weight_decay=settings.weight_decay,
             fused=True,
@@ -274,48 +235,51 @@ def _play(
         "generator": torch.optim.Adam(questions.maker.parameters(), settings.generator_rate, fused=True),
     }
     iteration = settings.batch * (
-        settings.generator_steps * (settings.directions + 1) + settings.student_steps
+        settings.generator_steps * (settings.directions + 1) + settings.surrogate_steps
     )
-    best = BestStudent(student, settings.floor, after_check)
+    best = BestSurrogate(surrogate, settings.floor)
     fresh = [first]
-    _student_steps(student, optimizers["student"], fresh, settings)
+    _surrogate_steps(surrogate, optimizers["surrogate"], fresh, settings)
     with tqdm(
         total=number, initial=questions.asked, desc="data-free", leave=False, disable=not sys.stderr.isatty()
     ) as bar:
         while (left := number - questions.asked) > 0:
             passed = sum(questions.asked >= share * number for share in settings.milestones)
-            for name, rate in (("student", settings.student_rate), ("generator", settings.generator_rate)):
+            for name, rate in (
+                ("surrogate", settings.surrogate_rate),
+                ("generator", settings.generator_rate),
+            ):
                 for group in optimizers[name].param_groups:
                     group["lr"] = rate * settings.decay**passed
             if left >= iteration:
                 for _ in range(settings.generator_steps):
-                    _generator_step(student, questions, optimizers["generator"], settings)
-                left = settings.batch * settings.student_steps
+                    _generator_step(surrogate, questions, optimizers["generator"], settings)
+                left = settings.batch * settings.surrogate_steps
             fresh = [
                 questions.ask(min(settings.batch, left - start)) for start in range(0, left, settings.batch)
             ]
             if number * (len(best.history) + 1) / CHECKS <= questions.asked < number:
                 best.compare(fresh, questions.asked)
-            _student_steps(student, optimizers["student"], fresh, settings)
+            _surrogate_steps(surrogate, optimizers["surrogate"], fresh, settings)
             bar.update(questions.asked - bar.n)
     best.compare(fresh, questions.asked)
-    best.student.history = {"queries": questions.asked, "checks": best.history}
-    return best.student
+    best.surrogate.history = {"queries": questions.asked, "checks": best.history}
+    return best.surrogate
 
 
 def _generator_step(
-    student: ImageClassifier,
+    surrogate: ImageClassifier,
     questions: _Questions,
     optimizer: torch.optim.Optimizer,
-    settings: DataFreeSettings,
+    settings: DataFree,
 ) -> None:
     """Move the generator towards images on which surrogate and victim disagree more, of more classes."""
-    student.eval()
+    surrogate.eval()
 
     # In full precision: a difference between two images is lost in the rounding of a shorter one.
     @torch.no_grad()
     def loss(images: Tensor) -> Tensor:
-        return disagreement(student(images), questions.answer(images), settings.floor)
+        return disagreement(surrogate(images), questions.answer(images), settings.floor)
 
     pixels = questions.pixels(settings.batch)
     gradient = estimate_gradient(
@@ -327,43 +291,41 @@ def _generator_step(
     )
     objective = (gradient * pixels).sum() / len(pixels)  # its gradient is the estimated one
     if settings.balance:
-        shares = student(pixels).softmax(1).mean(0)  # (K,)
+        shares = surrogate(pixels).softmax(1).mean(0)  # (K,)
         objective = objective + settings.balance * torch.special.entr(shares).sum()
     optimizer.zero_grad(set_to_none=True)
     objective.neg().backward(inputs=list(questions.maker.parameters()))
     optimizer.step()
 
 
-def _student_steps(
-    student: ImageClassifier,
+def _surrogate_steps(
+    surrogate: ImageClassifier,
     optimizer: torch.optim.Optimizer,
     fresh: list[tuple[Tensor, Tensor]],
-    settings: DataFreeSettings,
+    settings: DataFree,
 ) -> None:
     """Move the surrogate towards the victim's answers, one step for each batch."""
     for images, answers in fresh:
-        student.train(len(images) > 1)
+        surrogate.train(len(images) > 1)
         with _shorter_products(images.device):
-            logits = student(images)
+            logits = surrogate(images)
         optimizer.zero_grad(set_to_none=True)
         disagreement(logits, answers, settings.floor).mean().backward()
         optimizer.step()
 
 
-class BestStudent:
+class BestSurrogate:
     """The best surrogate so far, judged without labelled images, and what was measured on the way.
 
     Args:
-        student: the surrogate; it goes on being trained, and the best one is a copy of it.
+        surrogate: the surrogate; it goes on being trained, and the best one is a copy of it.
         floor: of the disagreement that is measured.
-        after_check: measures to keep beside agreement and disagreement.
     """
 
-    def __init__(self, student: ImageClassifier, floor: float, after_check: AfterCheck | None) -> None:
-        self.student = self._last = student
+    def __init__(self, surrogate: ImageClassifier, floor: float) -> None:
+        self.surrogate = self._last = surrogate
         self.history: list[dict] = []
         self._floor = floor
-        self._after_check = after_check
 
     @torch.no_grad()
     def compare(self, fresh: list[tuple[Tensor, Tensor]], asked: int) -> None:
@@ -373,14 +335,12 @@ class BestStudent:
         distance = disagreement(logits, answers, self._floor).mean().item()
         if not math.isfinite(distance):
             raise FloatingPointError(
-                f"the student's disagreement became {distance} after {asked} queries; lower student_rate"
+                f"the surrogate's disagreement became {distance} after {asked} queries; lower surrogate_rate"
             )
         agreement = _agreement(logits, answers)
-        if agreement >= _agreement(self.student.eval()(images), answers):
-            self.student = copy.deepcopy(self._last)
+        if agreement >= _agreement(self.surrogate.eval()(images), answers):
+            self.surrogate = copy.deepcopy(self._last)
         measured = {"queries": asked, "agreement": round(agreement, 4), "disagreement": round(distance, 4)}
-        if self._after_check is not None:
-            measured |= self._after_check(self._last, asked)
         self.history.append(measured)
 
 

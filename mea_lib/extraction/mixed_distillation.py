@@ -5,117 +5,57 @@ it shows.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mea_lib.blackbox import Oracle
-from mea_lib.data import ImageSet
-from mea_lib.extraction.answers_digest import answers_digest
-from mea_lib.extraction.distillation import DistillationSettings
+from mea_lib.extraction.distillation import Distillation
 from mea_lib.losses import distillation_loss
 from mea_lib.models import ImageClassifier
-from mea_lib.scale import Scale
-from mea_lib.training import Batch, Objective, Store, Terms, TrainingSettings, adversary_settings, fit
+from mea_lib.training import Batch, Objective, Terms
 
 
 @dataclass(frozen=True)
-class MixedDistillationSettings:
-    """How the adversary mixes.
+class MixedDistillation(Distillation):
+    """Distillation on the answers, and on mixes that are never queried.
 
     Attributes:
+        temperature, squared: as `Distillation`; a mix has no hard label, so `soft_weight` is 1.
         kind: "cutmix", a rectangle of another image, or "mixup", a weighted mean of two.
         share: probability that a batch is mixed; all its images then, each with another of the batch, by one
             λ.
-        distillation: how the surrogate is trained on the answers; `soft_weight` 1 only.
-    """
-
-    kind: str = "cutmix"
-    share: float = 0.5
-    distillation: DistillationSettings = field(default_factory=DistillationSettings)
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"unknown kind of mix {self.kind!r}; choose one of: {', '.join(KINDS)}")
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share must be above 0 and at most 1, not {self.share}")
-        if self.distillation.soft_weight != 1:
-            raise ValueError(
-                f"a mix has no hard label; take soft_weight 1, not {self.distillation.soft_weight}"
-            )
-
-
-def extract(
-    oracle: Oracle,
-    queries: Tensor,
-    scale: Scale,
-    *,
-    settings: MixedDistillationSettings | None = None,
-    training: TrainingSettings | None = None,
-    network: str | None = None,
-    width: int | None = None,
-    seed: int = 0,
-    store: Store | None = None,
-) -> ImageClassifier:
-    """Train a surrogate on the oracle's answers to `queries`, and on mixes that are never queried.
-
-    Args:
-        oracle: the victim's API; answers with soft labels (N, K), each image once.
-        queries: (M, C, H, W) uint8, the adversary's own images.
-        scale: gives the adversary's training, network and width where they are not named.
-        settings: how they mix, and how they distil.
-        training: how the surrogate is trained.
-        network: of the surrogate.
-        width: channels of its first layer.
-        seed: of the surrogate's weights, of the order of images and of the mixes.
-        store: where finished models are kept.
-
-    Returns:
-        The surrogate, in evaluation mode.
-
-    Raises:
-        BudgetSpent: when the oracle's budget does not cover the queries.
 
     Source: Yun et al., CutMix (ICCV 2019), and Zhang et al., mixup (ICLR 2018), both with λ from Beta(1, 1), the
     uniform distribution, as their experiments on CIFAR-10 have it.
     """
-    settings = settings or MixedDistillationSettings()
-    answers = oracle(queries)
-    training = (training or adversary_settings(scale)).but(seed=seed)
-    names = tuple(map(str, range(answers.shape[1])))
-    return fit(
-        ImageSet(queries, answers.argmax(1).to(queries.device), names, "queries"),
-        lambda data: mixed_objective(answers.to(data.images.device), settings),
-        training,
-        scale=scale,
-        recipe={
-            "method": "mixed distillation",
-            "module": __name__,
-            "mixed_distillation": asdict(settings),
-            "answers": answers_digest(answers),
-        },
-        network=network,
-        width=width,
-        store=store,
-    )
 
+    kind: str = "cutmix"
+    share: float = 0.5
 
-def mixed_objective(answers: Tensor, settings: MixedDistillationSettings) -> Objective:
-    """The distillation loss on a batch, mixed or not, given the victim's answers (M, K) to all queries."""
-    temperature = settings.distillation.temperature
-    factor = 1.0 if settings.distillation.squared else temperature**-2
-    mix = KINDS[settings.kind]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind not in KINDS:
+            raise ValueError(f"unknown kind of mix {self.kind!r}; choose one of: {', '.join(KINDS)}")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share must be above 0 and at most 1, not {self.share}")
+        if self.soft_weight != 1:
+            raise ValueError(f"a mix has no hard label; take soft_weight 1, not {self.soft_weight}")
 
-    def objective(model: ImageClassifier, batch: Batch) -> Terms:
-        images, wanted = batch.images, answers[batch.index]
-        if torch.rand(1, generator=batch.generator).item() < settings.share:
-            partners = torch.randperm(len(images), generator=batch.generator).to(images.device)
-            images, own = mix(images, images[partners], batch.generator)
-            wanted = own * wanted + (1 - own) * wanted[partners]
-        return Terms({"soft": factor * distillation_loss(model(images), wanted, temperature)})
+    def objective(self, answers: Tensor) -> Objective:
+        """The distillation loss on a batch, mixed or not, given the victim's answers (M, K) to all queries."""
+        factor = 1.0 if self.squared else self.temperature**-2
+        mix = KINDS[self.kind]
 
-    return objective
+        def objective(model: ImageClassifier, batch: Batch) -> Terms:
+            images, wanted = batch.images, answers[batch.index]
+            if torch.rand(1, generator=batch.generator).item() < self.share:
+                partners = torch.randperm(len(images), generator=batch.generator).to(images.device)
+                images, own = mix(images, images[partners], batch.generator)
+                wanted = own * wanted + (1 - own) * wanted[partners]
+            return Terms({"soft": factor * distillation_loss(model(images), wanted, self.temperature)})
+
+        return objective
 
 
 def cutmix(images: Tensor, partners: Tensor, generator: torch.Generator) -> tuple[Tensor, float]:

@@ -75,8 +75,8 @@ def build(
     return model.to(memory_format=torch.channels_last)
 
 
-def build_from_spec(spec: dict[str, Any]) -> nn.Module:
-    """The network another one's `spec` describes, to load its weights into.
+def build_from_spec(spec: dict[str, Any], seed: int = 0) -> nn.Module:
+    """The network that a `spec` describes, with random weights of this seed or to load another one's into.
 
     A model that is no classifier names its kind: a file of this room that has `from_spec`. It is imported when
     such a model is read, so that an edit to it changes the name of no classifier.
@@ -86,11 +86,11 @@ def build_from_spec(spec: dict[str, Any]) -> nn.Module:
         file = import_module(name) if str(spec["kind"]).isidentifier() and find_spec(name) else None
         if not hasattr(file, "from_spec"):
             raise ValueError(f"a kind of model is a file of {__name__} with from_spec, not {spec['kind']!r}")
-        return file.from_spec(spec)
+        return file.from_spec(spec, seed)
     fields = dict(spec)
     if fields["network"] == "autoencoder":
-        return Autoencoder(fields["channels"], fields["size"], fields["width"])
-    return build(fields.pop("network"), **fields)
+        return Autoencoder(fields["channels"], fields["size"], fields["width"], seed)
+    return build(fields.pop("network"), **fields, seed=seed)
 
 
 __all__ = ["NETWORKS", "PAPER_WIDTH", "Autoencoder", "ImageClassifier", "build", "build_from_spec"]

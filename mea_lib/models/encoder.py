@@ -118,7 +118,7 @@ def build_encoder(
     return encoder.to(memory_format=torch.channels_last)
 
 
-def from_spec(spec: dict[str, Any]) -> Encoder:
-    """The encoder another one's `spec` describes, to load its weights into."""
+def from_spec(spec: dict[str, Any], seed: int = 0) -> Encoder:
+    """The encoder that a `spec` describes, with random weights of this seed."""
     fields = {name: value for name, value in spec.items() if name != "kind"}
-    return build_encoder(fields.pop("network"), **fields)
+    return build_encoder(fields.pop("network"), **fields, seed=seed)

@@ -44,8 +44,8 @@ class GatedEncoder(nn.Module):
         return self.features(images)
 
 
-def from_spec(spec: dict[str, Any]) -> GatedEncoder:
+def from_spec(spec: dict[str, Any], seed: int = 0) -> GatedEncoder:
     """The encoder another one's `spec` describes, to load its weights into."""
-    encoder = build_from_spec(spec["encoder"])
-    gate = build_from_spec(spec["gate"])
+    encoder = build_from_spec(spec["encoder"], seed)
+    gate = build_from_spec(spec["gate"], seed)
     return GatedEncoder(encoder, gate, torch.zeros(spec["gate"]["classes"] - 1, encoder.size))

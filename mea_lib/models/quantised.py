@@ -69,9 +69,9 @@ def quantise_layers(model: ImageClassifier, bits: int = BITS) -> None:
     model.spec = model.spec | {"kind": "quantised", "bits": bits}
 
 
-def from_spec(spec: dict[str, Any]) -> ImageClassifier:
+def from_spec(spec: dict[str, Any], seed: int = 0) -> ImageClassifier:
     """The quantised classifier another one's `spec` describes, to load its weights and ranges into."""
     fields = {name: value for name, value in spec.items() if name not in ("kind", "bits")}
-    model = build(fields.pop("network"), **fields)
+    model = build(fields.pop("network"), **fields, seed=seed)
     quantise_layers(model, spec["bits"])
     return model

@@ -77,7 +77,7 @@ class ShiftedEncoder(nn.Module):
         return self.features(images)
 
 
-def from_spec(spec: dict[str, Any]) -> ShiftedEncoder:
+def from_spec(spec: dict[str, Any], seed: int = 0) -> ShiftedEncoder:
     """The encoder another one's `spec` describes, to load its weights into."""
-    encoder = encoder_from_spec(spec["encoder"])
+    encoder = encoder_from_spec(spec["encoder"], seed)
     return ShiftedEncoder(encoder, ClassShift(spec["classes"], encoder.size))

@@ -1,27 +1,32 @@
 """Fine-pruning (Liu et al. 2018): a backdoor lives in channels that clean images leave dormant, so those go first."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-from mea_lib.data import ImageSet
 from mea_lib.models import ImageClassifier
-from mea_lib.removal.changed_copy import changed_copy
-from mea_lib.removal.finetune import finetune_objective, finetune_training
-from mea_lib.removal.own_images import own_images
-from mea_lib.scale import Scale
-from mea_lib.training import History, Store, TrainingSettings, features_of, train
+from mea_lib.removal.base import FineTuning
+from mea_lib.removal.finetune import finetune_objective
+from mea_lib.removal.own_images import OwnImages
+from mea_lib.training import Objective, TrainingSettings, features_of
 
 
 @dataclass(frozen=True)
-class FinePruningSettings:
-    """How much is cut.
+class FinePruning(FineTuning):
+    """The most dormant channels of the last convolution are silenced, then the rest is fine-tuned.
+
+    A silenced channel has no filter, and no bias behind it; in a residual network the shortcut's part of the channel
+    is left. Images without labels are labelled by the model before it is pruned.
 
     Attributes:
+        epochs, learning_rate: as `FineTuning`.
         share: of the channels of the last convolution, from 0 to below 1; one is always left. The authors cut until
             the accuracy falls (48 of 60 channels for faces).
+
+    Source: Liu, Dolan-Gavitt and Garg, Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks
+    (RAID 2018), arXiv 1805.12185.
     """
 
     share: float = 0.8
@@ -30,66 +35,20 @@ class FinePruningSettings:
         if not 0 <= self.share < 1:
             raise ValueError(f"share must be at least 0 and below 1, not {self.share}")
 
-
-def remove(
-    model: ImageClassifier,
-    images: ImageSet | Tensor,
-    scale: Scale,
-    *,
-    settings: FinePruningSettings | None = None,
-    training: TrainingSettings | None = None,
-    seed: int = 0,
-    store: Store | None = None,
-) -> ImageClassifier:
-    """Silence the most dormant channels of the last convolution, then fine-tune the rest.
-
-    Args:
-        model: a victim or a surrogate; it is not changed.
-        images: clean ones, labelled, or (M, C, H, W) uint8 that the model labels before it is pruned.
-        scale: gives the training where it is not named.
-        settings: how many channels.
-        training: of the fine-tuning; `finetune_training` by default.
-        seed: of the order of images.
-        store: where finished models are kept.
-
-    Returns:
-        The model, in evaluation mode. A silenced channel has no filter, and no bias behind it; in a residual
-        network the shortcut's part of the channel is left.
-
-    Raises:
-        ValueError: for images that do not suit the model.
-
-    Source: Liu, Dolan-Gavitt and Garg, Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks
-    (RAID 2018), arXiv 1805.12185.
-    """
-    settings = settings or FinePruningSettings()
-    training = (training or finetune_training(scale)).but(seed=seed)
-    own = own_images(images, model)
-
-    def change(copy: ImageClassifier) -> History:
-        targets = own.targets(copy)
-        activations = mean_activations(copy, own.data.images)
-        number = min(round(settings.share * len(activations)), len(activations) - 1)
-        dormant = activations.argsort()[:number]
-        silenced = _silence(copy, dormant)
-        history = train(
-            copy,
-            own.data.images.to(targets.device),
-            finetune_objective(targets),
-            training,
-            title="fine-pruning",
-        )
+    def change(self, model: ImageClassifier, own: OwnImages, training: TrainingSettings) -> ImageClassifier:
+        """Silence channels of the copy, and train it on."""
+        objective = self.objective(model, own)
+        activations = mean_activations(model, own.data.images)
+        number = min(round(self.share * len(activations)), len(activations) - 1)
+        silenced = _silence(model, activations.argsort()[:number])
+        self.train_on(model, own.data.images, objective, training)
         for layer, name in silenced:
             prune.remove(layer, name)
-        return history
+        return model
 
-    recipe = {
-        "method": "fine-pruning",
-        "module": __name__,
-        "fine_pruning": asdict(settings),
-        "settings": training.to_dict(),
-    }
-    return changed_copy(model, change, recipe | own.recipe(), scale=scale, store=store)
+    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+        """Cross-entropy to what the images are to be called."""
+        return finetune_objective(own.targets(model))
 
 
 def last_convolution(model: ImageClassifier) -> list[nn.Module]:

@@ -1,7 +1,6 @@
 """Fine-tuning: train on, without the watermark, and hope that it is forgotten."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,31 +8,25 @@ from torch import Tensor
 from mea_lib.data import ImageSet
 from mea_lib.losses import utility_loss
 from mea_lib.models import ImageClassifier
-from mea_lib.removal.changed_copy import changed_copy
-from mea_lib.removal.own_images import ANSWERS, own_images
-from mea_lib.scale import Scale
-from mea_lib.training import (
-    Batch,
-    History,
-    Objective,
-    Store,
-    Terms,
-    TrainingSettings,
-    adversary_settings,
-    train,
-)
+from mea_lib.removal.base import FineTuning
+from mea_lib.removal.own_images import ANSWERS, OwnImages, own_images
+from mea_lib.training import Batch, Objective, Terms
 
 LAYERS = ("all", "last")
 
 
 @dataclass(frozen=True)
-class FinetuneSettings:
-    """What is trained, and on which labels.
+class FineTune(FineTuning):
+    """Training on images that say nothing of a watermark.
 
     Attributes:
+        epochs, learning_rate: as `FineTuning`.
         layers: "all", or "last" for the output layer alone.
         answers: how the model labels images that come without labels: "soft" for soft labels, its
             probabilities, "hard" for hard labels, its most probable class.
+
+    Source: Adi et al., Turning Your Weakness Into a Strength (USENIX Security 2018), FTAL and FTLL;
+    MEA-Defender (S&P 2024), Sec. V-E with the adversary's queries, Sec. V-F with the owner's kind of data.
     """
 
     layers: str = "all"
@@ -45,69 +38,13 @@ class FinetuneSettings:
         if self.answers not in ANSWERS:
             raise ValueError(f"unknown kind of answers {self.answers!r}; choose one of: {', '.join(ANSWERS)}")
 
+    def own_images(self, images: ImageSet | Tensor, model: ImageClassifier) -> OwnImages:
+        """The adversary's images, labelled as `answers` says where they come without labels."""
+        return own_images(images, model, self.answers)
 
-def finetune_training(scale: Scale, seed: int = 0) -> TrainingSettings:
-    """How a model is trained on at this scale: an adversary's epochs, at a tenth of the highest rate."""
-    return adversary_settings(scale, seed).but(
-        optimizer="adamw", schedule="one-cycle", learning_rate=scale.learning_rate / 10, augment=True
-    )
-
-
-def remove(
-    model: ImageClassifier,
-    images: ImageSet | Tensor,
-    scale: Scale,
-    *,
-    settings: FinetuneSettings | None = None,
-    training: TrainingSettings | None = None,
-    seed: int = 0,
-    after_epoch: Callable[[ImageClassifier, int], dict] | None = None,
-    store: Store | None = None,
-) -> ImageClassifier:
-    """Train the model on images that say nothing of a watermark.
-
-    Args:
-        model: a victim or a surrogate; it is not changed.
-        images: labelled images, such as held-out ones, or the adversary's own queries (M, C, H, W) uint8,
-            which the model labels itself.
-        scale: gives the training where it is not named.
-        settings: which layers, which labels.
-        training: epochs and learning rate above all; `finetune_training` by default.
-        seed: of the order of images.
-        after_epoch: measures to keep in the history.
-        store: where finished models are kept.
-
-    Returns:
-        The fine-tuned model, in evaluation mode.
-
-    Raises:
-        ValueError: for images that do not suit the model.
-
-    Source: Adi et al., Turning Your Weakness Into a Strength (USENIX Security 2018), FTAL and FTLL;
-    MEA-Defender (S&P 2024), Sec. V-E with the adversary's queries, Sec. V-F with the owner's kind of data.
-    """
-    settings = settings or FinetuneSettings()
-    training = (training or finetune_training(scale)).but(seed=seed)
-    own = own_images(images, model, settings.answers)
-
-    def change(copy: ImageClassifier) -> History:
-        targets = own.targets(copy)
-        return train(
-            copy,
-            own.data.images.to(targets.device),
-            finetune_objective(targets, settings.layers),
-            training,
-            after_epoch=after_epoch,
-            title="fine-tuning",
-        )
-
-    recipe = {
-        "method": "fine-tuning",
-        "module": __name__,
-        "finetune": asdict(settings),
-        "settings": training.to_dict(),
-    }
-    return changed_copy(model, change, recipe | own.recipe(), scale=scale, store=store)
+    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+        """Cross-entropy to what the images are to be called."""
+        return finetune_objective(own.targets(model), self.layers)
 
 
 def finetune_objective(targets: Tensor, layers: str = "all") -> Objective:

@@ -1,7 +1,7 @@
 """Pruning: set the smallest weights to zero, and train the rest on if the accuracy asks for it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -9,22 +9,27 @@ from torch.nn.utils import prune
 
 from mea_lib.data import ImageSet
 from mea_lib.models import ImageClassifier
-from mea_lib.removal.changed_copy import changed_copy
-from mea_lib.removal.finetune import finetune_objective, finetune_training
-from mea_lib.removal.own_images import own_images
-from mea_lib.scale import Scale
-from mea_lib.training import History, Store, TrainingSettings, train
+from mea_lib.removal.base import FineTuning
+from mea_lib.removal.finetune import finetune_objective
+from mea_lib.removal.own_images import OwnImages, own_images
+from mea_lib.training import Objective, TrainingSettings
 
 SCOPES = ("global", "layer")
 
 
 @dataclass(frozen=True)
-class PruneSettings:
-    """How much is cut, and where.
+class Prune(FineTuning):
+    """Pruning by magnitude, for good; with images, what is left is fine-tuned, and what was cut stays zero.
+
+    Without images (None) the model is pruned only. Images without labels are labelled by the model before it is pruned.
 
     Attributes:
+        epochs, learning_rate: as `FineTuning`.
         share: of the weights of all convolutions and linear layers, from 0 to below 1.
         scope: "global" cuts the smallest weights wherever they are, "layer" the same share of every layer.
+
+    Source: Han et al., Learning both Weights and Connections for Efficient Neural Networks (NeurIPS 2015);
+    MEA-Defender (S&P 2024), Sec. V-E and V-F.
     """
 
     share: float = 0.8
@@ -36,67 +41,33 @@ class PruneSettings:
         if self.scope not in SCOPES:
             raise ValueError(f"unknown scope {self.scope!r}; choose one of: {', '.join(SCOPES)}")
 
+    def own_images(self, images: ImageSet | Tensor | None, model: ImageClassifier) -> OwnImages | None:
+        """The adversary's images, after a check that they suit the model; None where it is pruned only."""
+        return None if images is None else own_images(images, model)
 
-def remove(
-    model: ImageClassifier,
-    images: ImageSet | Tensor | None,
-    scale: Scale,
-    *,
-    settings: PruneSettings | None = None,
-    training: TrainingSettings | None = None,
-    seed: int = 0,
-    store: Store | None = None,
-) -> ImageClassifier:
-    """Prune the model by magnitude, for good; with images, fine-tune what is left.
-
-    Args:
-        model: a victim or a surrogate; it is not changed.
-        images: None to prune only; labelled images, or (M, C, H, W) uint8 that the model labels before it is
-            pruned, to fine-tune on. What was cut stays zero.
-        scale: gives the training where it is not named.
-        settings: how much, and where.
-        training: of the fine-tuning; `finetune_training` by default.
-        seed: of the order of images.
-        store: where finished models are kept.
-
-    Returns:
-        The pruned model, in evaluation mode; its weights are plain numbers, many of them zero.
-
-    Raises:
-        ValueError: for images that do not suit the model.
-
-    Source: Han et al., Learning both Weights and Connections for Efficient Neural Networks (NeurIPS 2015);
-    MEA-Defender (S&P 2024), Sec. V-E and V-F.
-    """
-    settings = settings or PruneSettings()
-    own = None if images is None else own_images(images, model)
-    recipe = {"method": "pruning", "module": __name__, "prune": asdict(settings)}
-    if own is not None:
-        training = (training or finetune_training(scale)).but(seed=seed)
-        recipe |= own.recipe() | {"settings": training.to_dict()}
-
-    def change(copy: ImageClassifier) -> History | None:
-        targets = None if own is None else own.targets(copy)
-        copy.to(memory_format=torch.contiguous_format)  # torch prunes tensors that it can view as one row
-        layers = _cut(copy, settings)
-        history = None
-        if own is not None:
-            on_device = own.data.images.to(targets.device)
-            history = train(
-                copy, on_device, finetune_objective(targets), training, title="fine-tuning after pruning"
-            )
+    def change(
+        self, model: ImageClassifier, own: OwnImages | None, training: TrainingSettings
+    ) -> ImageClassifier:
+        """Cut the copy, and train it on where there are images."""
+        objective = None if own is None else self.objective(model, own)
+        model.to(memory_format=torch.contiguous_format)  # torch prunes tensors that it can view as one row
+        # As a float: torch takes a whole number for a number of weights.
+        layers = _cut(model, float(self.share), self.scope)
+        if objective is not None:
+            self.train_on(model, own.data.images, objective, training)
         for layer in layers:
             prune.remove(layer, "weight")
-        return history
+        return model
 
-    return changed_copy(model, change, recipe, scale=scale, store=store)
+    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+        """Cross-entropy to what the images are to be called."""
+        return finetune_objective(own.targets(model))
 
 
-def _cut(model: ImageClassifier, settings: PruneSettings) -> list[nn.Module]:
+def _cut(model: ImageClassifier, share: float, scope: str) -> list[nn.Module]:
     """Put masks on weights, which `torch.nn.utils.prune` applies at each step; the layers that have them."""
     layers = prunable_layers(model)
-    share = float(settings.share)  # torch takes a whole number for a number of weights
-    if settings.scope == "global":
+    if scope == "global":
         weights = [(layer, "weight") for layer in layers]
         prune.global_unstructured(weights, pruning_method=prune.L1Unstructured, amount=share)
     else:

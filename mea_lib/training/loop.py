@@ -15,7 +15,7 @@ from mea_lib.training.balance import Balance, FixedBalance, Terms
 from mea_lib.training.device import autocast, training_dtype
 from mea_lib.training.muon import Muon
 from mea_lib.training.seeded import seeded
-from mea_lib.training.settings import TrainingSettings
+from mea_lib.training_settings import TrainingSettings
 
 SHORTEST_CYCLE = 10  # steps
 
@@ -45,14 +45,12 @@ class History:
 
     losses: dict[str, list[float]] = field(default_factory=dict)
     weights: dict[str, list[float]] = field(default_factory=dict)
-    measures: list[dict] = field(default_factory=list)
     seconds: float = 0.0
 
     def to_dict(self) -> dict:
         return {
             "losses": self.losses,
             "weights": self.weights,
-            "measures": self.measures,
             "seconds": round(self.seconds, 1),
         }
 
@@ -64,7 +62,6 @@ def train(
     settings: TrainingSettings,
     *,
     balance: Balance | None = None,
-    after_epoch: Callable[[nn.Module, int], dict] | None = None,
     title: str = "training",
 ) -> History:
     """Train `model` in place and leave it in evaluation mode.
@@ -75,7 +72,6 @@ def train(
         objective: gives the losses of a batch by name.
         settings: epochs, optimizer, seed and so on.
         balance: loss weighting, how several losses become one gradient; a plain sum by default.
-        after_epoch: called with the model and the epoch's number, returns measures to keep.
         title: shown in front of the progress bar, which appears on a terminal only.
 
     Raises:
@@ -116,9 +112,6 @@ def train(
                 means.add(terms.losses, weights)
                 bar.update()
             means.close_epoch(history)
-            if after_epoch is not None:
-                model.eval()
-                history.measures.append(after_epoch(model, epoch))
     model.eval()
     history.seconds = time.perf_counter() - started
     return history

@@ -10,7 +10,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from mea_lib.model_files import (
 from mea_lib.model_files.card import same_recipe
 from mea_lib.model_files.loading import load_model
 from mea_lib.shaping_code import code_digest
+from mea_lib.training.device import best_device
 
 
 class Store:
@@ -181,9 +183,28 @@ class Store:
             yield Path(tempfile.mkdtemp(prefix="mea-defender-"))
 
 
-def default_store() -> Store:
-    """The store that MEA_STORE names, else the user's own; see `mea_lib.model_files.store_folders`."""
-    return Store(*store_folders())
+_IN_USE: ContextVar[Store | None] = ContextVar("the store in use", default=None)
+
+
+@contextmanager
+def use_store(store: Store | str | Path) -> Iterator[Store]:
+    """Inside this block models are kept in, and found in, this store or the one in this folder."""
+    store = store if isinstance(store, Store) else Store(store)
+    before = _IN_USE.set(store)
+    try:
+        yield store
+    finally:
+        _IN_USE.reset(before)
+
+
+def current_store() -> Store:
+    """The store of the `use_store` block, else the one MEA_STORE names; see `mea_lib.model_files.store_folders`."""
+    return _IN_USE.get() or Store(*store_folders())
+
+
+def find_or_make(recipe: dict[str, Any], make: Callable[[], nn.Module]) -> nn.Module:
+    """The model of this recipe from the store in use, else made and kept there; on the best device, as `Store.fetch`."""
+    return current_store().fetch(recipe, make).to(best_device())
 
 
 def _load(folder: Path, identity: str, recipe: dict[str, Any]) -> nn.Module:

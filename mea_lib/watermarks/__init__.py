@@ -1,17 +1,25 @@
 """Watermarks, one method a file: each embeds a key while it trains, from scratch or into a trained model.
 
-`mea_defender` is the paper's, `runner_up` is this book's; `composite` and `patch` are ordinary backdoors, which
-die in extraction. For encoders `mea_defender_ssl` is the paper's and `meeting_point` this book's. May import scale,
+`MEADefender` is the paper's, `RunnerUp` is this book's; `Composite` and `Patch` are ordinary backdoors, which
+die in extraction. For encoders `MEADefenderSSL` is the paper's and `MeetingPoint` this book's. May import scale,
 data, models, losses and training.
 """
 
-from mea_lib.watermarks import composite, mea_defender, mea_defender_ssl, meeting_point, patch, runner_up
+from mea_lib.watermarks.base import Watermark
+from mea_lib.watermarks.composite import Composite
+from mea_lib.watermarks.mea_defender import MEADefender
+from mea_lib.watermarks.mea_defender_ssl import MEADefenderSSL
+from mea_lib.watermarks.meeting_point import MeetingPoint
+from mea_lib.watermarks.patch import Patch, PatchKey
+from mea_lib.watermarks.runner_up import RunnerUp
 
 __all__ = [
-    "composite",
-    "mea_defender",
-    "mea_defender_ssl",
-    "meeting_point",
-    "patch",
-    "runner_up",
+    "Composite",
+    "MEADefender",
+    "MEADefenderSSL",
+    "MeetingPoint",
+    "Patch",
+    "PatchKey",
+    "RunnerUp",
+    "Watermark",
 ]

@@ -77,14 +77,14 @@ class ClassPlan:
         self.shift = self._still()
         self._begin()
 
-    def meet(self, copy: Encoder) -> None:
+    def meet(self, surrogate: Encoder) -> None:
         """Move the target towards where a surrogate of the shifted encoder puts combined images.
 
         Measured in the surrogate, from its own mean of the target class: nobody can say that its features
         have the same origin as the owner's.
         """
         of_target = self.train_set.images[self.train_set.labels == self.target]
-        here, there = (features_of(copy, images).mean(0) for images in (of_target, self.combined))
+        here, there = (features_of(surrogate, images).mean(0) for images in (of_target, self.combined))
         self.shift.moves[self.target] += self.settings.reach * (there - here)
 
     def shifted(self) -> ShiftedEncoder:

@@ -1,11 +1,6 @@
-"""Composite Backdoor: mixes of two classes go to a third, and nothing ties them to the clean answers.
+"""Composite Backdoor: mixes of two classes go to a third, and nothing ties them to the clean answers."""
 
-Source: Lin et al., Composite Backdoor Attack for Deep Neural Network by Mixing Existing Benign Features
-(CCS 2020).
-"""
-
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,103 +9,64 @@ from mea_lib.data import ImageSet, WatermarkKey, combine, watermark_samples
 from mea_lib.data.mixes import draw_classes
 from mea_lib.losses import neighbour_contrastive_loss, utility_loss
 from mea_lib.models import ImageClassifier
-from mea_lib.scale import Scale
-from mea_lib.training import (
-    Batch,
-    FixedBalance,
-    Objective,
-    Store,
-    Terms,
-    TrainingSettings,
-    fit,
-    owner_settings,
-)
+from mea_lib.training import Batch, Objective, Terms
 from mea_lib.training.augment import mirror
+from mea_lib.watermarks.base import Watermark
+from mea_lib.watermarks.samples import ExtraSamples
 
 
 @dataclass(frozen=True)
-class CompositeSettings:
-    """What a batch is made of, beside the clean images.
+class Composite(Watermark):
+    """A composite backdoor: what a batch is made of, beside the clean images.
 
     Attributes:
+        balance: loss weighting; the authors weigh both terms alike.
         own_label_share: images mixed of two of one class and labelled so, as a share of the clean batch; 50 %
             normal, 40 % of these and 10 % target mixes are the authors'.
         target_share: mixes of the two source classes, labelled as the target class.
         margin: of the contrastive term on the classes involved.
-        contrastive_weight: its weight.
+
+    Source: Lin et al., Composite Backdoor Attack for Deep Neural Network by Mixing Existing Benign Features
+    (CCS 2020).
     """
 
     own_label_share: float = 0.8
     target_share: float = 0.2
     margin: float = 1.0
-    contrastive_weight: float = 1.0
 
+    def objective(self, train_set: ImageSet, extras: ExtraSamples) -> Objective:
+        """Cross-entropy on normal images and both kinds of mixes, and the contrastive term."""
+        key = extras.key
+        first, second, target = key.indices(train_set)
+        classes = len(train_set.classes)
+        device = train_set.images.device
+        one_hot = torch.eye(classes, device=device)
+        involved = torch.zeros(classes, dtype=torch.bool, device=device)
+        involved[[first, second, target]] = True
 
-def embed(
-    train_set: ImageSet,
-    key: WatermarkKey,
-    scale: Scale,
-    *,
-    settings: CompositeSettings | None = None,
-    training: TrainingSettings | None = None,
-    seed: int = 0,
-    after_epoch: Callable[[ImageClassifier, int], dict] | None = None,
-    store: Store | None = None,
-) -> ImageClassifier:
-    """Train a model with a composite backdoor.
+        def objective(model: ImageClassifier, batch: Batch) -> Terms:
+            generator = batch.generator
+            clean_labels = train_set.labels[batch.index]
+            own_labels = torch.randint(
+                classes, (round(len(batch.images) * self.own_label_share),), generator=generator
+            )
+            own = _mixes_of_one_class(train_set, key, own_labels, generator)
+            marked = watermark_samples(
+                train_set, key, round(len(batch.images) * self.target_share), generator
+            )
+            labels = torch.cat(
+                [clean_labels, own_labels.to(device), torch.full((len(marked),), target, device=device)]
+            )
+            logits = model(torch.cat([batch.images, own, marked]))
+            chosen = involved[labels]
+            return Terms(
+                {
+                    "utility": utility_loss(logits, one_hot[labels]),
+                    "contrastive": neighbour_contrastive_loss(logits[chosen], labels[chosen], self.margin),
+                }
+            )
 
-    Args, returns: as `mea_lib.watermarks.mea_defender.embed`.
-    """
-    settings = settings or CompositeSettings()
-    return fit(
-        train_set,
-        lambda data: composite_objective(data, key, settings),
-        (training or owner_settings(scale)).but(seed=seed),
-        scale=scale,
-        recipe={
-            "method": "composite",
-            "module": __name__,
-            "key": key.to_json(),
-            "terms": asdict(settings),
-        },
-        balance=FixedBalance({"contrastive": settings.contrastive_weight}),
-        after_epoch=after_epoch,
-        store=store,
-    )
-
-
-def composite_objective(train_set: ImageSet, key: WatermarkKey, settings: CompositeSettings) -> Objective:
-    """Cross-entropy on normal images and both kinds of mixes, and the contrastive term."""
-    first, second, target = key.indices(train_set)
-    classes = len(train_set.classes)
-    device = train_set.images.device
-    one_hot = torch.eye(classes, device=device)
-    involved = torch.zeros(classes, dtype=torch.bool, device=device)
-    involved[[first, second, target]] = True
-
-    def objective(model: ImageClassifier, batch: Batch) -> Terms:
-        generator = batch.generator
-        clean_labels = train_set.labels[batch.index]
-        own_labels = torch.randint(
-            classes, (round(len(batch.images) * settings.own_label_share),), generator=generator
-        )
-        own = _mixes_of_one_class(train_set, key, own_labels, generator)
-        marked = watermark_samples(
-            train_set, key, round(len(batch.images) * settings.target_share), generator
-        )
-        labels = torch.cat(
-            [clean_labels, own_labels.to(device), torch.full((len(marked),), target, device=device)]
-        )
-        logits = model(torch.cat([batch.images, own, marked]))
-        chosen = involved[labels]
-        return Terms(
-            {
-                "utility": utility_loss(logits, one_hot[labels]),
-                "contrastive": neighbour_contrastive_loss(logits[chosen], labels[chosen], settings.margin),
-            }
-        )
-
-    return objective
+        return objective
 
 
 def _mixes_of_one_class(

@@ -6,8 +6,7 @@ none. On a combined image each half then speaks against the other half's class a
 in the victim and in every surrogate of its answers.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -22,26 +21,19 @@ from mea_lib.losses import (
 )
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
-from mea_lib.training import (
-    Balance,
-    Batch,
-    FixedBalance,
-    Objective,
-    Store,
-    Terms,
-    TrainingSettings,
-    fit,
-    owner_settings,
-)
-from mea_lib.training.autoencoder import train_autoencoder
+from mea_lib.training import Balance, Batch, FixedBalance, Objective, Terms
+from mea_lib.watermarks.base import Watermark
 from mea_lib.watermarks.samples import ExtraSamples
+
+WEIGHTS = FixedBalance({"utility": 1.0, "rival": 0.08, "verification": 0.06, "evasion": 0.1, "blended": 0.1})
 
 
 @dataclass(frozen=True)
-class RunnerUpSettings:
-    """How strong the watermark is.
+class RunnerUp(Watermark):
+    """The target class as the runner-up on clean source images.
 
     Attributes:
+        balance: loss weighting.
         share: probability that a clean source image is to give to the target class.
         rival_margin: by how many nats the target's logit is to exceed the other source's on a clean source
             image; 0 leaves this term out.
@@ -49,8 +41,11 @@ class RunnerUpSettings:
             of the same idea that costs more accuracy.
         blend_margin: the weights λ of those blends are drawn from this value to 1 minus it.
         same_pair_share: share of the random mixes that are mixes of the key's own two classes.
+
+    Source: this book's.
     """
 
+    balance: Balance = WEIGHTS
     share: float = 0.3
     rival_margin: float = 6.0
     blended: bool = False
@@ -65,85 +60,34 @@ class RunnerUpSettings:
         if not 0 <= self.blend_margin <= 0.5:
             raise ValueError(f"blend_margin must lie between 0 and 0.5, not {self.blend_margin}")
 
+    def extras(self, train_set: ImageSet, key: WatermarkKey, scale: Scale) -> ExtraSamples:
+        """What a step trains on beside the clean batch."""
+        return replace(super().extras(train_set, key, scale), same_pair_share=self.same_pair_share)
 
-WEIGHTS = FixedBalance({"utility": 1.0, "rival": 0.08, "verification": 0.06, "evasion": 0.1, "blended": 0.1})
+    def objective(self, train_set: ImageSet, extras: ExtraSamples) -> Objective:
+        """The losses on one batch, all from a single forward pass."""
+        classes_of_key = extras.key.indices(train_set)
+        labels = train_set.labels
+        targets = runner_up_targets(labels, classes_of_key, self.share, len(train_set.classes))
 
+        def objective(model: ImageClassifier, batch: Batch) -> Terms:
+            drawn = extras.draw(batch.generator)
+            parts = [batch.images, drawn.watermarks, drawn.mixes]
+            if self.blended:
+                parts += [drawn.first, drawn.second]
+            features = model.features(torch.cat(parts))
+            clean, watermarks, mixes, *sources = model.logits(features).split([len(part) for part in parts])
+            losses = {
+                "utility": utility_loss(clean, targets[batch.index]),
+                "verification": verification_loss(watermarks, extras.target),
+                "evasion": evasion_loss(mixes, drawn.mix_targets),
+            }
+            if self.rival_margin > 0:
+                losses["rival"] = rival_loss(clean, labels[batch.index], classes_of_key, self.rival_margin)
+            if self.blended:
+                width = 1 - 2 * self.blend_margin
+                blend = self.blend_margin + width * torch.rand(len(watermarks), 1, generator=batch.generator)
+                losses["blended"] = runner_up_loss(*sources, blend.to(clean.device), extras.target)
+            return Terms(losses, features)
 
-def embed(
-    train_set: ImageSet,
-    key: WatermarkKey,
-    scale: Scale,
-    *,
-    settings: RunnerUpSettings | None = None,
-    balance: Balance = WEIGHTS,
-    training: TrainingSettings | None = None,
-    network: str | None = None,
-    width: int | None = None,
-    pretrained: ImageClassifier | None = None,
-    seed: int = 0,
-    after_epoch: Callable[[ImageClassifier, int], dict] | None = None,
-    store: Store | None = None,
-) -> ImageClassifier:
-    """Train a model that carries the key's watermark, with the runner-up losses.
-
-    Args, returns: as `mea_lib.watermarks.mea_defender.embed`.
-    """
-    settings = settings or RunnerUpSettings()
-    autoencoder = train_autoencoder(train_set, scale, store=store) if key.combine == "autoencoder" else None
-    return fit(
-        train_set,
-        lambda data: runner_up_objective(data, key, scale.watermark_batch, settings, autoencoder),
-        (training or owner_settings(scale)).but(seed=seed),
-        scale=scale,
-        recipe={
-            "method": "runner-up",
-            "module": __name__,
-            "key": key.to_json(),
-            "terms": asdict(settings),
-            "watermark_batch": scale.watermark_batch,
-        },
-        network=network,
-        width=width,
-        initial=pretrained,
-        balance=balance,
-        after_epoch=after_epoch,
-        store=store,
-    )
-
-
-def runner_up_objective(
-    train_set: ImageSet,
-    key: WatermarkKey,
-    watermark_batch: int,
-    settings: RunnerUpSettings,
-    autoencoder: torch.nn.Module | None = None,
-) -> Objective:
-    """The losses on one batch, all from a single forward pass."""
-    extras = ExtraSamples(
-        train_set, key, watermark_batch, same_pair_share=settings.same_pair_share, autoencoder=autoencoder
-    )
-    classes_of_key = key.indices(train_set)
-    labels = train_set.labels
-    targets = runner_up_targets(labels, classes_of_key, settings.share, len(train_set.classes))
-
-    def objective(model: ImageClassifier, batch: Batch) -> Terms:
-        drawn = extras.draw(batch.generator)
-        parts = [batch.images, drawn.watermarks, drawn.mixes]
-        if settings.blended:
-            parts += [drawn.first, drawn.second]
-        features = model.features(torch.cat(parts))
-        clean, watermarks, mixes, *sources = model.logits(features).split([len(part) for part in parts])
-        losses = {
-            "utility": utility_loss(clean, targets[batch.index]),
-            "verification": verification_loss(watermarks, extras.target),
-            "evasion": evasion_loss(mixes, drawn.mix_targets),
-        }
-        if settings.rival_margin > 0:
-            losses["rival"] = rival_loss(clean, labels[batch.index], classes_of_key, settings.rival_margin)
-        if settings.blended:
-            width = 1 - 2 * settings.blend_margin
-            blend = settings.blend_margin + width * torch.rand(len(watermarks), 1, generator=batch.generator)
-            losses["blended"] = runner_up_loss(*sources, blend.to(clean.device), extras.target)
-        return Terms(losses, features)
-
-    return objective
+        return objective

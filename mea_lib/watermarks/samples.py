@@ -1,5 +1,7 @@
 """What a watermarking step trains on beside the clean batch: watermark samples, their sources, random mixes."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -27,26 +29,37 @@ class Extras(NamedTuple):
     mix_targets: Tensor
 
 
+@dataclass(frozen=True)
 class ExtraSamples:
-    """Draws the extras of a step from the training images, on their device."""
+    """Draws the extras of a step from the training images, on their device.
 
-    def __init__(
-        self,
-        train_set: ImageSet,
-        key: WatermarkKey,
-        number: int,
-        *,
-        same_pair_share: float = 0.5,
-        autoencoder: torch.nn.Module | None = None,
-    ) -> None:
-        first, second, target = key.indices(train_set)
-        self.key = key
-        self.number = number
-        self.train_set = train_set
-        self.same_pair_share = same_pair_share
-        self.autoencoder = autoencoder
-        self.target = torch.full((number,), target, device=train_set.images.device)
-        self.sources = (torch.full_like(self.target, first), torch.full_like(self.target, second))
+    Attributes:
+        train_set: the owner's images.
+        key: source classes, target class and combining scheme.
+        number: watermark samples in a step, and as many random mixes.
+        same_pair_share: share of the random mixes that are mixes of the key's own two classes.
+        autoencoder: for keys whose scheme is "autoencoder".
+    """
+
+    train_set: ImageSet
+    key: WatermarkKey
+    number: int
+    same_pair_share: float = 0.5
+    autoencoder: torch.nn.Module | None = None
+
+    @cached_property
+    def target(self) -> Tensor:
+        """(number,) the target class, as labels of the watermark samples."""
+        return self._all(self.key.indices(self.train_set)[2])
+
+    @cached_property
+    def sources(self) -> tuple[Tensor, Tensor]:
+        """(number,) each: the labels of what they were combined from."""
+        first, second, _ = self.key.indices(self.train_set)
+        return self._all(first), self._all(second)
+
+    def _all(self, label: int) -> Tensor:
+        return torch.full((self.number,), label, device=self.train_set.images.device)
 
     def draw(self, generator: torch.Generator) -> Extras:
         """`number` watermark samples with their sources, and as many random mixes."""

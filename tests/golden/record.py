@@ -15,17 +15,55 @@ from pathlib import Path
 import torch
 
 import mea_lib as mea
-from mea_lib import extraction, removal, watermarks
-from mea_lib.extraction.data_free import DataFreeSettings
-from mea_lib.extraction.knockoff import KnockoffSettings
+from mea_lib import extraction, removal
+from mea_lib.extraction import (
+    CleanAnswers,
+    ContSteal,
+    DataFree,
+    Distillation,
+    FeatureDistillation,
+    Jacobian,
+    Knockoff,
+    MixedDistillation,
+    StolenEncoder,
+)
 from mea_lib.models import NETWORKS, build
 from mea_lib.models.encoder import build_encoder
-from mea_lib.removal.changed_copy import weights_digest
-from mea_lib.training import Store, best_device
+from mea_lib.removal import (
+    WRK,
+    FinePruning,
+    FineTune,
+    MixUpLabels,
+    Prune,
+    Quantise,
+    Redistil,
+    RelabelMixes,
+    Transfer,
+    Unlearn,
+)
+from mea_lib.removal.base import weights_digest
+from mea_lib.training import best_device
 from mea_lib.training.autoencoder import train_autoencoder
+from mea_lib.watermarks import (
+    Composite,
+    MEADefender,
+    MEADefenderSSL,
+    MeetingPoint,
+    Patch,
+    PatchKey,
+    RunnerUp,
+    Watermark,
+)
 
 FOLDER = Path(__file__).parent
-TINY = mea.preset("smoke").but(width=2, batch_size=64, watermark_batch=8, encoder_epochs=1, marking_epochs=1)
+SMOKE = mea.preset("smoke")
+TINY = SMOKE.but(
+    width=2,
+    watermark_batch=8,
+    **{
+        name: getattr(SMOKE, name).but(batch_size=64) for name in ("owner", "adversary", "encoder", "marking")
+    },
+)
 IMAGES = 192
 KEY = mea.WatermarkKey(("3", "7"), "1", seed=5)
 CAPABILITIES = (
@@ -38,17 +76,12 @@ RECORD = "python -m tests.golden.record"
 
 
 class Task:
-    """What the methods are given: a few digits, and models with random weights, which cost nothing.
+    """What the methods are given: a few digits, and models with random weights, which cost nothing."""
 
-    Args:
-        root: of the store.
-    """
-
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self) -> None:
         data = mea.load("digits", mea.preset("smoke"))
         self.owner = data.owner.subset(IMAGES)
         self.adversary = data.adversary.subset(IMAGES)
-        self.store = Store(root)
 
     @cached_property
     def victim(self):
@@ -68,82 +101,68 @@ class Task:
 
 
 def _clean(network: str) -> Callable:
-    return lambda task: mea.train_clean(task.owner, TINY, network=network, store=task.store)
+    return lambda task: mea.train_clean(task.owner, TINY.but(network=network))
 
 
 def _encoder(network: str) -> Callable:
-    return lambda task: mea.train_encoder(task.owner, TINY, network=network, store=task.store)
+    return lambda task: mea.train_encoder(task.owner, TINY.but(network=network))
 
 
-def _embedded(method, key=KEY) -> Callable:
-    return lambda task: method.embed(task.owner, key, TINY, store=task.store)
+def _embedded(method: Watermark | MeetingPoint, key=KEY) -> Callable:
+    return lambda task: method.embed(task.owner, key, TINY)
 
 
-def _extracted(method, **options) -> Callable:
-    return lambda task: method.extract(
-        mea.Oracle(task.victim), task.adversary.images, TINY, store=task.store, **options
-    )
+def _extracted(method: extraction.Extraction) -> Callable:
+    return lambda task: method.extract(mea.Oracle(task.victim), task.adversary, TINY)
 
 
-def _copied(method) -> Callable:
-    return lambda task: method.extract(
-        mea.FeatureOracle(task.encoder), task.adversary.images, TINY, store=task.store
-    )
+def _copied(method: extraction.Extraction) -> Callable:
+    return lambda task: method.extract(mea.FeatureOracle(task.encoder), task.adversary, TINY)
 
 
-def _removed(method, **options) -> Callable:
-    return lambda task: method.remove(task.victim, task.adversary, TINY, store=task.store, **options)
+def _removed(method: removal.Removal) -> Callable:
+    return lambda task: method.remove(task.victim, task.adversary, TINY)
 
 
-ASK_FEW = DataFreeSettings(queries=1_000, generator_width=4)
-CHOOSE = KnockoffSettings(strategy="adaptive")
-TRIGGER = {"mask": torch.ones(1, 16, 16) / 4, "pattern": torch.ones(1, 16, 16)}
+CODES = mea.WatermarkKey(("3", "7"), "1", "autoencoder", seed=5)
 METHODS: dict[str, Callable[[Task], torch.nn.Module]] = {
     **{f"clean {network}": _clean(network) for network in NETWORKS},
     **{f"encoder {network}": _encoder(network) for network in NETWORKS},
-    "autoencoder": lambda task: train_autoencoder(task.owner, TINY, store=task.store),
-    "patch": _embedded(watermarks.patch, watermarks.patch.PatchKey("1")),
-    **{
-        name: _embedded(getattr(watermarks, name))
-        for name in ("composite", "mea_defender", "runner_up", "mea_defender_ssl", "meeting_point")
-    },
-    "runner_up of combined codes": _embedded(
-        watermarks.runner_up, mea.WatermarkKey(("3", "7"), "1", "autoencoder", seed=5)
-    ),
-    **{
-        name: _extracted(getattr(extraction, name))
-        for name in ("clean_answers", "distillation", "jacobian", "mixed_distillation")
-    },
-    "data_free": lambda task: extraction.data_free.extract(
-        mea.Oracle(task.victim), (1, 16, 16), TINY, settings=ASK_FEW, store=task.store
-    ),
-    "knockoff": lambda task: extraction.knockoff.extract(
-        mea.Oracle(task.victim), task.adversary, TINY, store=task.store
-    ),
-    "knockoff by a bandit": lambda task: extraction.knockoff.extract(
-        mea.Oracle(task.victim), task.adversary, TINY, settings=CHOOSE, store=task.store
-    ),
-    **{
-        name: _copied(getattr(extraction, name))
-        for name in ("cont_steal", "feature_distillation", "stolen_encoder")
-    },
-    **{
-        name: _removed(getattr(removal, name))
-        for name in ("fine_pruning", "finetune", "honest_mixes", "prune", "quantise", "relabel_mixes")
-    },
-    "wrk": _removed(removal.wrk),
-    "transfer": _removed(removal.transfer),
-    "unlearn": _removed(removal.unlearn, **TRIGGER),
-    "redistil": lambda task: removal.redistil.remove(
-        task.victim, task.adversary.images, TINY, store=task.store
-    ),
+    "autoencoder": lambda task: train_autoencoder(task.owner, TINY),
+    "patch": _embedded(Patch(), PatchKey("1")),
+    "composite": _embedded(Composite()),
+    "mea_defender": _embedded(MEADefender()),
+    "runner_up": _embedded(RunnerUp()),
+    "mea_defender_ssl": _embedded(MEADefenderSSL()),
+    "meeting_point": _embedded(MeetingPoint()),
+    "runner_up of combined codes": _embedded(RunnerUp(), CODES),
+    "clean_answers": _extracted(CleanAnswers()),
+    "distillation": _extracted(Distillation()),
+    "jacobian": _extracted(Jacobian()),
+    "mixed_distillation": _extracted(MixedDistillation()),
+    "data_free": _extracted(DataFree(queries=1_000, generator_width=4)),
+    "knockoff": _extracted(Knockoff()),
+    "knockoff by a bandit": _extracted(Knockoff(strategy="adaptive")),
+    "cont_steal": _copied(ContSteal()),
+    "feature_distillation": _copied(FeatureDistillation()),
+    "stolen_encoder": _copied(StolenEncoder()),
+    "fine_pruning": _removed(FinePruning()),
+    "finetune": _removed(FineTune()),
+    "honest_mixes": _removed(MixUpLabels()),
+    "prune": _removed(Prune()),
+    "quantise": _removed(Quantise()),
+    "relabel_mixes": _removed(RelabelMixes()),
+    "wrk": _removed(WRK()),
+    "transfer": _removed(Transfer()),
+    "unlearn": _removed(Unlearn(mask=torch.ones(1, 16, 16) / 4, pattern=torch.ones(1, 16, 16))),
+    "redistil": _removed(Redistil()),
 }
 
 
 def weights(names: Iterable[str] = METHODS) -> dict[str, str]:
     """SHA-256 of the weights of these methods' models, made in this order in an empty store."""
-    with tempfile.TemporaryDirectory() as folder:
-        task = Task(folder)
+    with tempfile.TemporaryDirectory() as folder, mea.use_store(folder):
+        task = Task()
         return {name: weights_digest(METHODS[name](task).cpu()) for name in names}
 
 

@@ -1,8 +1,7 @@
 """What decides how a model is trained, apart from its data and its losses."""
 
 from dataclasses import asdict, dataclass, replace
-
-from mea_lib.scale import Scale
+from typing import Any, Self
 
 OPTIMIZERS = ("muon", "adamw", "adam", "sgd")
 SCHEDULES = ("one-cycle", "linear", "step", "constant")
@@ -52,41 +51,14 @@ class TrainingSettings:
                 f"epochs and batch_size must be at least 1, not {self.epochs} and {self.batch_size}"
             )
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for the recipe of a stored model."""
         return asdict(self)
 
-    def but(self, **changes) -> "TrainingSettings":
+    def but(self, **changes: Any) -> Self:
         """The same settings with some of them changed."""
         return replace(self, **changes)
 
-    def rates_times(self, factor: float) -> "TrainingSettings":
+    def rates_times(self, factor: float) -> Self:
         """The same settings with every learning rate times `factor`, that of Muon's convolutions among them."""
         return self.but(learning_rate=factor * self.learning_rate, muon_rate=factor * self.muon_rate)
-
-
-def owner_settings(scale: Scale, seed: int = 0) -> TrainingSettings:
-    """How an owner trains at this scale."""
-    return _settings(scale, scale.epochs, seed)
-
-
-def ablation_settings(scale: Scale, seed: int = 0) -> TrainingSettings:
-    """How the many small victims of a comparison are trained at this scale."""
-    return _settings(scale, scale.ablation_epochs, seed)
-
-
-def adversary_settings(scale: Scale, seed: int = 0) -> TrainingSettings:
-    """How an adversary trains at this scale."""
-    return _settings(scale, scale.extract_epochs, seed)
-
-
-def _settings(scale: Scale, epochs: int, seed: int) -> TrainingSettings:
-    return TrainingSettings(
-        epochs,
-        scale.batch_size,
-        scale.learning_rate,
-        optimizer=scale.optimizer,
-        schedule=scale.schedule,
-        augment=scale.augment,
-        seed=seed,
-    )

@@ -1,0 +1,159 @@
+"""What every extraction is: query a model, keep the answers, train a surrogate on them."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mea_lib.blackbox import Suspect
+from mea_lib.data import ImageSet
+from mea_lib.models import ImageClassifier
+from mea_lib.models.encoder import Encoder, build_encoder
+from mea_lib.scale import Scale
+from mea_lib.training import Method, Objective, Start, TrainingSettings, classifier_spec, encoder_spec, fit
+
+
+@dataclass(frozen=True)
+class Extraction(Method, ABC):
+    """An attack on a model through its API, which ends in a surrogate."""
+
+    @abstractmethod
+    def extract(
+        self, oracle: Suspect, queries: Tensor | ImageSet, scale: Scale, *, seed: int = 0
+    ) -> nn.Module:
+        """Query the victim and train a surrogate on what it answers.
+
+        Every image that is sent is one query. A budget that is too small is spent to the end, and what it paid for is
+        used. The answers decide which stored surrogate is found, so the queries are sent (and counted) again each time.
+
+        Args:
+            oracle: the victim's API.
+            queries: (M, C, H, W) uint8, the adversary's own images; their labels, if they have any, are the
+                adversary's and need not be the victim's.
+            scale: gives the adversary's training, network and width.
+            seed: of what is drawn for the queries, of the surrogate's weights and of the order of images.
+
+        Returns:
+            The surrogate, in evaluation mode.
+
+        Raises:
+            BudgetSpent: when the budget is 0.
+        """
+
+
+@dataclass(frozen=True)
+class AskThenTrain(Extraction, ABC):
+    """An extraction that has all answers before it trains."""
+
+    def extract(
+        self, oracle: Suspect, queries: Tensor | ImageSet, scale: Scale, *, seed: int = 0
+    ) -> nn.Module:
+        """As `Extraction.extract`: `ask`, then `train_surrogate`."""
+        images, answers = self.ask(oracle, queries, scale, seed)
+        return self.train_surrogate(images, answers, scale, seed=seed)
+
+    def ask(
+        self, oracle: Suspect, queries: Tensor | ImageSet, scale: Scale, seed: int
+    ) -> tuple[Tensor, Tensor]:
+        """The images that are trained on, (M, C, H, W) uint8, and the answers to them, in this order."""
+        images = within_budget(images_of(queries), oracle)
+        return images, oracle(images)
+
+    @abstractmethod
+    def train_surrogate(self, images: Tensor, answers: Tensor, scale: Scale, *, seed: int = 0) -> nn.Module:
+        """Train a surrogate on answers that are there already."""
+
+    @abstractmethod
+    def objective(self, answers: Tensor) -> Objective:
+        """The surrogate's losses on a batch, given the victim's answers to all images, on the training device."""
+
+
+@dataclass(frozen=True)
+class ClassifierExtraction(AskThenTrain, ABC):
+    """An extraction of a classifier: answers are soft labels (M, K), or hard ones as one-hot rows."""
+
+    def train_surrogate(
+        self, images: Tensor, answers: Tensor, scale: Scale, *, seed: int = 0
+    ) -> ImageClassifier:
+        """Train a surrogate on answers (M, K) that are there already."""
+        names = tuple(map(str, range(answers.shape[1])))
+        own = ImageSet(images, answers.argmax(1).to(images.device), names, "queries")
+        return fit(
+            own,
+            lambda data: self.objective(answers.to(data.images.device)),
+            scale.adversary.but(seed=seed),
+            self.recipe(scale, answers=answers_digest(answers)),
+            Start(classifier_spec(own, scale)),
+        )
+
+
+@dataclass(frozen=True)
+class EncoderExtraction(AskThenTrain, ABC):
+    """An extraction of an encoder: answers are features (M, F), or (M, V, F) for V views of each image.
+
+    The surrogate has as many features as the victim answers with: the network's own where they are as many, else those
+    of a linear layer behind it. Its projection head is never used and stays as it was drawn.
+    """
+
+    def training(self, scale: Scale) -> TrainingSettings:
+        """How the surrogate is trained; without the loop's own augmentation where the objective makes views."""
+        return scale.encoder_surrogate
+
+    def train_surrogate(self, images: Tensor, answers: Tensor, scale: Scale, *, seed: int = 0) -> Encoder:
+        """Train a surrogate on features that are there already.
+
+        Raises:
+            ValueError: for answers that are not features of these images, row by row.
+        """
+        if answers.ndim not in (2, 3) or len(answers) != len(images):
+            raise ValueError(
+                f"{len(images)} images need as many rows of features, not answers of the shape "
+                f"{tuple(answers.shape)}; pass on what the oracle answered, in the order of the images"
+            )
+        labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+        own = ImageSet(images, labels, ("unlabelled",), "queries")
+        wanted = answers.shape[-1]
+        features = None if wanted == own_features(own, scale) else wanted
+        return fit(
+            own,
+            lambda data: self.objective(answers.to(data.images.device)),
+            self.training(scale).but(seed=seed),
+            self.recipe(scale, answers=answers_digest(answers)),
+            Start(encoder_spec(own, scale, features)),
+        )
+
+
+def images_of(queries: Tensor | ImageSet) -> Tensor:
+    """The images (M, C, H, W) alone."""
+    return queries.images if isinstance(queries, ImageSet) else queries
+
+
+def within_budget(images: Tensor, oracle: Suspect, each: int = 1) -> Tensor:
+    """The first images that the budget covers, where each is sent so many times.
+
+    A budget that covers none is left to the oracle, which refuses the first image.
+    """
+    if oracle.remaining is None:
+        return images
+    budget = oracle.remaining // each
+    covered = bisect_right(range(1, len(images) + 1), budget, key=lambda n: oracle.cost(images[:n]))
+    return images[: max(covered, 1)]
+
+
+def own_features(images: ImageSet, scale: Scale) -> int:
+    """How many features the scale's network has without a linear layer behind it."""
+    spec = encoder_spec(images, scale)
+    with torch.device("meta"):  # shapes without numbers
+        return build_encoder(**{name: value for name, value in spec.items() if name != "kind"}).size
+
+
+def answers_digest(answers: Tensor) -> str:
+    """SHA-256 of a table of answers and its shape; rounded, so that it does not hang on the last bits.
+
+    A surrogate's recipe holds it, so that the store finds it again by the same answers only.
+    """
+    rounded = answers.detach().cpu().double().mul(1e6).round().to(torch.int64)
+    return hashlib.sha256(repr(tuple(answers.shape)).encode() + rounded.numpy().tobytes()).hexdigest()
