@@ -11,7 +11,7 @@ from functools import partial
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
-from mea_lib.data import WAYS
+from mea_lib.data import ways_to_mix
 from mea_lib.extraction import cont_steal, feature_distillation, stolen_encoder
 from mea_lib.extraction.feature_distillation import FeatureDistillationSettings
 from mea_lib.models.encoder import Encoder
@@ -121,7 +121,7 @@ def false_marks(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> list
     """How strongly each pair of classes, mixed in each way, looks watermarked in a clean encoder."""
     references, sources = split_classes(data.test, key, REFERENCES)
     nearest = proof.NearestMean(mea.FeatureOracle(encoder), references)
-    return proof.false_watermark_rates(nearest, sources, tuple(WAYS)).tolist()
+    return proof.false_watermark_rates(nearest, sources, ways_to_mix(held_out=True)).tolist()
 
 
 def jobs(
