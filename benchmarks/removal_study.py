@@ -15,7 +15,7 @@ import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, other_clean_models, run
 from mea_lib import proof
 from mea_lib.data import ImageSet
-from mea_lib.detection import neural_cleanse
+from mea_lib.detection import NeuralCleanse
 from mea_lib.extraction import distillation
 from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.models import ImageClassifier
@@ -219,7 +219,7 @@ def _redistil(case: Case, temperature: float) -> ImageClassifier:
 
 def _unlearn(case: Case, epochs: float) -> ImageClassifier:
     """The trigger of the target class, which somebody must have told the adversary."""
-    found = neural_cleanse.detect(case.model, case.held_out.images[:CALIBRATION], seed=case.seed)
+    found = NeuralCleanse().detect(case.model, case.held_out.images[:CALIBRATION], seed=case.seed)
     target = case.held_out.class_index(KEY.target)
     return unlearn.remove(
         case.model,

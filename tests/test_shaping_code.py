@@ -97,7 +97,7 @@ def test_comments_and_docstrings_change_no_chapter(own_code):
         ("import mea_lib as mea\nmea.WatermarkKey", "data/key.py"),
         ("import mea_lib\nmea_lib.defences.AnomalyFilter", "defences/anomaly_filter.py"),
         ("import mea_lib.detection.strip", "detection/strip.py"),
-        ("from mea_lib import detection as seen\nseen.strip.Strip", "detection/strip.py"),
+        ("from mea_lib import detection as seen\nseen.strip.STRIP", "detection/strip.py"),
         ("from mea_lib.serving import RemoteOracle", "serving/remote.py"),  # found late
         ("def later():\n    from mea_lib.removal import prune", "removal/prune.py"),
         ("import mea_lib as mea\nprint(f'{mea.removal.prune.prune!r}')", "removal/prune.py"),
