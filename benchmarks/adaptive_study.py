@@ -14,8 +14,7 @@ import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, other_clean_models, run
 from mea_lib import proof
 from mea_lib.defences import MarkedLabels
-from mea_lib.detection import key_search, runner_ups
-from mea_lib.detection.key_search import TriedMix
+from mea_lib.detection import KeySearch, RunnerUps, SuspectedKey
 from mea_lib.extraction import mixed_distillation
 from mea_lib.extraction.clean_answers import CleanAnswersSettings, cleaned
 from mea_lib.extraction.distillation import DistillationSettings, train_student
@@ -29,10 +28,10 @@ COLD, WARM = DistillationSettings(temperature=1.0), DistillationSettings(tempera
 BORDER_RATE = 0.1
 RANKED = 10_000  # of the adversary's images, by whose answers the key is ranked
 ALPHA = 0.01
-TESTS = ("mark", "second", "border")  # on mixes, by second places, at the moved border
+TESTS = ("mark", "second", "border")  # on mixes, by runner-ups, at the moved border
 
 # A surrogate, the seconds all its trainings took, and what a search named, where there was one.
-Loot = tuple[ImageClassifier, float, TriedMix | None]
+Loot = tuple[ImageClassifier, float, SuspectedKey | None]
 
 
 def _distil(
@@ -94,8 +93,8 @@ def _labelled(data: mea.Data, answers: Tensor) -> mea.ImageSet:
     return mea.ImageSet(data.queries, answers.argmax(1), data.owner.classes, "queries")
 
 
-def _search(oracle: mea.Oracle, answers: Tensor, data: mea.Data, seed: int) -> TriedMix:
-    return key_search.detect(oracle, data.queries, answers, data.owner.classes, seed=seed).found
+def _search(oracle: mea.Oracle, answers: Tensor, data: mea.Data, seed: int) -> SuspectedKey:
+    return KeySearch().detect(oracle, data.queries, data.owner.classes, answers=answers, seed=seed).found
 
 
 def _plain(victim: ImageClassifier, images: mea.ImageSet) -> ImageClassifier:
@@ -140,7 +139,7 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
     oracle = mea.Oracle(model)
     copy, seconds, found = ATTACKS[attack](oracle, data, scale, seed)
     sold = mea.Oracle(model)
-    ranking = runner_ups.detect(sold(data.queries[:RANKED]), data.owner.classes)
+    ranking = RunnerUps().detect(sold, data.queries[:RANKED], data.owner.classes)
     asked = mea.Oracle(copy)
     clean = other_clean_models(data, scale, seed)
     owner = moved_border(victim, data.owner)
@@ -161,12 +160,12 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
         "wsr": wsr.value,
         "mark_p": wsr.p_value(proof.PAPER_THRESHOLD),
         "wfpr": float(np.mean([rate.value for rate in wfpr.values()])),
-        "second": min(rate.value for rate in held.second),
+        "second": min(rate.value for rate in held.runner_up),
         "second_p": held.p_value,
         "border_images": border.beyond.trials,
         "border_rate": border.beyond.value,
         "this_side_rate": border.this_side.value,
-        "innocent_rate": max(rate.value for rate in border.innocent),
+        "innocent_rate": max(rate.value for rate in border.null_models),
         "border_p": border.p_value,
         "seconds": seconds,
     }

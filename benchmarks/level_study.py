@@ -127,7 +127,7 @@ def convicts(
 
 def admissible(forest: PairShares, clean: list[Asked], scheme: str, key: tuple[int, int, int]) -> bool:
     """Whether no null model obeys the key, as a commitment would find."""
-    bound = proof.key_rank.INNOCENT_BOUND
+    bound = proof.key_rank.NULL_BOUND
     return forest.of(key[:2], key[2]) <= bound and all(model.rate(scheme, key) <= bound for model in clean)
 
 

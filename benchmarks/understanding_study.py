@@ -19,6 +19,7 @@ from mea_lib.defences import AblatedLogits, MarkedAnswers
 from mea_lib.extraction import distillation
 from mea_lib.extraction.distillation import DistillationSettings
 from mea_lib.models import ImageClassifier
+from mea_lib.teaching import additivity, places_on_sources
 from mea_lib.watermarks import runner_up
 
 SETTINGS = DistillationSettings(temperature=4.0)
@@ -117,9 +118,9 @@ def run_one(
 
 def look(model: ImageClassifier, data: mea.Data, scale: mea.Scale) -> dict:
     """Accuracy and WSR of a model, and both halves of the explanation: the target's place, additivity."""
-    places = proof.places_on_sources(model, KEY, data.test)
+    places = places_on_sources(model, KEY, data.test)
     target, other = places["target"].summary(), places["other source"].summary()
-    found = proof.additivity(model, KEY, data.test, scale.verification_samples).to_dict()
+    found = additivity(model, KEY, data.test, scale.verification_samples).to_dict()
     return {
         "accuracy": proof.accuracy(mea.Oracle(model), data.test),
         "wsr": found.pop("rate"),
