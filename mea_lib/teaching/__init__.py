@@ -1,7 +1,4 @@
-"""What only the chapters need: claims checked by code, figures in one palette, checks of readers' answers.
-
-May import every other room; none of them imports this one.
-"""
+"""What only the chapters need: claims checked by code, figures in one palette, checks of readers' answers."""
 
 from mea_lib.teaching.answers import check_choice, check_number
 from mea_lib.teaching.claims import Claims
