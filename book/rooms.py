@@ -1,7 +1,7 @@
 """The rooms of the package and what may import what, drawn from the contract in pyproject.toml.
 
-`.venv/bin/python book/rooms.py` writes the picture, and the lists of rooms in README.md and package.md; each line there
-is the first sentence of the room's own docstring.
+`.venv/bin/python book/rooms.py` writes the picture, and the list of rooms in README.md; each line there is the first
+sentence of the room's own docstring.
 """
 
 import ast
@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "book" / "_static" / "rooms.svg"
-PAGES = (ROOT / "README.md", ROOT / "book" / "package.md")
+README = ROOT / "README.md"
 LIST = re.compile(r"(?<=<!-- rooms -->\n).*?(?=<!-- end of rooms -->)", re.S)
 PROGRAMS = ("teaching", "cli", "arena", "serving")  # on top of the core
 
@@ -90,6 +90,5 @@ def room_list(rooms: list[list[str]], package: Path = ROOT / "mea_lib") -> str:
 
 if __name__ == "__main__":
     PICTURE.write_text(picture(layers()), encoding="utf-8")
-    for page in PAGES:
-        written = LIST.sub(lambda _: room_list(layers()), page.read_text(encoding="utf-8"))
-        page.write_text(written, encoding="utf-8")
+    written = LIST.sub(lambda _: room_list(layers()), README.read_text(encoding="utf-8"))
+    README.write_text(written, encoding="utf-8")

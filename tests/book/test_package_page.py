@@ -11,6 +11,7 @@ import pytest
 import rooms
 import torch
 from bs4 import BeautifulSoup
+from site_pages import stage_pages
 from toy_chapters import ROOT
 
 import mea_lib as mea
@@ -33,14 +34,17 @@ def test_the_picture_shows_every_room_below_those_that_may_import_it():
     assert set(drawn.svg["aria-labelledby"].split()) == {one["id"] for one in drawn.find_all(id=True)}
 
 
-@pytest.mark.parametrize("page", rooms.PAGES, ids=lambda page: page.name)
-def test_the_list_of_rooms_is_how_their_docstrings_begin(page):
-    assert rooms.LIST.findall(page.read_text()) == [rooms.room_list(rooms.layers())], (
+def test_the_readme_lists_the_rooms_as_their_docstrings_begin():
+    readme = rooms.README.read_text()
+    assert rooms.LIST.findall(readme) == [rooms.room_list(rooms.layers())], (
         "run .venv/bin/python book/rooms.py"
     )
-    assert rooms.PICTURE.relative_to(
-        page.parent if page.name == "README.md" else ROOT / "book"
-    ).as_posix() in (page.read_text())
+    assert f"]({rooms.PICTURE.relative_to(ROOT).as_posix()})" in readme
+
+
+def test_the_staged_page_has_the_list(tmp_path):
+    page = stage_pages(ROOT, tmp_path / "stage", [], {}) / "book" / "package.md"
+    assert rooms.room_list(rooms.layers()) in page.read_text()
 
 
 def test_a_call_goes_through_the_files_on_the_page(tiny, digits, monkeypatch):
