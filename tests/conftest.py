@@ -85,6 +85,6 @@ def tiny(digits):
     ).eval()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def key() -> mea.WatermarkKey:
     return mea.WatermarkKey(("3", "7"), "1", seed=5)
