@@ -10,7 +10,6 @@ from mea_lib.teaching.encoders import encoder_spaces, probe_report, probe_table
 from mea_lib.teaching.feature_space import feature_space
 from mea_lib.teaching.figures import PALETTE, bars, curves, distributions, gallery, heatmap, use_style
 from mea_lib.teaching.results import find_results
-from mea_lib.teaching.say import say
 from mea_lib.teaching.small_multiples import side_by_side
 from mea_lib.teaching.tables import Table
 
@@ -34,7 +33,6 @@ __all__ = [
     "places_on_sources",
     "probe_report",
     "probe_table",
-    "say",
     "side_by_side",
     "use_style",
 ]
