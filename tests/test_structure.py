@@ -1,4 +1,4 @@
-"""The package's rooms: what each may import, and that each says what it is."""
+"""The package's rooms: what each may import, and that all that is public is documented."""
 
 import ast
 from pathlib import Path
@@ -8,12 +8,14 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mea_lib"
 # A room may import those in its own line of this list and in all lines above it.
 ORDER = (
-    ("files", "scale", "shaping_code", "data", "models", "losses"),
+    ("files", "scale", "training_settings", "shaping_code", "data", "models", "losses"),
     ("model_files",),
     ("training",),
     ("watermarks", "blackbox"),
+    ("defences",),
     ("extraction", "removal", "detection"),
     ("proof",),
+    ("serving",),
     ("arena",),
     ("teaching", "cli"),
 )
@@ -43,11 +45,9 @@ def test_imports_point_one_way(room):
             assert level(name[1]) <= level(room), f"{path} imports {'.'.join(name)}"
 
 
-def test_every_room_is_in_the_order_and_says_what_it_is():
+def test_every_room_is_in_the_order():
     found = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert found | {"files", "scale", "shaping_code"} == set(ROOMS)
-    for room in found:
-        assert "import" in ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
+    assert found | {path.stem for path in PACKAGE.glob("[!_]*.py")} == set(ROOMS)
 
 
 def test_every_public_function_and_class_is_documented():

@@ -1,79 +1,14 @@
-"""Adversaries who know the method: what they do to answers by a slow loop, how they mix by torchvision."""
+"""Extraction with mixed images: what CutMix and MixUp make is torchvision's, the answers are mixed as the images are."""
 
 import pytest
 import torch
-from torch.nn import functional as F
 from torchvision.transforms import v2
 
 import mea_lib as mea
 from mea_lib import proof
-from mea_lib.extraction import clean_answers, distillation, mixed_distillation
-from mea_lib.extraction.clean_answers import CleanAnswersSettings, cleaned
-from mea_lib.extraction.distillation import DistillationSettings
-from mea_lib.extraction.mixed_distillation import (
-    MixedDistillationSettings,
-    cutmix,
-    mixed_objective,
-    mixup,
-)
-from mea_lib.training import Batch, Store, TrainingSettings
-
-SMOKE = mea.preset("smoke")
-TRAINING = TrainingSettings(12, 64, 5e-3, augment=False)
-COLD = DistillationSettings(temperature=1.0)
-
-
-@pytest.fixture(scope="module")
-def victim(digits, tmp_path_factory):
-    kept = Store(tmp_path_factory.mktemp("victim"))
-    return mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=kept)
-
-
-@pytest.fixture
-def answers():
-    return torch.randn(200, 6, generator=torch.Generator().manual_seed(0)).mul(2).softmax(1)
-
-
-def test_sharpening_is_a_power_and_cutting_keeps_the_largest(answers):
-    sharp = cleaned(answers, CleanAnswersSettings(temperature=0.5, top_k=3))
-    for before, after in zip(answers.tolist(), sharp.tolist(), strict=True):
-        largest = sorted(before)[-3:]
-        expected = [p**2 if p in largest else 0.0 for p in before]
-        assert after == pytest.approx([p / sum(expected) for p in expected], abs=1e-6)
-
-
-def test_cleaned_of_nothing_answers_stay_as_they_are(answers):
-    torch.testing.assert_close(cleaned(answers, CleanAnswersSettings()), answers)
-
-
-def test_the_largest_one_alone_is_the_label(answers):
-    labels = cleaned(answers, CleanAnswersSettings(top_k=1))
-    assert torch.equal(labels, F.one_hot(answers.argmax(1), 6).float())
-
-
-def test_the_suspected_runner_up_becomes_a_class_like_any_other(answers):
-    found = cleaned(answers, CleanAnswersSettings(suspected=(1, 4, 2)))
-    for before, after in zip(answers.tolist(), found.tolist(), strict=True):
-        named = before.index(max(before))
-        expected = list(before)
-        if named in (1, 4):
-            usual = sorted([before[0], before[3], before[5]])[1]
-            expected[2] = expected[4 if named == 1 else 1] = usual
-        assert after == pytest.approx([p / sum(expected) for p in expected], abs=1e-6)
-    assert torch.equal(found.argmax(1), answers.argmax(1))
-
-
-def test_the_thief_of_cleaned_answers_trains_as_any_other(digits, victim, store):
-    oracle = mea.Oracle(victim)
-    settings = CleanAnswersSettings(top_k=1)
-    copy = clean_answers.extract(
-        oracle, digits.queries, SMOKE, settings=settings, training=TRAINING, store=store
-    )
-    labels = mea.Oracle(victim, answer="hard")
-    same = distillation.extract(labels, digits.queries, SMOKE, settings=COLD, training=TRAINING, store=store)
-    assert copy.card["id"] == same.card["id"]
-    assert oracle.queries == len(digits.queries)
-    assert proof.accuracy(mea.Oracle(copy), digits.test) > 0.75
+from mea_lib.extraction import Distillation, MixedDistillation
+from mea_lib.extraction.mixed_distillation import cutmix, mixup
+from mea_lib.training import Batch
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -116,12 +51,12 @@ def test_shares_are_spread_over_the_whole_range(mix):
 
 @pytest.mark.parametrize("kind", ["cutmix", "mixup"])
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
-def test_the_loss_is_that_of_the_mix_to_the_mixed_answers(tiny, digits, answers, kind, temperature):
+def test_the_loss_is_that_of_the_mix_to_the_mixed_answers(tiny, digits, kind, temperature):
     answers = torch.rand(50, 10).softmax(1)
-    settings = MixedDistillationSettings(kind, 1.0, DistillationSettings(temperature=temperature))
+    method = MixedDistillation(temperature=temperature, kind=kind, share=1.0)
     index = torch.arange(5, 13)
     batch = Batch(digits.owner.images[index], index, torch.Generator().manual_seed(3), 0.0)
-    loss = mixed_objective(answers, settings)(tiny, batch).losses["soft"]
+    loss = method.objective(answers)(tiny, batch).losses["soft"]
     generator = torch.Generator().manual_seed(3)
     torch.rand(1, generator=generator)
     partners = torch.randperm(8, generator=generator)
@@ -129,17 +64,15 @@ def test_the_loss_is_that_of_the_mix_to_the_mixed_answers(tiny, digits, answers,
     mixed, own = mix(batch.images, batch.images[partners], generator)
     wanted = own * answers[index] + (1 - own) * answers[index[partners]]
     soft = wanted.log().div(temperature).softmax(1)
-    student = (tiny(mixed) / temperature).log_softmax(1)
-    expected = temperature**2 * (soft * (soft.log() - student)).sum(1).mean()
+    surrogate = (tiny(mixed) / temperature).log_softmax(1)
+    expected = temperature**2 * (soft * (soft.log() - surrogate)).sum(1).mean()
     torch.testing.assert_close(loss, expected)
 
 
 def test_a_share_of_the_batches_is_mixed(tiny, digits):
     answers = torch.rand(50, 10).softmax(1)
     index = torch.arange(8)
-    settings = MixedDistillationSettings(share=0.3)
-    plain = distillation.distillation_objective(answers, DistillationSettings())
-    objective = mixed_objective(answers, settings)
+    plain, objective = (one.objective(answers) for one in (Distillation(), MixedDistillation(share=0.3)))
     mixed = 0
     for seed in range(100):
         batch = Batch(digits.owner.images[index], index, torch.Generator().manual_seed(seed), 0.0)
@@ -147,32 +80,22 @@ def test_a_share_of_the_batches_is_mixed(tiny, digits):
     assert 15 <= mixed <= 45
 
 
-def test_the_mixing_thief_copies_and_asks_each_image_once(digits, victim, store):
-    names = []
+def test_it_extracts_and_sends_each_image_once(digits, victim, learning, store):
+    names = set()
     for kind in ("cutmix", "mixup"):
         oracle = mea.Oracle(victim, budget=len(digits.queries))
-        settings = MixedDistillationSettings(kind)
-        copy = mixed_distillation.extract(
-            oracle, digits.queries, SMOKE, settings=settings, training=TRAINING, store=store
-        )
+        surrogate = MixedDistillation(kind=kind).extract(oracle, digits.queries, learning)
         assert oracle.remaining == 0
-        assert proof.accuracy(mea.Oracle(copy), digits.test) > 0.75
-        names.append(copy.card["id"])
-    assert len(set(names)) == 2
-    assert len(store.cards()) == 2
+        assert proof.accuracy(mea.Oracle(surrogate), digits.test) > 0.75
+        names.add(surrogate.card["id"])
+    assert {card["id"] for card in store.cards()} == names
+    assert len(names) == 2
 
 
-def test_impossible_settings_are_refused(answers):
-    for wrong in ({"temperature": 0}, {"top_k": 0}, {"suspected": (1, 1, 2)}):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            CleanAnswersSettings(**wrong)
-    with pytest.raises(ValueError, match="between 0 and 5"):
-        cleaned(answers, CleanAnswersSettings(suspected=(1, 2, 6)))
-    with pytest.raises(ValueError, match="at least one class must remain"):
-        cleaned(answers[:, :3], CleanAnswersSettings(suspected=(0, 1, 2)))
+def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="cutmix, mixup"):
-        MixedDistillationSettings("puzzle")
+        MixedDistillation(kind="puzzle")
     with pytest.raises(ValueError, match="share must be above 0"):
-        MixedDistillationSettings(share=0)
+        MixedDistillation(share=0)
     with pytest.raises(ValueError, match="no hard label"):
-        MixedDistillationSettings(distillation=DistillationSettings(soft_weight=0.5))
+        MixedDistillation(soft_weight=0.5)
