@@ -26,11 +26,11 @@ from mea_lib.detection import (
     SuspectedKey,
     robustness_curve,
 )
-from mea_lib.extraction import distillation
+from mea_lib.extraction import Distillation
 from mea_lib.models import ImageClassifier
-from mea_lib.watermarks import patch, runner_up
+from mea_lib.watermarks import Patch, PatchKey, RunnerUp, patch
 
-PATCH = patch.PatchKey(KEY.target)
+PATCH = PatchKey(KEY.target)
 SEARCHED = 500  # clean images that triggers are looked for on
 KNOWN = 4_000  # clean images of which one half is learnt by LOF, and the other sets its threshold
 KNOWN_TO_STRIP, OVERLAYS, STRIPPED = 1_000, 50, 500
@@ -45,16 +45,20 @@ STRENGTHS = {
 }
 
 
-def _copy(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-    oracle = mea.Oracle(runner_up.embed(data.owner, KEY, scale, seed=seed), scale.query_images)
-    return distillation.extract(oracle, data.queries, scale, seed=seed)
+def _victim(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+    return RunnerUp().embed(data.owner, KEY, scale, seed=seed)
+
+
+def _surrogate(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+    oracle = mea.Oracle(_victim(data, scale, seed), scale.query_images)
+    return Distillation().extract(oracle, data.queries, scale, seed=seed)
 
 
 MODELS: dict[str, Callable[[mea.Data, mea.Scale, int], ImageClassifier]] = {
     "clean": lambda data, scale, seed: mea.train_clean(data.owner, scale, seed=seed),
-    "victim": lambda data, scale, seed: runner_up.embed(data.owner, KEY, scale, seed=seed),
-    "copy": _copy,
-    "patch": lambda data, scale, seed: patch.embed(data.owner, PATCH, scale, seed=seed),
+    "victim": _victim,
+    "copy": _surrogate,
+    "patch": lambda data, scale, seed: Patch().embed(data.owner, PATCH, scale, seed=seed),
 }
 
 

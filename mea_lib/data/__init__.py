@@ -1,7 +1,4 @@
-"""Images on the training device as uint8, where they come from, how two become one, and the watermark's key.
-
-May import scale only.
-"""
+"""Images on the training device as uint8, where they come from, how two become one, and the watermark's key."""
 
 from mea_lib.data.combine import SCHEMES, WAYS, Way, combine, ways_to_mix
 from mea_lib.data.folders import image_folder

@@ -1,7 +1,4 @@
-"""From answers to evidence: rates and their intervals, the threshold, the commitment, the report.
-
-May import scale, data, models, losses, training, blackbox and defences.
-"""
+"""From answers to evidence: rates and their intervals, the threshold, the commitment, the report."""
 
 from mea_lib.blackbox.named_class import accuracy
 from mea_lib.proof.border_evidence import BorderEvidence, verify_border

@@ -1,7 +1,5 @@
 """What only the chapters need: claims checked by code, figures in one palette, checks of readers' answers, and why a
 watermark travels: the places of its classes in clean answers, and the additivity of answers.
-
-May import every other room; none of them imports this one.
 """
 
 from mea_lib.teaching.additivity import Additivity, additivity

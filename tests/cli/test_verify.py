@@ -123,9 +123,7 @@ def test_runner_ups_are_seen_on_clean_images(verify, made, opened):
     alone = verify("victim", "--runner-up", "--alpha", "0.99", "--json").data
     assert alone["null_models"] == [0, 0]
     assert "Place of the key" in verify("other", "--runner-up", *opened, code=3).stdout
-    assert (
-        "the commitment fixes" in verify("victim", "--runner-up", *opened, "--alpha", 0.5, code=2).stderr
-    )
+    assert "the commitment fixes" in verify("victim", "--runner-up", *opened, "--alpha", 0.5, code=2).stderr
 
 
 def test_what_runner_up_evidence_does_not_take(verify, made):
