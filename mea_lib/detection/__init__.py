@@ -1,8 +1,7 @@
 """Whoever holds a model looks for a watermark in it: one detector a file, each a dataclass with the verb `detect`.
 
 `NeuralCleanse` and `ABS` need the weights, `LocalOutlierFactor` the features, `STRIP`, `robustness_curve`,
-`RandomMixing` and `KeySearch` no more than answers, `RunnerUps` those to clean images alone. May import scale, data,
-models, losses, training, watermarks, blackbox and defences.
+`RandomMixing` and `KeySearch` no more than answers, `RunnerUps` those to clean images alone.
 """
 
 from mea_lib.detection.abs import ABS

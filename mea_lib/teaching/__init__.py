@@ -1,5 +1,6 @@
-"""What only the chapters need: claims checked by code, figures in one palette, checks of readers' answers, and why a
-watermark travels: the places of its classes in clean answers, and the additivity of answers.
+"""What only the chapters need: claims checked by code, figures in one palette, checks of readers' answers.
+
+Also why a watermark travels: the places of the key's classes in clean answers, and the additivity of answers.
 """
 
 from mea_lib.teaching.additivity import Additivity, additivity
