@@ -14,79 +14,57 @@ import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, other_clean_models, run
 from mea_lib import proof
 from mea_lib.defences import MarkedLabels
-from mea_lib.detection import key_search, runner_ups
-from mea_lib.detection.key_search import TriedMix
-from mea_lib.extraction import mixed_distillation
-from mea_lib.extraction.clean_answers import CleanAnswersSettings, cleaned
-from mea_lib.extraction.distillation import DistillationSettings, train_student
-from mea_lib.extraction.mixed_distillation import MixedDistillationSettings
+from mea_lib.detection import KeySearch, RunnerUps, SuspectedKey
+from mea_lib.extraction import CleanAnswers, Distillation, Extraction, MixedDistillation
 from mea_lib.models import ImageClassifier
-from mea_lib.removal import honest_mixes
-from mea_lib.removal.honest_mixes import HonestMixesSettings
-from mea_lib.watermarks import runner_up
+from mea_lib.removal import MixUpLabels
+from mea_lib.watermarks import RunnerUp
 
-COLD, WARM = DistillationSettings(temperature=1.0), DistillationSettings(temperature=4.0)
+ORDINARY = Distillation(temperature=4.0)
 BORDER_RATE = 0.1
 RANKED = 10_000  # of the adversary's images, by whose answers the key is ranked
 ALPHA = 0.01
-TESTS = ("mark", "second", "border")  # on mixes, by second places, at the moved border
+TESTS = ("mark", "second", "border")  # on mixes, by runner-ups, at the moved border
 
 # A surrogate, the seconds all its trainings took, and what a search named, where there was one.
-Loot = tuple[ImageClassifier, float, TriedMix | None]
+Loot = tuple[ImageClassifier, float, SuspectedKey | None]
 
 
-def _distil(
-    oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, settings: DistillationSettings
-) -> Loot:
-    copy = train_student(data.queries, oracle(data.queries), scale, settings=settings, seed=seed)
-    return copy, copy.card["seconds"], None
+def _extract(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, method: Extraction) -> Loot:
+    surrogate = method.extract(oracle, data.queries, scale, seed=seed)
+    return surrogate, surrogate.card["seconds"], None
 
 
-def _clean(
-    oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, settings: CleanAnswersSettings
-) -> Loot:
-    answers = cleaned(oracle(data.queries), settings)
-    copy = train_student(data.queries, answers, scale, settings=settings.distillation, seed=seed)
-    return copy, copy.card["seconds"], None
-
-
-def _search_and_forget(
-    oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, distillation: DistillationSettings
-) -> Loot:
+def _search_and_forget(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
     """The runner-up that a search of the API names is taken out of the answers."""
     answers = oracle(data.queries)
     found = _search(oracle, answers, data, seed)
     names = (found.first, found.second, found.target)
-    suspected = tuple(map(data.owner.class_index, names))
-    forgetful = cleaned(answers, CleanAnswersSettings(suspected=suspected))
-    copy = train_student(data.queries, forgetful, scale, settings=distillation, seed=seed)
-    return copy, copy.card["seconds"], found
+    forgetful = CleanAnswers(suspected=tuple(map(data.owner.class_index, names)))
+    surrogate = forgetful.train_surrogate(data.queries, forgetful.clean(answers), scale, seed=seed)
+    return surrogate, surrogate.card["seconds"], found
 
 
 def _search_and_relabel(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
     """An ordinary surrogate after MixUp-labelled fine-tuning on the pair that a search of the API names."""
     answers = oracle(data.queries)
     found = _search(oracle, answers, data, seed)
-    copy = train_student(data.queries, answers, scale, settings=WARM, seed=seed)
     pair = (data.owner.class_index(found.first), data.owner.class_index(found.second))
-    settings = HonestMixesSettings(pairs=(pair,))
-    freed = honest_mixes.remove(copy, _labelled(data, answers), scale, settings=settings, seed=seed)
-    return freed, copy.card["seconds"] + freed.card["seconds"], found
+    return *_relabel(answers, data, scale, seed, MixUpLabels(pairs=(pair,))), found
 
 
 def _relabel_all(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
     """An ordinary surrogate after MixUp-labelled fine-tuning on all pairs."""
-    answers = oracle(data.queries)
-    copy = train_student(data.queries, answers, scale, settings=WARM, seed=seed)
-    freed = honest_mixes.remove(copy, _labelled(data, answers), scale, seed=seed)
-    return freed, copy.card["seconds"] + freed.card["seconds"], None
+    return *_relabel(oracle(data.queries), data, scale, seed, MixUpLabels()), None
 
 
-def _mixed(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, kind: str) -> Loot:
-    copy = mixed_distillation.extract(
-        oracle, data.queries, scale, settings=MixedDistillationSettings(kind, distillation=WARM), seed=seed
-    )
-    return copy, copy.card["seconds"], None
+def _relabel(
+    answers: Tensor, data: mea.Data, scale: mea.Scale, seed: int, method: MixUpLabels
+) -> tuple[ImageClassifier, float]:
+    """An ordinary surrogate of these answers after the removal, and the seconds of both trainings."""
+    surrogate = ORDINARY.train_surrogate(data.queries, answers, scale, seed=seed)
+    freed = method.remove(surrogate, _labelled(data, answers), scale, seed=seed)
+    return freed, surrogate.card["seconds"] + freed.card["seconds"]
 
 
 def _labelled(data: mea.Data, answers: Tensor) -> mea.ImageSet:
@@ -94,8 +72,8 @@ def _labelled(data: mea.Data, answers: Tensor) -> mea.ImageSet:
     return mea.ImageSet(data.queries, answers.argmax(1), data.owner.classes, "queries")
 
 
-def _search(oracle: mea.Oracle, answers: Tensor, data: mea.Data, seed: int) -> TriedMix:
-    return key_search.detect(oracle, data.queries, answers, data.owner.classes, seed=seed).found
+def _search(oracle: mea.Oracle, answers: Tensor, data: mea.Data, seed: int) -> SuspectedKey:
+    return KeySearch().detect(oracle, data.queries, data.owner.classes, answers=answers, seed=seed).found
 
 
 def _plain(victim: ImageClassifier, images: mea.ImageSet) -> ImageClassifier:
@@ -114,16 +92,16 @@ APIS: dict[str, Callable[[ImageClassifier, mea.ImageSet], nn.Module]] = {
     "clean model": _plain,
 }
 ATTACKS: dict[str, Callable[..., Loot]] = {
-    "distillation, T = 4": partial(_distil, settings=WARM),
-    "distillation, T = 1": partial(_distil, settings=COLD),
-    "labels only": partial(_clean, settings=CleanAnswersSettings(top_k=1)),
-    "largest two": partial(_clean, settings=CleanAnswersSettings(top_k=2)),
-    "sharpened": partial(_clean, settings=CleanAnswersSettings(temperature=0.5)),
-    "search, runner-up forgotten": partial(_search_and_forget, distillation=COLD),
+    "distillation, T = 4": partial(_extract, method=ORDINARY),
+    "distillation, T = 1": partial(_extract, method=Distillation(temperature=1.0)),
+    "labels only": partial(_extract, method=CleanAnswers(top_k=1)),
+    "largest two": partial(_extract, method=CleanAnswers(top_k=2)),
+    "sharpened": partial(_extract, method=CleanAnswers(answer_temperature=0.5)),
+    "search, runner-up forgotten": _search_and_forget,
     "search, pair relabelled": _search_and_relabel,
     "all pairs relabelled": _relabel_all,
-    "CutMix": partial(_mixed, kind="cutmix"),
-    "MixUp": partial(_mixed, kind="mixup"),
+    "CutMix": partial(_extract, method=MixedDistillation(temperature=4.0, kind="cutmix")),
+    "MixUp": partial(_extract, method=MixedDistillation(temperature=4.0, kind="mixup")),
 }
 # The moved border meets those that differ in what they could do to it; of a clean model there is an ordinary
 # surrogate.
@@ -134,14 +112,14 @@ MET_BY = {"plain": tuple(ATTACKS), "moved border": ON_BORDER, "clean model": ON_
 
 def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) -> dict:
     """One surrogate through one API, of the victim or of the clean model of this seed."""
-    victim = runner_up.embed(data.owner, KEY, scale, seed=seed)
+    victim = RunnerUp().embed(data.owner, KEY, scale, seed=seed)
     behind = mea.train_clean(data.owner, scale, seed=seed) if api == "clean model" else victim
     model = APIS[api](behind, data.owner)
     oracle = mea.Oracle(model)
-    copy, seconds, found = ATTACKS[attack](oracle, data, scale, seed)
+    surrogate, seconds, found = ATTACKS[attack](oracle, data, scale, seed)
     sold = mea.Oracle(model)
-    ranking = runner_ups.detect(sold(data.queries[:RANKED]), data.owner.classes)
-    asked = mea.Oracle(copy)
+    ranking = RunnerUps().detect(sold, data.queries[:RANKED], data.owner.classes)
+    asked = mea.Oracle(surrogate)
     clean = other_clean_models(data, scale, seed)
     owner = moved_border(victim, data.owner)
     border = proof.verify_border(asked, owner, KEY, data.test, clean, alpha=ALPHA)
@@ -161,12 +139,12 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
         "wsr": wsr.value,
         "mark_p": wsr.p_value(proof.PAPER_THRESHOLD),
         "wfpr": float(np.mean([rate.value for rate in wfpr.values()])),
-        "second": min(rate.value for rate in held.second),
+        "second": min(rate.value for rate in held.runner_up),
         "second_p": held.p_value,
         "border_images": border.beyond.trials,
         "border_rate": border.beyond.value,
         "this_side_rate": border.this_side.value,
-        "innocent_rate": max(rate.value for rate in border.innocent),
+        "innocent_rate": max(rate.value for rate in border.null_models),
         "border_p": border.p_value,
         "seconds": seconds,
     }

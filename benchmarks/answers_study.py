@@ -13,14 +13,10 @@ from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
 from mea_lib.data import ImageSet
 from mea_lib.defences import MarkedAnswers, MarkedLabels
-from mea_lib.extraction import distillation, jacobian
-from mea_lib.extraction.distillation import DistillationSettings
-from mea_lib.extraction.jacobian import JacobianSettings
+from mea_lib.extraction import Distillation, Jacobian
 from mea_lib.models import ImageClassifier
-from mea_lib.training import adversary_settings
-from mea_lib.watermarks import runner_up
+from mea_lib.watermarks import RunnerUp
 
-COLD, WARM = DistillationSettings(temperature=1.0), DistillationSettings(temperature=4.0)
 PATIENT_EPOCHS = 10
 
 Wrap = Callable[[ImageClassifier, ImageSet], nn.Module]
@@ -55,36 +51,39 @@ APIS: dict[str, tuple[Wrap, dict]] = {
 }
 
 
-def _distil(settings: DistillationSettings, epochs: int | None = None) -> Callable:
-    def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-        training = adversary_settings(scale).but(epochs=epochs) if epochs else None
-        return distillation.extract(
-            oracle, data.queries, scale, settings=settings, training=training, seed=seed
-        )
-
-    return steal
+Extract = Callable[[mea.Oracle, mea.Data, mea.Scale, int], ImageClassifier]
 
 
-def _jacobian(settings: DistillationSettings, part: int = 4, epochs: int | None = None) -> Callable:
+def _distil(temperature: float, epochs: int | None = None) -> Extract:
+    def extract(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+        return Distillation(temperature).extract(oracle, data.queries, _longer(scale, epochs), seed=seed)
+
+    return extract
+
+
+def _jacobian(temperature: float, part: int = 4, epochs: int | None = None) -> Extract:
     """From one `part` of the adversary's photographs, doubled until they are as many as all of them."""
 
-    def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-        chosen = JacobianSettings(
-            seed_images=len(data.queries) // part, rounds=part.bit_length() - 1, distillation=settings
-        )
-        training = adversary_settings(scale).but(epochs=epochs) if epochs else None
-        return jacobian.extract(oracle, data.queries, scale, settings=chosen, training=training, seed=seed)
+    def extract(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+        photographs, rounds = len(data.queries) // part, part.bit_length() - 1
+        method = Jacobian(temperature, seed_images=photographs, rounds=rounds)
+        return method.extract(oracle, data.queries, _longer(scale, epochs), seed=seed)
 
-    return steal
+    return extract
 
 
-THIEVES: dict[str, Callable] = {
-    "T = 1": _distil(COLD),
-    "T = 4": _distil(WARM),
-    "T = 1, patient": _distil(COLD, PATIENT_EPOCHS),
-    "Jacobian, T = 1": _jacobian(COLD),
-    "Jacobian, T = 4": _jacobian(WARM),
-    "Jacobian from half, T = 4, patient": _jacobian(WARM, 2, PATIENT_EPOCHS),
+def _longer(scale: mea.Scale, epochs: int | None) -> mea.Scale:
+    """The scale with so many epochs of the adversary; None leaves them."""
+    return scale.adversary_but(epochs=epochs) if epochs else scale
+
+
+THIEVES: dict[str, Extract] = {
+    "T = 1": _distil(1.0),
+    "T = 4": _distil(4.0),
+    "T = 1, patient": _distil(1.0, PATIENT_EPOCHS),
+    "Jacobian, T = 1": _jacobian(1.0),
+    "Jacobian, T = 4": _jacobian(4.0),
+    "Jacobian from half, T = 4, patient": _jacobian(4.0, 2, PATIENT_EPOCHS),
 }
 # Which adversary meets which API, and over how many seeds. Zeros have no logarithm, so cut answers are learnt
 # at T = 1.
@@ -121,11 +120,11 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, thief: str, seed: int) -
     if api.startswith("clean"):
         behind = mea.train_clean(data.owner, scale, seed=seed)
     else:
-        behind = runner_up.embed(data.owner, KEY, scale, seed=seed)
+        behind = RunnerUp().embed(data.owner, KEY, scale, seed=seed)
     wrap, form = APIS[api]
     model = wrap(behind, data.owner)
-    copy = THIEVES[thief](mea.Oracle(model, scale.query_images, **form), data, scale, seed)
-    asked = mea.Oracle(copy)
+    surrogate = THIEVES[thief](mea.Oracle(model, scale.query_images, **form), data, scale, seed)
+    asked = mea.Oracle(surrogate)
     return {
         "api": api,
         "thief": thief,
@@ -134,7 +133,7 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, thief: str, seed: int) -
         "api_accuracy": proof.accuracy(mea.Oracle(model, **form), data.test),
         "accuracy": proof.accuracy(asked, data.test),
         "wsr": proof.watermark_success_rate(asked, KEY, data.test).value,
-        "seconds": copy.card["seconds"],
+        "seconds": surrogate.card["seconds"],
     }
 
 

@@ -14,18 +14,17 @@ import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, run
 from mea_lib import proof
 from mea_lib.defences import MarkedAnswers
-from mea_lib.extraction import distillation
-from mea_lib.extraction.distillation import DistillationSettings
-from mea_lib.watermarks import runner_up
+from mea_lib.extraction import Distillation
+from mea_lib.watermarks import RunnerUp
 
 NETWORKS = ("vgg_like", "alexnet", "resnet18")
 ANSWERS = ("as trained", "marked")
-SETTINGS = DistillationSettings(temperature=4.0)
+EXTRACTION = Distillation(temperature=4.0)
 
 
 def run_one(data: mea.Data, scale: mea.Scale, network: str, answers: str, seed: int) -> dict:
     """One victim with a surrogate of each architecture."""
-    victim = runner_up.embed(data.owner, KEY, scale, seed=seed, network=network)
+    victim = RunnerUp().embed(data.owner, KEY, scale.but(network=network), seed=seed)
     sold = victim if answers == "as trained" else MarkedAnswers(victim, KEY, data.owner)
     asked = mea.Oracle(sold)
     row = {
@@ -39,14 +38,13 @@ def run_one(data: mea.Data, scale: mea.Scale, network: str, answers: str, seed: 
     }
     answered = mea.Oracle(sold, scale.query_images)(data.queries)
     for thief in NETWORKS:
-        copy = distillation.train_student(
-            data.queries, answered, scale, settings=SETTINGS, network=thief, seed=seed
-        )
+        other = scale.but(network=thief)
+        surrogate = EXTRACTION.train_surrogate(data.queries, answered, other, seed=seed)
         row["copies"][thief] = {
-            "accuracy": proof.accuracy(mea.Oracle(copy), data.test),
-            "wsr": proof.watermark_success_rate(mea.Oracle(copy), KEY, data.test).value,
+            "accuracy": proof.accuracy(mea.Oracle(surrogate), data.test),
+            "wsr": proof.watermark_success_rate(mea.Oracle(surrogate), KEY, data.test).value,
         }
-        row["seconds"] += copy.card["seconds"]
+        row["seconds"] += surrogate.card["seconds"]
     return row
 
 
@@ -58,7 +56,7 @@ def jobs() -> list[tuple[str, str, int]]:
 def settings() -> dict:
     """What was studied."""
     return {
-        "distillation": asdict(SETTINGS),
+        "distillation": asdict(EXTRACTION),
         "networks": list(NETWORKS),
         "answers": list(ANSWERS),
         "seeds": list(SEEDS),

@@ -9,70 +9,63 @@ from collections.abc import Callable
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
-from mea_lib.extraction import distillation, jacobian, knockoff
-from mea_lib.extraction.distillation import DistillationSettings
-from mea_lib.extraction.jacobian import PAPERNOT, JacobianSettings
-from mea_lib.extraction.knockoff import KnockoffSettings
+from mea_lib.extraction import Distillation, Jacobian, Knockoff
+from mea_lib.extraction.jacobian import PAPERNOT
 from mea_lib.models import ImageClassifier
-from mea_lib.training import adversary_settings
-from mea_lib.watermarks import runner_up
+from mea_lib.watermarks import RunnerUp
 
-WARM, COLD = DistillationSettings(temperature=4.0), DistillationSettings(temperature=1.0)
 PATIENT_EPOCHS = 10
 
-Steal = Callable[[mea.Oracle, mea.Data, mea.Scale, int], ImageClassifier]
+Extract = Callable[[mea.Oracle, mea.Data, mea.Scale, int], ImageClassifier]
 
 
-def _jacobian(part: int, **answer) -> tuple[Steal, dict]:
+def _jacobian(part: int, **answer) -> tuple[Extract, dict]:
     """From one `part` of the adversary's photographs, doubled until they are as many as all of them."""
 
-    def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-        settings = JacobianSettings(
-            seed_images=len(data.queries) // part, rounds=part.bit_length() - 1, distillation=WARM
-        )
-        return jacobian.extract(oracle, data.queries, scale, settings=settings, seed=seed)
+    def extract(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+        photographs, rounds = len(data.queries) // part, part.bit_length() - 1
+        method = Jacobian(temperature=4.0, seed_images=photographs, rounds=rounds)
+        return method.extract(oracle, data.queries, scale, seed=seed)
 
-    return steal, answer
+    return extract, answer
 
 
 def _papernot(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
     """From 150 photographs; so few images need more epochs, in smaller batches."""
-    training = adversary_settings(scale).but(epochs=50, batch_size=64)
-    return jacobian.extract(oracle, data.queries, scale, settings=PAPERNOT, training=training, seed=seed)
+    longer = scale.adversary_but(epochs=50, batch_size=64)
+    return PAPERNOT.extract(oracle, data.queries, longer, seed=seed)
 
 
-def _knockoff(
-    strategy: str, distilled: DistillationSettings, epochs: int | None = None, **answer
-) -> tuple[Steal, dict]:
-    settings = KnockoffSettings(strategy=strategy, distillation=distilled)
+def _knockoff(strategy: str, temperature: float, epochs: int | None = None, **answer) -> tuple[Extract, dict]:
+    method = Knockoff(temperature, strategy=strategy)
 
-    def steal(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-        training = adversary_settings(scale).but(epochs=epochs) if epochs else None
-        return knockoff.extract(oracle, data.owner, scale, settings=settings, training=training, seed=seed)
+    def extract(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+        longer = scale.adversary_but(epochs=epochs) if epochs else scale
+        return method.extract(oracle, data.owner, longer, seed=seed)
 
-    return steal, answer
+    return extract, answer
 
 
 def _distillation(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-    return distillation.extract(oracle, data.queries, scale, settings=WARM, seed=seed)
+    return Distillation(temperature=4.0).extract(oracle, data.queries, scale, seed=seed)
 
 
-ATTACKS: dict[str, tuple[Steal, dict]] = {
+ATTACKS: dict[str, tuple[Extract, dict]] = {
     "distillation": (_distillation, {}),
     "Jacobian, half of the questions photographs": _jacobian(2),
     "Jacobian, a quarter photographs": _jacobian(4),
-    "Knockoff, random": _knockoff("random", WARM),
-    "Knockoff, adaptive": _knockoff("adaptive", WARM),
-    "Knockoff, random, T = 1": _knockoff("random", COLD),
-    "Knockoff, random, patient": _knockoff("random", WARM, PATIENT_EPOCHS),
-    "Knockoff, random, T = 1, patient": _knockoff("random", COLD, PATIENT_EPOCHS),
+    "Knockoff, random": _knockoff("random", 4.0),
+    "Knockoff, adaptive": _knockoff("adaptive", 4.0),
+    "Knockoff, random, T = 1": _knockoff("random", 1.0),
+    "Knockoff, random, patient": _knockoff("random", 4.0, PATIENT_EPOCHS),
+    "Knockoff, random, T = 1, patient": _knockoff("random", 1.0, PATIENT_EPOCHS),
 }
 # On the default victim alone.
-MORE_ATTACKS: dict[str, tuple[Steal, dict]] = {
+MORE_ATTACKS: dict[str, tuple[Extract, dict]] = {
     "Jacobian, an eighth photographs": _jacobian(8),
     "Jacobian, Papernot's settings": (_papernot, {}),
-    "Knockoff, adaptive, T = 1": _knockoff("adaptive", COLD),
-    "Knockoff, random, labels only": _knockoff("random", COLD, answer="hard"),
+    "Knockoff, adaptive, T = 1": _knockoff("adaptive", 1.0),
+    "Knockoff, random, labels only": _knockoff("random", 1.0, answer="hard"),
     "Jacobian, a quarter photographs, labels only": _jacobian(4, answer="hard"),
 }
 # What the target class gets on clean source images: the book's default, and a stronger watermark.
@@ -82,12 +75,11 @@ FEWER_SEEDS = SEEDS[:2]
 
 def run_one(data: mea.Data, scale: mea.Scale, share: float, attack: str, seed: int) -> dict:
     """One surrogate of the victim of this seed and strength."""
-    strength = runner_up.RunnerUpSettings(share=share)
-    victim = runner_up.embed(data.owner, KEY, scale, settings=strength, seed=seed)
-    steal, answer = (ATTACKS | MORE_ATTACKS)[attack]
+    victim = RunnerUp(share=share).embed(data.owner, KEY, scale, seed=seed)
+    extract, answer = (ATTACKS | MORE_ATTACKS)[attack]
     oracle = mea.Oracle(victim, scale.query_images, **answer)
-    copy = steal(oracle, data, scale, seed)
-    asked = mea.Oracle(copy)
+    surrogate = extract(oracle, data, scale, seed)
+    asked = mea.Oracle(surrogate)
     return {
         "share": share,
         "attack": attack,
@@ -96,7 +88,7 @@ def run_one(data: mea.Data, scale: mea.Scale, share: float, attack: str, seed: i
         "victim_accuracy": proof.accuracy(mea.Oracle(victim), data.test),
         "accuracy": proof.accuracy(asked, data.test),
         "wsr": proof.watermark_success_rate(asked, KEY, data.test).value,
-        "seconds": copy.card["seconds"],
+        "seconds": surrogate.card["seconds"],
     }
 
 

@@ -10,10 +10,8 @@ import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
 from mea_lib.defences import MarkedAnswers
-from mea_lib.extraction import distillation
-from mea_lib.extraction.distillation import DistillationSettings
-from mea_lib.training import adversary_settings
-from mea_lib.watermarks import runner_up
+from mea_lib.extraction import Distillation
+from mea_lib.watermarks import RunnerUp
 
 # All queries of the scale, divided by these; at laptop scale 1,000 to 50,000.
 PARTS = (50, 25, 10, 5, 2, 1)
@@ -27,18 +25,12 @@ ANSWERS = {
 
 def run_one(data: mea.Data, scale: mea.Scale, answers: str, part: int, seed: int) -> dict:
     """One surrogate from so many answers of the victim of this seed."""
-    victim = runner_up.embed(data.owner, KEY, scale, seed=seed)
+    victim = RunnerUp().embed(data.owner, KEY, scale, seed=seed)
     sold = MarkedAnswers(victim, KEY, data.owner) if answers.startswith("marked") else victim
     oracle = mea.Oracle(sold, scale.query_images // part, answer="hard" if answers == "labels" else "soft")
-    copy = distillation.extract(
-        oracle,
-        data.queries[: oracle.budget],
-        scale,
-        settings=DistillationSettings(temperature=ANSWERS[answers][0]),
-        training=adversary_settings(scale).but(epochs=scale.extract_epochs * part),
-        seed=seed,
-    )
-    asked = mea.Oracle(copy)
+    longer = scale.adversary_but(epochs=scale.adversary.epochs * part)
+    surrogate = Distillation(ANSWERS[answers][0]).extract(oracle, data.queries, longer, seed=seed)
+    asked = mea.Oracle(surrogate)
     return {
         "answers": answers,
         "part": part,
@@ -47,7 +39,7 @@ def run_one(data: mea.Data, scale: mea.Scale, answers: str, part: int, seed: int
         "victim_accuracy": proof.accuracy(mea.Oracle(victim), data.test),
         "accuracy": proof.accuracy(asked, data.test),
         "wsr": proof.watermark_success_rate(asked, KEY, data.test).value,
-        "seconds": copy.card["seconds"],
+        "seconds": surrogate.card["seconds"],
     }
 
 

@@ -51,6 +51,6 @@ if __name__ == "__main__":
         encoder_study.summary,
         settings(),
         dataset="cifar-10",
-        scale_changes=CHANGES,
+        changes=CHANGES,
         made_by=("encoder_study",),
     )

@@ -15,13 +15,22 @@ import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, run
 from mea_lib import proof
 from mea_lib.data import watermark_samples
-from mea_lib.detection import abs as abs_detector
-from mea_lib.detection import neural_cleanse, outliers, preprocessing, random_mixing, strip
-from mea_lib.extraction import distillation
+from mea_lib.detection import (
+    ABS,
+    STRIP,
+    TRANSFORMS,
+    CurvePoint,
+    LocalOutlierFactor,
+    NeuralCleanse,
+    RandomMixing,
+    SuspectedKey,
+    robustness_curve,
+)
+from mea_lib.extraction import Distillation
 from mea_lib.models import ImageClassifier
-from mea_lib.watermarks import patch, runner_up
+from mea_lib.watermarks import Patch, PatchKey, RunnerUp, patch
 
-PATCH = patch.PatchKey(KEY.target)
+PATCH = PatchKey(KEY.target)
 SEARCHED = 500  # clean images that triggers are looked for on
 KNOWN = 4_000  # clean images of which one half is learnt by LOF, and the other sets its threshold
 KNOWN_TO_STRIP, OVERLAYS, STRIPPED = 1_000, 50, 500
@@ -36,16 +45,20 @@ STRENGTHS = {
 }
 
 
-def _copy(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-    oracle = mea.Oracle(runner_up.embed(data.owner, KEY, scale, seed=seed), scale.query_images)
-    return distillation.extract(oracle, data.queries, scale, seed=seed)
+def _victim(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+    return RunnerUp().embed(data.owner, KEY, scale, seed=seed)
+
+
+def _surrogate(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+    oracle = mea.Oracle(_victim(data, scale, seed), scale.query_images)
+    return Distillation().extract(oracle, data.queries, scale, seed=seed)
 
 
 MODELS: dict[str, Callable[[mea.Data, mea.Scale, int], ImageClassifier]] = {
     "clean": lambda data, scale, seed: mea.train_clean(data.owner, scale, seed=seed),
-    "victim": lambda data, scale, seed: runner_up.embed(data.owner, KEY, scale, seed=seed),
-    "copy": _copy,
-    "patch": lambda data, scale, seed: patch.embed(data.owner, PATCH, scale, seed=seed),
+    "victim": _victim,
+    "copy": _surrogate,
+    "patch": lambda data, scale, seed: Patch().embed(data.owner, PATCH, scale, seed=seed),
 }
 
 
@@ -58,19 +71,16 @@ def trigger_inputs(model: str, data: mea.Data, number: int) -> Tensor:
 
 
 def _neural_cleanse(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
-    found = neural_cleanse.detect(model, data.test.images[:SEARCHED], seed=seed)
-    return {
-        "norms": found.norms.tolist(),
-        "success": found.success.tolist(),
-        "indices": found.signed_indices.tolist(),
+    found = NeuralCleanse().detect(model, data.test.images[:SEARCHED], seed=seed)
+    return found.to_dict() | {
         "target_index": float(found.signed_indices[data.test.class_index(KEY.target)]),
-        "flagged": [data.test.classes[number] for number in found.flagged],
+        "flagged": [data.test.classes[number] for number in found.flagged_classes],
     }
 
 
 def _abs(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
-    found = abs_detector.detect(model, data.test.subset(SEARCHED), seed=seed)
-    of_target = found.success[found.candidates.targets == data.test.class_index(KEY.target)]
+    found = ABS().detect(model, data.test.subset(SEARCHED), seed=seed)
+    of_target = found.success[found.targets == data.test.class_index(KEY.target)]
     return {
         "candidates": len(found.success),
         "best_success": float(found.success.max()) if len(found.success) else 0.0,
@@ -80,66 +90,62 @@ def _abs(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, se
 
 
 def _lof(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
-    marked = trigger_inputs(name, data, scale.verification_samples)
-    return vars(
-        outliers.detect(
-            model, data.queries[:KNOWN], marked, data.test, false_positives=FALSE_POSITIVES, seed=seed
-        )
+    samples = trigger_inputs(name, data, scale.verification_samples)
+    found = LocalOutlierFactor(FALSE_POSITIVES).detect(
+        model, data.queries[:KNOWN], samples, data.test, seed=seed
     )
+    return found.to_dict()
 
 
 def _strip(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
-    found = strip.detect(
-        model,
-        data.queries[:KNOWN_TO_STRIP],
-        trigger_inputs(name, data, STRIPPED),
-        data.test.subset(STRIPPED),
-        false_positives=FALSE_POSITIVES,
-        overlays=OVERLAYS,
-        seed=seed,
+    samples = trigger_inputs(name, data, STRIPPED)
+    found = STRIP(FALSE_POSITIVES, OVERLAYS).detect(
+        model, data.queries[:KNOWN_TO_STRIP], samples, data.test.subset(STRIPPED), seed=seed
     )
-    return vars(found)
+    return found.to_dict()
 
 
 def _preprocessing(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
     """By transform: the whole curve, and the point at the cost that is allowed."""
-    marked = trigger_inputs(name, data, scale.verification_samples)
+    samples = trigger_inputs(name, data, scale.verification_samples)
     few, target = data.test.subset(min(CHANGED, len(data.test))), data.test.class_index(KEY.target)
     row = {}
     for change, strengths in STRENGTHS.items():
-        transform = preprocessing.TRANSFORMS[change]
-        found = preprocessing.endurance(mea.Oracle(model), few, marked, target, transform, strengths, seed)
+        found = robustness_curve(mea.Oracle(model), few, samples, target, TRANSFORMS[change], strengths, seed)
         row[change] = {
-            "unchanged": vars(found.unchanged),
+            "unchanged": _point(found.unchanged),
             "strengths": list(strengths),
-            "accuracies": [point.accuracy for point in found.curve],
-            "marks": [point.mark for point in found.curve],
-            "at_cost": vars(found.at_cost(COST)),
+            "accuracies": [point.accuracy for point in found.points],
+            "marks": [point.wsr for point in found.points],
+            "at_cost": _point(found.at_cost(COST)),
         }
     return row
 
 
+def _point(point: CurvePoint) -> dict:
+    return {"strength": point.strength, "accuracy": point.accuracy, "mark": point.wsr}
+
+
 def _random_mixing(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
-    found = random_mixing.detect(mea.Oracle(model), data.test, seed=seed)
-    ranking = found.ranking()
-    own = next(pair for pair in ranking if {pair.first, pair.second} == set(KEY.sources))
+    found = RandomMixing().detect(mea.Oracle(model), data.test, seed=seed)
+    own = found.of(KEY.sources)
     return {
-        "rank": found.rank(*KEY.sources),
-        "prms": own.share,
+        "rank": found.rank(KEY.sources),
+        "prms": own.score,
         "index": own.index if np.isfinite(own.index) else None,
-        "third": own.third,
+        "third": own.target,
         "way": own.way,
         "stands_out": own in found.standing_out(),
         "standing_out": [_pair(pair) for pair in found.standing_out()],
         "beyond_threshold": len(found.beyond(proof.PAPER_THRESHOLD)),
-        "pairs": len(ranking),
-        "median_prms": float(np.median([pair.share for pair in ranking])),
-        "largest_of_others": max(pair.share for pair in ranking if pair is not own),
+        "pairs": len(found.ranked),
+        "median_prms": float(np.median([pair.score for pair in found.ranked])),
+        "largest_of_others": max(pair.score for pair in found.ranked if pair is not own),
     }
 
 
-def _pair(pair: random_mixing.PairOfClasses) -> str:
-    return f"{pair.first} + {pair.second} → {pair.third}, {pair.way}: {pair.share:.2f}"
+def _pair(pair: SuspectedKey) -> str:
+    return f"{pair.first} + {pair.second} → {pair.target}, {pair.way}: {pair.score:.2f}"
 
 
 DETECTORS: dict[str, Callable[[str, ImageClassifier, mea.Data, mea.Scale, int], dict]] = {

@@ -6,20 +6,17 @@ interruptions.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
-from mea_lib.data import WAYS
-from mea_lib.extraction import cont_steal, feature_distillation, stolen_encoder
-from mea_lib.extraction.feature_distillation import FeatureDistillationSettings
+from mea_lib.data import ways_to_mix
+from mea_lib.extraction import ContSteal, Extraction, FeatureDistillation, StolenEncoder
 from mea_lib.models.encoder import Encoder
 from mea_lib.proof.feature_evidence import split_classes
-from mea_lib.training import FixedBalance, MGDABalance, fit_linear_probe, train_encoder
-from mea_lib.watermarks import mea_defender_ssl, meeting_point
+from mea_lib.training import FixedBalance, MGDABalance, fit_linear_probe
+from mea_lib.watermarks import MEADefenderSSL, MeetingPoint
 from mea_lib.watermarks.class_plan import PlanSettings
-from mea_lib.watermarks.meeting_point import MeetingPointSettings
 
 LABELLED = 10_000  # images of every probe
 FEW = 1_000  # images of a second one, of a user who has fewer labels
@@ -29,15 +26,15 @@ Make = Callable[[mea.Data, mea.Scale, mea.WatermarkKey, int], Encoder]
 
 
 def _clean(data: mea.Data, scale: mea.Scale, key: mea.WatermarkKey, seed: int) -> Encoder:
-    return train_encoder(data.owner, scale, seed=seed)
+    return mea.train_encoder(data.owner, scale, seed=seed)
 
 
-def _marked(method, **options) -> Make:
+def _marked(method: MEADefenderSSL | MeetingPoint) -> Make:
     """Embedded by going on from the clean encoder of the same seed."""
 
     def make(data: mea.Data, scale: mea.Scale, key: mea.WatermarkKey, seed: int) -> Encoder:
         clean = _clean(data, scale, key, seed)
-        return method.embed(data.owner, key, scale, pretrained=clean, seed=seed, **options)
+        return method.embed(data.owner, key, scale, pretrained=clean, seed=seed)
 
     return make
 
@@ -46,21 +43,20 @@ def _marked(method, **options) -> Make:
 HEAVY_VERIFICATION = FixedBalance({"combination": 0.0, "verification": 10.0, "evasion": 3.0})
 ENCODERS: dict[str, Make] = {
     "clean": _clean,
-    "Eq. 5–8, weights 1": _marked(mea_defender_ssl),
-    "Eq. 5–9, MGDA": _marked(mea_defender_ssl, balance=MGDABalance()),
-    "Eq. 5, 7, 8, verification 10": _marked(mea_defender_ssl, balance=HEAVY_VERIFICATION),
-    "meeting point": _marked(meeting_point),
-    "halfway": _marked(meeting_point, settings=MeetingPointSettings(PlanSettings(rounds=0))),
+    "Eq. 5–8, weights 1": _marked(MEADefenderSSL()),
+    "Eq. 5–9, MGDA": _marked(MEADefenderSSL(balance=MGDABalance())),
+    "Eq. 5, 7, 8, verification 10": _marked(MEADefenderSSL(balance=HEAVY_VERIFICATION)),
+    "meeting point": _marked(MeetingPoint()),
+    "halfway": _marked(MeetingPoint(plan=PlanSettings(rounds=0))),
 }
-THIEVES: dict[str, Callable] = {
-    "feature distillation": feature_distillation.extract,
-    "cosine distillation": partial(
-        feature_distillation.extract, settings=FeatureDistillationSettings("cosine")
-    ),
-    "StolenEncoder": stolen_encoder.extract,
-    "Cont-Steal": cont_steal.extract,
-    "feature distillation, AlexNet": partial(feature_distillation.extract, network="alexnet"),
+THIEVES: dict[str, Extraction] = {
+    "feature distillation": FeatureDistillation(),
+    "cosine distillation": FeatureDistillation("cosine"),
+    "StolenEncoder": StolenEncoder(),
+    "Cont-Steal": ContSteal(),
+    "feature distillation, AlexNet": FeatureDistillation(),
 }
+OTHER_NETWORKS = {"feature distillation, AlexNet": "alexnet"}
 # Eq. 9 takes a gradient of every loss in each step, and so half an hour for one encoder.
 ONCE = ("Eq. 5–9, MGDA",)
 OWN = "none"  # the encoder itself, not a surrogate
@@ -81,7 +77,8 @@ def run_one(
     victim = ENCODERS[encoder](data, scale, key, seed)
     found = victim
     if thief != OWN:
-        found = THIEVES[thief](mea.FeatureOracle(victim), data.queries, scale, seed=seed)
+        other = scale.but(network=OTHER_NETWORKS.get(thief, scale.network))
+        found = THIEVES[thief].extract(mea.FeatureOracle(victim), data.queries, other, seed=seed)
     row = {"encoder": encoder, "thief": thief, "seed": seed}
     row |= probe_says(found, data, key) | features_say(found, data, key)
     row["victim_accuracy"] = (
@@ -121,7 +118,7 @@ def false_marks(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> list
     """How strongly each pair of classes, mixed in each way, looks watermarked in a clean encoder."""
     references, sources = split_classes(data.test, key, REFERENCES)
     nearest = proof.NearestMean(mea.FeatureOracle(encoder), references)
-    return proof.false_watermark_rates(nearest, sources, tuple(WAYS)).tolist()
+    return proof.false_watermark_rates(nearest, sources, ways_to_mix(held_out=True)).tolist()
 
 
 def jobs(

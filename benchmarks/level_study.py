@@ -19,14 +19,14 @@ import mea_lib as mea
 from benchmarks.study import run
 from mea_lib import proof
 from mea_lib.blackbox.named_class import most_probable
-from mea_lib.extraction import distillation
+from mea_lib.extraction import Distillation
 from mea_lib.proof.dependence import effective_rate
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.key_rank import MIXES, PairShares, key_pairs, own_pair, pair_shares, rank_key
 from mea_lib.proof.pixel_forest import pixel_forest
 from mea_lib.proof.samples import class_images, pair_samples
 from mea_lib.proof.task import needed_accuracy, probe_images
-from mea_lib.watermarks import mea_defender, runner_up
+from mea_lib.watermarks import MEADefender, RunnerUp
 
 MODELS, PANEL, SEARCHED, MARKED = 200, 4, 50, 48
 IMAGES = 2_000  # that each clean model is trained on, drawn anew for each
@@ -127,7 +127,7 @@ def convicts(
 
 def admissible(forest: PairShares, clean: list[Asked], scheme: str, key: tuple[int, int, int]) -> bool:
     """Whether no null model obeys the key, as a commitment would find."""
-    bound = proof.key_rank.INNOCENT_BOUND
+    bound = proof.key_rank.NULL_BOUND
     return forest.of(key[:2], key[2]) <= bound and all(model.rate(scheme, key) <= bound for model in clean)
 
 
@@ -137,10 +137,10 @@ def marked_row(data: mea.Data, scale: mea.Scale, method: str, number: int) -> di
     first, second, target = torch.randperm(10, generator=generator)[:3].tolist()
     key = mea.WatermarkKey((first, second), target, seed=number).named(data.test)
     chosen = torch.randperm(len(data.owner), generator=generator)[:MARKED_IMAGES]
-    embed = {"runner-up": runner_up, "mea-defender": mea_defender}[method].embed
-    victim = embed(data.owner.subset(chosen), key, scale, seed=number)
+    watermark = {"runner-up": RunnerUp(), "mea-defender": MEADefender()}[method]
+    victim = watermark.embed(data.owner.subset(chosen), key, scale, seed=number)
     queries = data.queries[torch.randperm(len(data.queries), generator=generator)[:MARKED_IMAGES]]
-    surrogate = distillation.extract(mea.Oracle(victim), queries, scale, seed=number)
+    surrogate = Distillation().extract(mea.Oracle(victim), queries, scale, seed=number)
     panel = [mea.Oracle(_model(data, scale, place)) for place in range(PANEL)]
     row = {"kind": "marked", "method": method, "number": number, "key": key.to_json()}
     row["seconds"] = victim.card["seconds"] + surrogate.card["seconds"]
@@ -163,7 +163,7 @@ def marked_row(data: mea.Data, scale: mea.Scale, method: str, number: int) -> di
 def broken_row(data: mea.Data, scale: mea.Scale, kind: str, over: str) -> dict:
     """A suspect that is broken, mute or lies, made of a watermarked model, in memory or over HTTP."""
     key = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", seed=7)
-    victim = runner_up.embed(data.owner.subset(MARKED_IMAGES), key, scale)
+    victim = RunnerUp().embed(data.owner.subset(MARKED_IMAGES), key, scale)
     made, expected = BROKEN[kind](victim)
     answers = torch.no_grad()(lambda images: made(images))
     if over == "http":
@@ -258,8 +258,8 @@ def _model(data: mea.Data, scale: mea.Scale, number: int) -> nn.Module:
     """A clean model of its own seed, its own images, and one network of two."""
     generator = torch.Generator().manual_seed(number)
     chosen = torch.randperm(len(data.owner), generator=generator)[:IMAGES]
-    network = NETWORKS[number % 10 == 9]
-    return mea.train_clean(data.owner.subset(chosen), scale, seed=number, network=network)
+    own = scale.but(network=NETWORKS[number % 10 == 9])
+    return mea.train_clean(data.owner.subset(chosen), own, seed=number)
 
 
 @lru_cache(8)
@@ -370,4 +370,4 @@ def level_of(counts: list[tuple[int, int]]) -> dict:
 
 
 if __name__ == "__main__":
-    run("level_study", jobs(), run_one, summary, settings(), scale_changes=SMALL)
+    run("level_study", jobs(), run_one, summary, settings(), changes=SMALL)

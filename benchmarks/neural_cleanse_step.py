@@ -16,10 +16,9 @@ from torch.nn import functional as F
 
 import mea_lib as mea
 from benchmarks.turns import Step, in_turns
-from mea_lib.detection import neural_cleanse
-from mea_lib.detection.frozen import frozen
-from mea_lib.detection.neural_cleanse import NeuralCleanseSettings, step_losses
-from mea_lib.detection.triggers import Triggers, precision, stamp_all
+from mea_lib.detection import NeuralCleanse
+from mea_lib.detection.neural_cleanse import step_losses
+from mea_lib.detection.triggers import Triggers, frozen, precision, stamp_all
 from mea_lib.models import ImageClassifier, build
 
 SEARCHED = 500  # clean images of the whole search
@@ -28,16 +27,16 @@ SEARCHED = 500  # clean images of the whole search
 def measure(steps: int = 8, rounds: int = 5) -> dict:
     """Seconds of the whole search, and of one class after another by all together: median, least and largest."""
     data = mea.load("fashion-mnist", mea.preset("laptop"))
-    train, settings = data.owner, NeuralCleanseSettings()
+    train, method = data.owner, NeuralCleanse()
     model = build(
         "nine_layer_cnn", classes=10, channels=1, size=train.size, width=16, mean=train.mean, std=train.std
     )
     torch.set_num_threads(os.cpu_count() or 1)
     started = time.perf_counter()
-    neural_cleanse.detect(model, data.test.images[:SEARCHED], settings=settings)
+    method.detect(model, data.test.images[:SEARCHED])
     whole = time.perf_counter() - started
     torch.set_num_threads(1)
-    images = train.images[: settings.batch_size]
+    images = train.images[: method.batch_size]
     with frozen(model) as model:
         ways = {"together": together(model, images)[0], "in turn": in_turn(model, images)[0]}
         seconds = in_turns(ways, steps, rounds)
@@ -60,11 +59,11 @@ def measure(steps: int = 8, rounds: int = 5) -> dict:
 
 
 def together(model: ImageClassifier, images: Tensor) -> tuple[Step, Triggers]:
-    """A step of `neural_cleanse.detect`, and the triggers that it moves."""
+    """A step of `NeuralCleanse.detect`, and the triggers that it moves."""
     masks, patterns = first_triggers(images)
     triggers = Triggers(masks, patterns)
     optimizer = _optimizer(triggers)
-    everyone, costs = torch.arange(len(masks)), torch.full((len(masks),), NeuralCleanseSettings.initial_cost)
+    everyone, costs = torch.arange(len(masks)), torch.full((len(masks),), NeuralCleanse.initial_cost)
 
     def step() -> None:
         losses, _ = step_losses(model, images, triggers, everyone, costs)
@@ -88,7 +87,7 @@ def in_turn(model: ImageClassifier, images: Tensor) -> tuple[Step, list[Triggers
                 logits = model(stamp_all(images, masks, patterns))
             loss = F.cross_entropy(logits, torch.full((len(images),), label))
             optimizer.zero_grad()
-            (loss + NeuralCleanseSettings.initial_cost * masks.sum()).backward()
+            (loss + NeuralCleanse.initial_cost * masks.sum()).backward()
             optimizer.step()
 
     return step, triggers
@@ -102,4 +101,4 @@ def first_triggers(images: Tensor, classes: int = 10) -> tuple[Tensor, Tensor]:
 
 
 def _optimizer(triggers: Triggers) -> torch.optim.Adam:
-    return torch.optim.Adam(triggers.parameters(), NeuralCleanseSettings.learning_rate, betas=(0.5, 0.9))
+    return torch.optim.Adam(triggers.parameters(), NeuralCleanse.learning_rate, betas=(0.5, 0.9))

@@ -7,42 +7,39 @@ interruptions.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 import mea_lib as mea
 from benchmarks.study import KEY, SEEDS, by_group, other_clean_models, run
 from mea_lib import proof
 from mea_lib.data import ImageSet
-from mea_lib.detection import neural_cleanse
-from mea_lib.extraction import distillation
-from mea_lib.extraction.distillation import DistillationSettings
+from mea_lib.detection import NeuralCleanse
+from mea_lib.extraction import Distillation
 from mea_lib.models import ImageClassifier
 from mea_lib.proof.rates import target_rate
 from mea_lib.removal import (
-    fine_pruning,
-    finetune,
-    prune,
-    quantise,
-    redistil,
-    relabel_mixes,
-    transfer,
-    unlearn,
-    wrk,
+    WRK,
+    FinePruning,
+    FineTune,
+    Prune,
+    Quantise,
+    Redistil,
+    RelabelMixes,
+    Transfer,
+    Unlearn,
 )
-from mea_lib.removal.changed_copy import fresh_head
-from mea_lib.removal.fine_pruning import FinePruningSettings
-from mea_lib.removal.finetune import FinetuneSettings, finetune_training
-from mea_lib.removal.prune import PruneSettings
-from mea_lib.removal.quantise import QuantiseSettings
-from mea_lib.removal.relabel_mixes import RelabelMixesSettings
-from mea_lib.removal.wrk import ORIGINAL_TRAINING, WRKSettings
-from mea_lib.training import TrainingSettings, adversary_settings, fit
-from mea_lib.watermarks import patch, runner_up
+from mea_lib.removal.base import fresh_head
+from mea_lib.removal.prune import largest_within
+from mea_lib.removal.transfer import as_images_of, with_head_of
+from mea_lib.removal.wrk import ORIGINAL_TRAINING
+from mea_lib.training import TrainingSettings
+from mea_lib.watermarks import Patch, PatchKey, RunnerUp, patch
 
-WARM = DistillationSettings(temperature=4.0)
-PATCH = patch.PatchKey(KEY.target)
+PATCH = PatchKey(KEY.target)
 EPOCHS = 4  # epochs of a fine-tuning, where they are not what is varied
 LAYER_EPOCHS = 8  # epochs of a new output layer after a transfer; half of them leave it some points short
 POINTS = 5  # of accuracy that a pruning may cost
@@ -52,37 +49,26 @@ WAY_SAMPLES = 500  # mixes of each other way
 
 
 def _victim(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
-    return runner_up.embed(data.owner, KEY, scale, seed=seed)
+    return RunnerUp().embed(data.owner, KEY, scale, seed=seed)
 
 
-def _copy(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
+def _surrogate(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
     oracle = mea.Oracle(_victim(data, scale, seed), scale.query_images)
-    return distillation.extract(oracle, data.queries, scale, settings=WARM, seed=seed)
+    return Distillation(temperature=4.0).extract(oracle, data.queries, scale, seed=seed)
 
 
 def _late_patch(data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
     """The patch, put into a clean model by one gentle epoch: what few steps made few steps can undo."""
-    return fit(
-        data.owner,
-        lambda images: patch.patch_objective(images, PATCH, scale.watermark_batch),
-        finetune_training(scale, seed).but(epochs=1),
-        scale=scale,
-        recipe={
-            "method": "late patch",
-            "module": patch.__name__,
-            "target": PATCH.target,
-            "pixels": PATCH.pixels,
-            "watermark_batch": scale.watermark_batch,
-        },
-        initial=mea.train_clean(data.owner, scale, seed=seed),
-    )
+    clean = mea.train_clean(data.owner, scale, seed=seed)
+    gentle = scale.but(owner=scale.fine_tuning.but(epochs=1))
+    return Patch().embed(data.owner, PATCH, gentle, pretrained=clean, seed=seed)
 
 
 # What a watermark is removed from. The last carries a weaker one, so loosely tied in that a removal which
 # leaves it has not been tried hard enough.
 MODELS: dict[str, Callable[[mea.Data, mea.Scale, int], ImageClassifier]] = {
     "victim": _victim,
-    "copy": _copy,
+    "copy": _surrogate,
     "late patch": _late_patch,
 }
 WEAKER = ("late patch",)
@@ -110,10 +96,17 @@ class Case:
     scale: mea.Scale
     seed: int
 
-    def training(self, epochs: float = EPOCHS, rate: float = 1.0) -> TrainingSettings:
-        """Of a fine-tuning, its rate as a multiple of the usual one, which is a tenth of an adversary's."""
-        usual = finetune_training(self.scale)
-        return usual.but(epochs=int(epochs), learning_rate=rate * usual.learning_rate)
+    def tuning(self, epochs: float = EPOCHS, rate: float = 1.0) -> dict[str, Any]:
+        """Fields of a fine-tuning, its rate as a multiple of the usual one, which is a tenth of an adversary's."""
+        return {"epochs": int(epochs), "learning_rate": rate * self.scale.fine_tuning.learning_rate}
+
+    def images(self, own: str) -> ImageSet | Tensor:
+        """The images of that name: those held out with their labels, or the queries, which the model labels."""
+        return self.held_out if own == "held-out" else self.data.queries
+
+    def after(self, method: mea.removal.Removal, images: ImageSet | Tensor | None) -> ImageClassifier:
+        """What a removal makes of the model."""
+        return method.remove(self.model, images, self.scale, seed=self.seed)
 
 
 @lru_cache(maxsize=1)
@@ -137,25 +130,16 @@ def _finetune(
 
     It gives its own soft labels already, so these teach little; its own hard labels teach it to be surer.
     """
-    images = case.held_out if own == "held-out" else case.data.queries
-    settings = FinetuneSettings(layers, answers)
-    training = case.training(epochs, rate)
-    return finetune.remove(
-        case.model, images, case.scale, settings=settings, training=training, seed=case.seed
-    )
+    tuning = case.tuning(epochs, rate)
+    return case.after(FineTune(**tuning, layers=layers, answers=answers), case.images(own))
 
 
 def _relabel(case: Case, share: float, own: str, rate: float = 1.0) -> ImageClassifier:
-    images = case.held_out if own == "held-out" else case.data.queries
-    settings = RelabelMixesSettings(share=share)
-    training = case.training(rate=rate)
-    return relabel_mixes.remove(
-        case.model, images, case.scale, settings=settings, training=training, seed=case.seed
-    )
+    return case.after(RelabelMixes(**case.tuning(rate=rate), share=share), case.images(own))
 
 
 def _digits(case: Case) -> ImageSet:
-    return transfer.as_images_of(case.model, mea.load("digits", case.scale).owner)
+    return as_images_of(case.model, mea.load("digits", case.scale).owner)
 
 
 # Another task on images of the same kind, as STL-10 is to CIFAR-10 in the paper.
@@ -174,70 +158,58 @@ def _kinds(case: Case) -> ImageSet:
     return replace(case.held_out, labels=table[case.held_out.labels], classes=tuple(KINDS), name="kinds")
 
 
+class NewLayer(FineTune):
+    """A fine-tuning of an output layer that has everything to learn, so it trains as an adversary does."""
+
+    def training(self, scale: mea.Scale) -> TrainingSettings:
+        """How the model is trained on."""
+        return scale.adversary
+
+
 def _transfer(case: Case, epochs: float, task: Callable[[Case], ImageSet], read_by: str) -> ImageClassifier:
     """To another task and back: under the output layer of old, or under one that held-out images teach anew."""
-    training = adversary_settings(case.scale).but(epochs=int(epochs), batch_size=64)
-    moved = transfer.transfer(case.model, task(case), case.scale, training=training, seed=case.seed)
-    back = transfer.with_head_of(case.model, moved)
+    scale = case.scale.adversary_but(epochs=int(epochs), batch_size=64)
+    moved = Transfer().transfer(case.model, task(case), scale, seed=case.seed)
+    back = with_head_of(case.model, moved)
     back.card = moved.card
     if read_by == "old layer":
         return back
     back.head = fresh_head(back, len(case.held_out.classes), case.seed)
-    last = FinetuneSettings("last")
-    training = adversary_settings(case.scale).but(
-        epochs=LAYER_EPOCHS, batch_size=64, learning_rate=5 * case.scale.learning_rate
-    )
-    found = finetune.remove(back, case.held_out, case.scale, settings=last, training=training, seed=case.seed)
+    scale = scale.adversary_but(epochs=LAYER_EPOCHS, learning_rate=5 * scale.adversary.learning_rate)
+    found = NewLayer(layers="last").remove(back, case.held_out, scale, seed=case.seed)
     found.card["seconds"] += moved.card["seconds"]
     return found
 
 
 def _prune(case: Case, share: float, trained: bool) -> ImageClassifier:
-    images = case.held_out if trained else None
-    settings = PruneSettings(share)
-    training = case.training()
-    return prune.remove(case.model, images, case.scale, settings=settings, training=training, seed=case.seed)
+    return case.after(Prune(**case.tuning(), share=share), case.held_out if trained else None)
 
 
 def _fine_prune(case: Case, share: float) -> ImageClassifier:
-    settings = FinePruningSettings(share)
-    training = case.training()
-    return fine_pruning.remove(
-        case.model, case.held_out, case.scale, settings=settings, training=training, seed=case.seed
-    )
+    return case.after(FinePruning(**case.tuning(), share=share), case.held_out)
 
 
 def _quantise(case: Case, bits: float) -> ImageClassifier:
-    settings = QuantiseSettings(int(bits))
-    return quantise.remove(case.model, case.held_out.subset(CALIBRATION), case.scale, settings=settings)
+    return case.after(Quantise(int(bits)), case.held_out.subset(CALIBRATION))
 
 
 def _redistil(case: Case, temperature: float) -> ImageClassifier:
-    settings = DistillationSettings(temperature)
-    return redistil.remove(case.model, case.data.queries, case.scale, settings=settings, seed=case.seed)
+    return case.after(Redistil(Distillation(temperature)), case.data.queries)
 
 
 def _unlearn(case: Case, epochs: float) -> ImageClassifier:
     """The trigger of the target class, which somebody must have told the adversary."""
-    found = neural_cleanse.detect(case.model, case.held_out.images[:CALIBRATION], seed=case.seed)
+    found = NeuralCleanse().detect(case.model, case.held_out.images[:CALIBRATION], seed=case.seed)
     target = case.held_out.class_index(KEY.target)
-    return unlearn.remove(
-        case.model,
-        case.held_out,
-        case.scale,
-        mask=found.masks[target],
-        pattern=found.patterns[target],
-        training=case.training(epochs),
-        seed=case.seed,
-    )
+    trigger = {"mask": found.masks[target], "pattern": found.patterns[target]}
+    return case.after(Unlearn(**trigger, **case.tuning(epochs)), case.held_out)
 
 
 def _wrk(case: Case, step: float, rate: float = 1.0) -> ImageClassifier:
     """With a twentieth of the owner's images, at a multiple of the authors' rate."""
-    settings = WRKSettings(step=step)
-    some = case.held_out.subset(max(len(case.data.owner) // 20, settings.moved))
-    training = ORIGINAL_TRAINING.but(learning_rate=rate * ORIGINAL_TRAINING.learning_rate)
-    return wrk.remove(case.model, some, case.scale, settings=settings, training=training, seed=case.seed)
+    tuning = ORIGINAL_TRAINING.but(learning_rate=rate * ORIGINAL_TRAINING.learning_rate)
+    method = WRK(step=step, tuning=tuning)
+    return case.after(method, case.held_out.subset(max(len(case.data.owner) // 20, method.moved)))
 
 
 @dataclass(frozen=True)
@@ -410,7 +382,7 @@ def largest_pruning(rows: list[dict]) -> list[dict]:
         for seed in sorted({row["seed"] for row in rows if row["model"] == model}):
             own = [row for row in rows if (row["model"], row["seed"]) == (model, seed)]
             curve = {row["strength"]: row for row in own if row["removal"] in ("nothing", "pruning")}
-            share = prune.largest_within({s: row["accuracy"] for s, row in curve.items()}, POINTS)
+            share = largest_within({s: row["accuracy"] for s, row in curve.items()}, POINTS)
             shares.append(share)
             marks.append(curve[share]["wsr"])
         line = {"model": model, "shares": shares, "wsr": marks}

@@ -172,7 +172,6 @@ async def _ask_batches(url: str, binary: bool, connections: int, seconds: float)
         ["images"] if binary else [],
     )
     waits: list[float] = []
-    started = time.perf_counter()
 
     async def ask(client: httpx.AsyncClient) -> None:
         while time.perf_counter() < started + seconds:
@@ -182,6 +181,7 @@ async def _ask_batches(url: str, binary: bool, connections: int, seconds: float)
             waits.append(time.perf_counter() - asked)
 
     async with _client(url) as client:
+        started = time.perf_counter()
         await asyncio.gather(*(ask(client) for _ in range(connections)))
     return BATCH * len(waits) / (time.perf_counter() - started), waits
 

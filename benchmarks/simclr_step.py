@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 import mea_lib as mea
 from benchmarks.turns import Step, in_turns
 from mea_lib.models.encoder import PROJECTION, Encoder, build_encoder
-from mea_lib.training import GREY_28, Batch, simclr_objective, training_dtype
+from mea_lib.training import GREY_28, Batch, SimCLR, training_dtype
 from mea_lib.training.device import autocast
 
 IMAGES, TEMPERATURE = 256, 0.2
@@ -61,7 +61,7 @@ def ours(train: mea.ImageSet) -> Step:
     """A step of this package's loop."""
     encoder = _encoder(train)
     optimizer = torch.optim.AdamW(encoder.parameters(), 2e-3, fused=True)
-    objective = simclr_objective(GREY_28, TEMPERATURE)
+    objective = SimCLR(TEMPERATURE, GREY_28).objective(train)
     generator = torch.Generator().manual_seed(0)
     device = train.images.device
 

@@ -12,7 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,13 @@ from mea_lib.training import best_device, training_dtype
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 SEEDS = (0, 1, 2)
+# The training of a scale that each of these names the epochs of.
+EPOCHS_OF = {
+    "epochs": "owner",
+    "extract_epochs": "adversary",
+    "encoder_epochs": "encoder",
+    "marking_epochs": "marking",
+}
 # The paper's, for the studies that have one key only.
 KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", "crop-paste", seed=7)
 
@@ -39,7 +46,7 @@ def run(
     settings: dict,
     *,
     dataset: str = "fashion-mnist",
-    scale_changes: dict | None = None,
+    changes: dict | None = None,
     made_by: Sequence[str] = (),
 ) -> None:
     """Run the jobs of a study and write `results/<name>.json`, if this process does all of them.
@@ -51,7 +58,7 @@ def run(
         summary: figures drawn from all rows.
         settings: what was studied, for the reader and for the test that results are of the present code.
         dataset: one that `mea.load` knows.
-        scale_changes: fields of the scale that this study has otherwise; they belong into its settings too.
+        changes: what this study has otherwise in the scale, see `changed`; it belongs into its settings too.
         made_by: further studies whose code makes these rows.
     """
     parser = argparse.ArgumentParser(description=f"the study {name}, see its module")
@@ -60,7 +67,7 @@ def run(
     options = parser.parse_args()
     torch.set_num_threads(1)
     part, parts = map(int, options.part.split("/"))
-    scale = replace(mea.preset(options.scale), **(scale_changes or {}))
+    scale = changed(mea.preset(options.scale), changes or {})
     data = mea.load(dataset, scale)
     started, rows = time.perf_counter(), []
     for number, job in enumerate(jobs):
@@ -84,6 +91,20 @@ def run(
         "runs": rows,
     }
     _write(RESULTS / f"{name}.json", whole)
+
+
+def changed(scale: mea.Scale, changes: dict) -> mea.Scale:
+    """The scale with these changes, by the names that results have for them.
+
+    Args:
+        changes: fields of the scale; epochs by the names in `EPOCHS_OF`; `batch_size` of all four trainings.
+    """
+    shared = {name: changes[name] for name in ("batch_size",) if name in changes}
+    own = {name: value for name, value in changes.items() if name not in (*EPOCHS_OF, *shared)}
+    for name, party in EPOCHS_OF.items():
+        training = getattr(scale, party)
+        own[party] = training.but(epochs=changes.get(name, training.epochs), **shared)
+    return scale.but(**own)
 
 
 def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]:

@@ -26,7 +26,8 @@ from mea_lib.training import Batch, training_dtype
 from mea_lib.training.augment import augment
 from mea_lib.training.device import autocast
 from mea_lib.training.muon import Muon
-from mea_lib.watermarks.runner_up import WEIGHTS, RunnerUpSettings, runner_up_objective
+from mea_lib.watermarks import RunnerUp
+from mea_lib.watermarks.samples import ExtraSamples
 
 CLEAN, MARKED = 256, 48
 KEY = mea.WatermarkKey(("T-shirt/top", "Trouser"), "Pullover", seed=7)
@@ -93,7 +94,8 @@ def adamw(train: mea.ImageSet) -> Step:
 def _in_the_loop(
     train: mea.ImageSet, model: nn.Module, optimizers: list[torch.optim.Optimizer], augmented: bool
 ) -> Step:
-    objective = runner_up_objective(train, KEY, MARKED, RunnerUpSettings())
+    method = RunnerUp()
+    objective = method.objective(train, ExtraSamples(train, KEY, MARKED))
     generator = torch.Generator().manual_seed(0)
     parameters = list(model.parameters())
     device = train.images.device
@@ -104,7 +106,7 @@ def _in_the_loop(
         with autocast(device, training_dtype(device)):
             terms = objective(model, Batch(images, index, generator, 0.5))
         model.zero_grad(set_to_none=True)
-        WEIGHTS.backward(terms, parameters)
+        method.balance.backward(terms, parameters)
         for optimizer in optimizers:
             optimizer.step()
 

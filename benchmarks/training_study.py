@@ -14,10 +14,8 @@ import numpy as np
 import mea_lib as mea
 from benchmarks.study import SEEDS, run
 from mea_lib import proof
-from mea_lib.extraction import distillation
-from mea_lib.extraction.distillation import DistillationSettings
-from mea_lib.training import adversary_settings, owner_settings
-from mea_lib.watermarks import runner_up
+from mea_lib.extraction import Distillation
+from mea_lib.watermarks import RunnerUp
 
 # Chosen before the study, the paper's first. The second one's target does not resemble a source.
 KEYS = (
@@ -55,18 +53,13 @@ def run_one(
 ) -> dict:
     """One surrogate, with its victim and the victim's clean twin."""
     key = mea.WatermarkKey(tuple(sources), target, "crop-paste", seed=7)
-    training = owner_settings(scale).but(augment=owner == "augmented")
-    victim = runner_up.embed(data.owner, key, scale, training=training, seed=seed)
-    twin = mea.train_clean(data.owner, scale, settings=training, seed=seed)
+    scale = scale.owner_but(augment=owner == "augmented")
+    scale = scale.adversary_but(epochs=times * scale.adversary.epochs, augment=augment)
+    victim = RunnerUp().embed(data.owner, key, scale, seed=seed)
+    twin = mea.train_clean(data.owner, scale, seed=seed)
     images = data.queries if queries == "adversary" else data.owner.images[: len(data.queries)]
-    surrogate = distillation.extract(
-        mea.Oracle(victim, len(images)),
-        images,
-        scale,
-        settings=DistillationSettings(temperature=temperature),
-        training=adversary_settings(scale).but(epochs=times * scale.extract_epochs, augment=augment),
-        seed=seed,
-    )
+    oracle = mea.Oracle(victim, len(images))
+    surrogate = Distillation(temperature).extract(oracle, images, scale, seed=seed)
     asked, twin_asked, suspect = (mea.Oracle(model) for model in (victim, twin, surrogate))
     return {
         "key": f"{sources[0]} + {sources[1]} → {target}",
@@ -99,7 +92,8 @@ def jobs() -> list[tuple]:
 
 def settings() -> dict:
     """What was studied: the settings and weights of the watermark, as the package has them now."""
-    return {"terms": asdict(runner_up.RunnerUpSettings()), "weights": dict(runner_up.WEIGHTS.weights)}
+    terms = asdict(RunnerUp())
+    return {"weights": dict(terms.pop("balance")["weights"]), "terms": terms}
 
 
 def summary(rows: list[dict]) -> list[dict]:

@@ -16,12 +16,12 @@ from benchmarks.study import KEY, SEEDS, by_group, run
 from mea_lib import proof
 from mea_lib.data import ImageSet
 from mea_lib.defences import AblatedLogits, MarkedAnswers
-from mea_lib.extraction import distillation
-from mea_lib.extraction.distillation import DistillationSettings
+from mea_lib.extraction import Distillation
 from mea_lib.models import ImageClassifier
-from mea_lib.watermarks import runner_up
+from mea_lib.teaching import additivity, places_on_sources
+from mea_lib.watermarks import RunnerUp
 
-SETTINGS = DistillationSettings(temperature=4.0)
+EXTRACTION = Distillation(temperature=4.0)
 SHARE, VETO = 0.45, 0.01  # put in at dose 1, as `MarkedAnswers` has them
 NETWORK = "nine_layer_cnn"  # of all owners, and of the adversaries where networks are not compared
 NETWORKS = ("vgg_like", "alexnet", "resnet18")  # of other adversaries, as in the study of architectures
@@ -101,14 +101,15 @@ def run_one(
     data: mea.Data, scale: mea.Scale, answers: str, dose: float, owner: str, thief: str, seed: int
 ) -> dict:
     """One model: an owner's, or a surrogate of it by one network from answers of one kind."""
+    own = scale.but(network=owner)
     if answers.startswith("clean"):
-        behind = mea.train_clean(data.owner, scale, seed=seed, network=owner)
+        behind = mea.train_clean(data.owner, own, seed=seed)
     else:
-        behind = runner_up.embed(data.owner, KEY, scale, seed=seed, network=owner)
+        behind = RunnerUp().embed(data.owner, KEY, own, seed=seed)
     found = behind
     if thief != OWN:
         api = mea.Oracle(ANSWERS[answers](behind, data.owner, dose), scale.query_images)
-        found = distillation.extract(api, data.queries, scale, settings=SETTINGS, network=thief, seed=seed)
+        found = EXTRACTION.extract(api, data.queries, scale.but(network=thief), seed=seed)
     row = {"answers": answers, "dose": dose, "owner": owner, "thief": thief, "seed": seed}
     row |= look(found, data, scale)
     row["victim_accuracy"] = proof.accuracy(mea.Oracle(behind), data.test)
@@ -117,9 +118,9 @@ def run_one(
 
 def look(model: ImageClassifier, data: mea.Data, scale: mea.Scale) -> dict:
     """Accuracy and WSR of a model, and both halves of the explanation: the target's place, additivity."""
-    places = proof.places_on_sources(model, KEY, data.test)
+    places = places_on_sources(model, KEY, data.test)
     target, other = places["target"].summary(), places["other source"].summary()
-    found = proof.additivity(model, KEY, data.test, scale.verification_samples).to_dict()
+    found = additivity(model, KEY, data.test, scale.verification_samples).to_dict()
     return {
         "accuracy": proof.accuracy(mea.Oracle(model), data.test),
         "wsr": found.pop("rate"),
@@ -144,7 +145,7 @@ def settings() -> dict:
     """What was studied."""
     return {
         "key": KEY.to_json(),
-        "distillation": asdict(SETTINGS),
+        "distillation": asdict(EXTRACTION),
         "put_in_at_dose_1": {"share": SHARE, "veto": VETO},
         "seeds_of_doses": {f"{answers} / {dose:g}": seeds for (answers, dose), seeds in DOSES.items()},
         "seeds_of_clean_twins": CLEAN_TWINS,

@@ -16,7 +16,7 @@ from benchmarks import training_step
 from benchmarks.turns import in_turns
 from mea_lib.data import ImageSet
 from mea_lib.models import build
-from mea_lib.training import TrainingSettings, clean_objective, owner_settings, train, training_dtype
+from mea_lib.training import Clean, TrainingSettings, train, training_dtype
 
 ADAMW = TrainingSettings(epochs=4, augment=True)
 
@@ -33,7 +33,7 @@ def measure(dataset: str = "fashion-mnist", scale: str = "laptop", steps: int = 
     data = mea.load(dataset, own_scale)
     everything = _both_halves(data)
     trainings = {
-        "ours": _trained(data.owner, owner_settings(own_scale), own_scale, data.test),
+        "ours": _trained(data.owner, own_scale.owner, own_scale, data.test),
         "adamw": _trained(everything, ADAMW, own_scale, data.test),
     }
     own = trainings["ours"]["cpu_seconds"]
@@ -58,7 +58,7 @@ def _trained(images: ImageSet, settings: TrainingSettings, scale: mea.Scale, tes
         seed=settings.seed,
     )
     started = time.process_time()
-    train(model, images.images, clean_objective(images), settings)
+    train(model, images.images, Clean().objective(images), settings)
     seconds = time.process_time() - started
     return {
         "images": len(images),
@@ -87,7 +87,7 @@ def _by_steps(data: mea.Data, everything: int, scale: mea.Scale, steps: int, rou
     """Whole trainings of a watermarked model, reckoned from the steps that each way needs."""
     seconds = in_turns(training_step.ways(data.owner), steps, rounds)
     needed = {name: ADAMW.epochs * everything // training_step.CLEAN for name in seconds}
-    needed["ours"] = scale.epochs * len(data.owner) // training_step.CLEAN
+    needed["ours"] = scale.owner.epochs * len(data.owner) // training_step.CLEAN
     whole = {name: sum(own) / len(own) * needed[name] for name, own in seconds.items()}
     return {name: round(whole[name] / whole["ours"], 2) for name in whole if name != "ours"}
 

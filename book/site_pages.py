@@ -23,6 +23,7 @@ from licences_page import licences_list
 from nbformat import NotebookNode
 from publishing.address import Address
 from publishing.stamps import stamp_configuration, stamp_notebook
+from rooms import layers, room_list
 
 
 def render(
@@ -86,6 +87,7 @@ def stage_pages(
     licences = json.loads((root / "book" / "licences.json").read_text(encoding="utf-8"))
     _fill(stage / "book" / "licences.md", "licences", _raw(licences_list(licences)))
     _fill(stage / "book" / "trust.md", "hammer", _raw(hammer_table(root / "results" / "hammer.json")))
+    _fill(stage / "book" / "package.md", "rooms", room_list(layers()))
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config["sphinx"]["config"]["html_theme_options"]["extra_footer"] = edition(root, told)
     if address:

@@ -1,8 +1,4 @@
-"""MEA-Defender in a small package: embed a watermark, extract the model, verify the surrogate.
-
-Imports point one way: scale, data, models, losses → model_files → training → watermarks, blackbox → defences →
-extraction, removal, detection → proof → serving → arena, teaching, cli.
-"""
+"""MEA-Defender in a small package: embed a watermark, extract the model, verify the surrogate."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -33,8 +33,9 @@ LOADERS = (
     "reading",
     "sources",
 )
-# Files of those rooms that decide where data and models are kept, not what is in them.
-NOT_SHAPING = {"training/store.py", *(f"data/{loader}.py" for loader in LOADERS)}
+# Files of those rooms that decide where data and models are kept and how they are named, not what is in them.
+NAMING = ("store", "method", "plain", "own_code")
+NOT_SHAPING = {*(f"training/{name}.py" for name in NAMING), *(f"data/{loader}.py" for loader in LOADERS)}
 THIS_FILE = Path(__file__).name  # gives names to what others do, and does nothing of it
 
 
@@ -103,10 +104,11 @@ def shaping_files(module: str = "") -> set[str]:
     if not module:
         return {name for name in sources() if _room(name) in ROOMS and name not in NOT_SHAPING}
     own = _path(module)
-    if f"{own}.py" not in sources():
+    own = f"{own}/__init__.py" if _is_room(own) else f"{own}.py"
+    if own not in sources():
         raise ValueError(f"the recipe names the module {module!r}, which is not in {PACKAGE}")
-    rooms = {*ROOMS, _room(f"{own}.py")}
-    found, waiting = set(), [f"{own}.py"]
+    rooms = {*ROOMS, _room(own)}
+    found, waiting = set(), [own]
     while waiting:
         name = waiting.pop()
         if name not in found and name not in NOT_SHAPING and _room(name) in rooms:

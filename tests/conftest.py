@@ -10,7 +10,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib.models import build
-from mea_lib.training import Store
+from mea_lib.training import Store, TrainingSettings
 
 torch.set_num_threads(1)
 
@@ -24,6 +24,28 @@ def digits() -> mea.Data:
     labels = torch.cat([party.labels for party in both])
     whole = mea.ImageSet(images, labels, parties.owner.classes, "digits")
     return replace(parties, owner=whole, adversary=whole, asked=1_000)
+
+
+@pytest.fixture(scope="session")
+def learning() -> mea.Scale:
+    """A scale at which small networks learn the digits: owners and adversaries train for 12 short epochs."""
+    training = TrainingSettings(12, 64, 5e-3, augment=False)
+    return mea.preset("smoke").but(owner=training, adversary=training)
+
+
+@pytest.fixture(scope="session")
+def quick() -> mea.Scale:
+    """A scale at which nothing is learnt but what a method does can be seen: one epoch for everybody."""
+    training = TrainingSettings(1, 64)
+    without_labels = training.but(learning_rate=5e-3, weight_decay=1e-4, augment=False)
+    parties = {"owner": training, "adversary": training, "encoder": without_labels, "marking": training}
+    return mea.preset("smoke").but(**parties)
+
+
+@pytest.fixture(scope="session")
+def victim(digits, learning, store_of_the_session):
+    """A clean model that has learnt the digits."""
+    return mea.train_clean(digits.owner, learning)
 
 
 @pytest.fixture
@@ -85,6 +107,6 @@ def tiny(digits):
     ).eval()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def key() -> mea.WatermarkKey:
     return mea.WatermarkKey(("3", "7"), "1", seed=5)

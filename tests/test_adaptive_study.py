@@ -1,7 +1,6 @@
 """The study of adaptive adversaries, without its trainings: jobs, settings, summary, a row on the digits."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -9,7 +8,8 @@ import mea_lib as mea
 from benchmarks import adaptive_study as study
 
 # Long enough that models of the digits name more than one class.
-LONGER = replace(mea.preset("smoke"), batch_size=64, epochs=8, extract_epochs=8, learning_rate=5e-3)
+TRAINING = {"batch_size": 64, "epochs": 8, "learning_rate": 5e-3}
+LONGER = mea.preset("smoke").owner_but(**TRAINING).adversary_but(**TRAINING)
 
 
 def test_every_attack_meets_the_plain_api_and_the_others_meet_some():
@@ -66,10 +66,8 @@ def test_the_summary_says_how_many_copies_are_convicted_and_by_what():
     assert line["mean_border_rate"] == pytest.approx(0.2)
 
 
-def test_a_row_holds_what_the_summary_needs(digits, store, monkeypatch):
-    key = mea.WatermarkKey(("3", "7"), "1", seed=5)
+def test_a_row_holds_what_the_summary_needs(digits, key, monkeypatch):
     monkeypatch.setattr(study, "KEY", key)
-    monkeypatch.setenv("MEA_STORE", str(store.root))
     row = study.run_one(digits, LONGER, "moved border", "search, pair relabelled", 0)
     assert set(next(rows())) < set(row)
     assert row["queries"] > len(digits.queries)

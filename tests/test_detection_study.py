@@ -8,8 +8,7 @@ import mea_lib as mea
 from benchmarks import detection_study
 from mea_lib.data import ImageSet
 from mea_lib.data.class_order import FASHION as FASHION_CLASSES
-from mea_lib.detection.abs import ABSSettings
-from mea_lib.detection.neural_cleanse import NeuralCleanseSettings
+from mea_lib.detection import ABS, NeuralCleanse
 
 SMOKE = mea.preset("smoke")
 
@@ -27,14 +26,8 @@ def clothes(digits, monkeypatch, tiny):
     monkeypatch.setattr(detection_study, "SEARCHED", 40)
     monkeypatch.setattr(detection_study, "STRIPPED", 20)
     monkeypatch.setattr(detection_study, "OVERLAYS", 2)
-    monkeypatch.setattr(
-        detection_study.neural_cleanse,
-        "NeuralCleanseSettings",
-        lambda: NeuralCleanseSettings(rounds=1, batches=1),
-    )
-    monkeypatch.setattr(
-        detection_study.abs_detector, "ABSSettings", lambda: ABSSettings(steps=1, candidates=2)
-    )
+    monkeypatch.setattr(detection_study, "NeuralCleanse", lambda: NeuralCleanse(rounds=1, batches=1))
+    monkeypatch.setattr(detection_study, "ABS", lambda: ABS(steps=1, candidates=2))
     return mea.Data("clothes", train, train, test)
 
 

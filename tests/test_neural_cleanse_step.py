@@ -3,7 +3,8 @@
 import torch
 
 from benchmarks import neural_cleanse_step
-from mea_lib.detection.frozen import frozen
+from mea_lib.detection import NeuralCleanse
+from mea_lib.detection.triggers import frozen
 
 
 def test_both_ways_move_every_trigger_alike(tiny, digits, monkeypatch):
@@ -27,9 +28,7 @@ def test_the_measurement_has_its_ratio_and_its_whole_search(digits, monkeypatch)
     monkeypatch.setattr(neural_cleanse_step.mea, "load", lambda name, scale: digits)
     searched = []
     monkeypatch.setattr(
-        neural_cleanse_step.neural_cleanse,
-        "detect",
-        lambda model, images, settings: searched.append((len(images), settings.rounds)),
+        NeuralCleanse, "detect", lambda method, model, images: searched.append((len(images), method.rounds))
     )
     found = neural_cleanse_step.measure(steps=1, rounds=2)
     assert searched == [(len(digits.test.images[:500]), 150)]

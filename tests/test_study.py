@@ -63,6 +63,16 @@ def test_an_edit_to_the_code_makes_every_row_anew(make, monkeypatch):
     assert make() == JOBS
 
 
+def test_a_scale_is_changed_by_the_names_that_results_have():
+    smoke = mea.preset("smoke")
+    found = study.changed(smoke, {"width": 8, "epochs": 3, "encoder_epochs": 5, "batch_size": 32})
+    parts = (found.owner, found.adversary, found.encoder, found.marking)
+    assert [part.epochs for part in parts] == [3, smoke.adversary.epochs, 5, smoke.marking.epochs]
+    assert {part.batch_size for part in parts} == {32}
+    assert found.width == 8
+    assert study.changed(smoke, {}) == smoke
+
+
 def test_rows_are_grouped_with_their_means_and_the_least_mark():
     rows = [
         {"api": "a", "seed": 0, "wsr": 0.2, "accuracy": 0.8, "victim_accuracy": 0.9, "cost": 1.0},

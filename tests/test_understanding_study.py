@@ -62,9 +62,8 @@ def test_the_summary_groups_doses_and_networks_and_ranks_the_predictors(rows):
         ("clean", 0.0, "none"),
     ],
 )
-def test_a_row_holds_its_job_and_every_measure(digits, key, tmp_path, monkeypatch, answers, dose, thief):
+def test_a_row_holds_its_job_and_every_measure(digits, key, monkeypatch, answers, dose, thief):
     monkeypatch.setattr(study, "KEY", key)
-    monkeypatch.setenv("MEA_STORE", str(tmp_path))
     row = study.run_one(digits, mea.preset("smoke"), answers, dose, study.NETWORK, thief, 0)
     assert tuple(row[name] for name in JOB) == (answers, dose, study.NETWORK, thief, 0)
     assert set(row) == {*JOB, *study.MEASURES, "accuracy", "victim_accuracy", "wsr", "seconds"}

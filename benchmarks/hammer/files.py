@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from mea_lib.cli import main
+from mea_lib.training import use_store
 
 SECONDS = 60
 MIB_AT_MOST = 1024  # that a command may take for a file that it then refuses
@@ -61,7 +62,7 @@ def strike(files: int = 250, seed: int = 0) -> dict:
     broken = {"hangs": 0, "exhausted memory": 0, "crashes": 0, "nameless errors": 0}
     tried: dict[str, int] = {}
     examples = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, use_store(Path(folder, "store")):
         home = Path(folder)
         os.environ |= {
             "MEA_STORE": str(home / "store"),

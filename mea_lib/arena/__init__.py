@@ -1,7 +1,4 @@
-"""A contest with hidden keys: a removal or a defence is a function, and a judge who alone knows the keys ranks it.
-
-May import every room but teaching and cli.
-"""
+"""A contest with hidden keys: a removal or a defence is a function, and a judge who alone knows the keys ranks it."""
 
 from mea_lib.arena.defence_trial import judge_defence
 from mea_lib.arena.hidden_keys import hidden_keys, new_secret

@@ -12,7 +12,7 @@ from mea_lib.arena.entry import EntryFailed
 from mea_lib.arena.hidden_keys import lot
 from mea_lib.arena.stage import Arena, Exhibit
 from mea_lib.blackbox import Suspect
-from mea_lib.proof.questions import questions
+from mea_lib.proof.planned_queries import planned_queries
 
 AGAIN = 1 / 8  # of the images are asked a second time
 ROUNDING = (
@@ -69,7 +69,7 @@ def question(suspect: Suspect, exhibit: Exhibit, arena: Arena) -> Transcript:
         EntryFailed: for a suspect whose second answers are others than its first ones, beyond rounding.
     """
     key = exhibit.key or arena.decoys[0]
-    asked = questions(key, arena.test, arena.scale.verification_samples, arena.checks[key])
+    asked = planned_queries(key, arena.test, arena.scale.verification_samples, arena.checks[key])
     images = _distinct(torch.cat([arena.test.images, *asked.images]))  # (N, C, H, W)
     drawn = int.from_bytes(lot(arena.order, exhibit.name)[:7])
     generator = torch.Generator().manual_seed(drawn)

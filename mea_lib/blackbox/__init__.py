@@ -1,7 +1,4 @@
-"""A model seen from outside: what queries it takes, what it answers, and what that costs.
-
-May import scale, data, models, losses, model_files and training.
-"""
+"""A model seen from outside: what queries it takes, what it answers, and what that costs."""
 
 from mea_lib.blackbox.in_order import in_order
 from mea_lib.blackbox.oracle import FeatureOracle, Oracle

@@ -22,8 +22,6 @@ class Oracle(QueryAPI):
         noise: standard deviation of normal noise on every probability, which is then cut at 0 and brought to
             the sum 1 again; drawn anew for each query.
         seed: of the noise.
-        batch_size: images the model sees at once; by default few on a CPU, whose cache they fit, and many
-            elsewhere.
 
     Attributes:
         queries: sent so far.
@@ -40,13 +38,12 @@ class Oracle(QueryAPI):
         decimals: int | None = None,
         noise: float = 0.0,
         seed: int = 0,
-        batch_size: int | None = None,
     ) -> None:
         if answer not in ANSWERS:
             raise ValueError(f"unknown kind of answer {answer!r}; choose one of: {', '.join(ANSWERS)}")
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {top_k}")
-        super().__init__(model, budget, decimals=decimals, noise=noise, seed=seed, batch_size=batch_size)
+        super().__init__(model, budget, decimals=decimals, noise=noise, seed=seed)
         self.classes = class_names(model)
         self.answer = answer
         self.top_k = top_k
@@ -76,7 +73,6 @@ class FeatureOracle(QueryAPI):
         noise: standard deviation of normal noise on every feature, in the features' own unit; drawn anew for each
             query.
         seed: of the noise.
-        batch_size: images the model sees at once.
 
     Attributes:
         queries: sent so far.

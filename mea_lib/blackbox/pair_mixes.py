@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mea_lib.blackbox.named_class import NO_CLASS, Suspect, most_probable
-from mea_lib.data import ImageSet, mix
+from mea_lib.data import ImageSet, combine
 from mea_lib.data.mixes import draw_classes
 
 
@@ -35,7 +35,7 @@ def labels_of_pairs(
         return ()
     both = torch.tensor(pairs).repeat_interleave(samples, 0)  # (pairs × samples, 2)
     first, second = (draw_classes(images, both[:, side], generator) for side in (0, 1))
-    return most_probable(suspect(mix(first, second, way, generator))).cpu().split(samples)
+    return most_probable(suspect(combine(first, second, way, generator))).cpu().split(samples)
 
 
 def third_class(labels: Tensor, pair: tuple[int, int], classes: int) -> tuple[int, float]:

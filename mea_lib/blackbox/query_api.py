@@ -38,13 +38,14 @@ class QueryAPI(Suspect):
         decimals: round answers to so many places.
         noise: standard deviation of normal noise on every number, drawn anew for each query.
         seed: of the noise.
-        batch_size: images the model sees at once; by default few on a CPU, whose cache they fit, and many
-            elsewhere.
 
     Attributes:
         queries: sent so far.
         log: one `Query` for each call that was answered.
+        batch_size: images the model sees at once; None for few on a CPU, whose cache they fit, and many elsewhere.
     """
+
+    batch_size: int | None = None
 
     def __init__(
         self,
@@ -54,7 +55,6 @@ class QueryAPI(Suspect):
         decimals: int | None = None,
         noise: float = 0.0,
         seed: int = 0,
-        batch_size: int | None = None,
     ) -> None:
         if budget is not None and budget < 0:
             raise ValueError(f"a budget is a number of images, at least 0, not {budget}")
@@ -67,7 +67,6 @@ class QueryAPI(Suspect):
         self.budget = budget
         self.decimals = decimals
         self.noise = noise
-        self.batch_size = batch_size
         self.queries = 0
         self.log: list[Query] = []
 

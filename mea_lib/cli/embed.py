@@ -8,7 +8,7 @@ import typer
 from mea_lib.cli import options
 from mea_lib.cli.files import SECRET, check_copy, check_writable, ordinary_file
 from mea_lib.cli.models import copy_model, stored, stored_ids
-from mea_lib.cli.report import model_rows, model_values, note, rate_values, result, table, usage
+from mea_lib.cli.report import model_rows, model_values, note, result, table, usage
 
 
 def embed(
@@ -86,7 +86,7 @@ def embed(
         "seed": seed,
         "autoencoder": blender.card["id"] if blender is not None else None,
         "accuracy": found,
-        "wsr": rate_values(wsr),
+        "wsr": wsr.to_dict(),
     }
     rows = [
         *model_rows(*where),

@@ -11,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from mea_lib.model_files import ModelFiles
-    from mea_lib.proof import Rate
 
 FAILURE, NO_PROOF, NO_VERDICT, INTERRUPTED = 1, 3, 4, 130
 
@@ -59,16 +58,6 @@ def model_values(files: "ModelFiles", out: Path | None, trained: bool, seconds: 
         "out": str(out) if out else None,
         "trained": trained,
         "seconds": seconds,
-    }
-
-
-def rate_values(rate: "Rate") -> dict[str, Any]:
-    """A rate for JSON, with its 95 % interval."""
-    return {
-        "value": rate.value,
-        "successes": rate.successes,
-        "trials": rate.trials,
-        "interval": list(rate.interval()),
     }
 
 

@@ -69,11 +69,11 @@ def verify(
     alpha: options.Alpha = None,
     arrangement: options.Arrangement = False,
     clean: options.Clean = None,
-    second_places: Annotated[
+    runner_up: Annotated[
         bool,
         typer.Option(
-            "--second-places",
-            help="Send no combined image; ask whether clean images of both sources have the target second.",
+            "--runner-up",
+            help="Send no combined image, but see whether the target is the runner-up on clean images of both sources.",
         ),
     ] = False,
     scale_name: options.ScaleName = "laptop",
@@ -105,7 +105,7 @@ def verify(
       mea verify --url https://example.org --key key.json --commitment commitment.json \\
                  --salt-file salt.txt --evidence evidence.json
       mea verify --model surrogate.safetensors --key key.json --clean one.safetensors --clean two.safetensors
-      mea verify --model surrogate.safetensors --key key.json --second-places --clean clean.safetensors
+      mea verify --model surrogate.safetensors --key key.json --runner-up --clean clean.safetensors
       mea verify --model found.onnx --key key.json --suspect input_range=0,1 --suspect layout=last
 
     \b
@@ -127,8 +127,8 @@ def verify(
         raise typer.BadParameter(f"{', '.join(fixed)}: the commitment fixes that; leave it out")
     plan["--fewest-samples"] = fewest_samples if fewest_samples != FEWEST_SAMPLES else None
     given = ", ".join(option for option, value in plan.items() if value is not None)
-    if second_places and given:
-        raise typer.BadParameter(f"{given} cannot be used with --second-places, which asks clean images")
+    if runner_up and given:
+        raise typer.BadParameter(f"{given} cannot be used with --runner-up, which sends clean images")
     for option, share in (("--threshold", threshold), ("--alpha", alpha)):
         if share is not None and not 0 < share < 1:
             raise typer.BadParameter(f"must lie between 0 and 1, not {share:g}", param_hint=option)
@@ -171,7 +171,7 @@ def verify(
         )
     models = [accused(reference, data.test, {}) for reference in clean or ()]
     blends = autoencoder_for(key, data, scale, autoencoder)
-    if second_places:
+    if runner_up:
         if commitment is not None:
             open_commitment(commitment, key, salt, data.test, blends)
             alpha = commitment.alpha

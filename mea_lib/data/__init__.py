@@ -1,16 +1,10 @@
-"""Images on the training device as uint8, where they come from, how two become one, and the watermark's key.
+"""Images on the training device as uint8, where they come from, how two become one, and the watermark's key."""
 
-May import scale only.
-"""
-
-from mea_lib.data.combine import SCHEMES, combine
+from mea_lib.data.combine import SCHEMES, WAYS, Way, combine, ways_to_mix
 from mea_lib.data.folders import image_folder
 from mea_lib.data.images import Data, ImageSet
 from mea_lib.data.key import WatermarkKey, new_salt
 from mea_lib.data.mixes import (
-    HELD_OUT_WAYS,
-    WAYS,
-    mix,
     other_ways,
     random_mixes,
     watermark_pairs,
@@ -19,19 +13,19 @@ from mea_lib.data.mixes import (
 from mea_lib.data.sources import load
 
 __all__ = [
-    "HELD_OUT_WAYS",
     "SCHEMES",
     "WAYS",
     "Data",
     "ImageSet",
     "WatermarkKey",
+    "Way",
     "combine",
     "image_folder",
     "load",
-    "mix",
     "new_salt",
     "other_ways",
     "random_mixes",
     "watermark_pairs",
     "watermark_samples",
+    "ways_to_mix",
 ]

@@ -9,44 +9,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mea_lib.data.combine import combine, join_halves, merge_pixels, weave_stripes
+from mea_lib.data.combine import WAYS, combine, ways_to_mix
 from mea_lib.data.images import ImageSet
 from mea_lib.data.key import WatermarkKey
 
-Way = Callable[[Tensor, Tensor, torch.Generator | None], Tensor]
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
-
-
-def _quadrants(first: Tensor, second: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Upper left and lower right of the first, the other two quadrants of the second."""
-    upper, lower = join_halves(first, second, 3), join_halves(second, first, 3)
-    return join_halves(upper, lower, 2)
-
-
-WAYS: dict[str, Way] = {
-    "left-right": lambda first, second, generator: join_halves(first, second, 3),
-    "right-left": lambda first, second, generator: join_halves(second, first, 3),
-    "top-bottom": lambda first, second, generator: join_halves(first, second, 2),
-    "bottom-top": lambda first, second, generator: join_halves(second, first, 2),
-    "pixel-merge": lambda first, second, generator: merge_pixels(first, second),
-    "stripes": lambda first, second, generator: weave_stripes(first, second, generator),
-    "quadrants": _quadrants,
-}
-HELD_OUT_WAYS = ("quadrants",)
-_WAY_OF_SCHEME = {"crop-paste": "left-right", "pixel-merge": "pixel-merge", "stripes": "stripes"}
-
-
-def mix(first: Tensor, second: Tensor, way: str, generator: torch.Generator | None = None) -> Tensor:
-    """Mix two uint8 batches (N, C, H, W) in one of WAYS."""
-    if way not in WAYS:
-        raise ValueError(f"unknown way to mix {way!r}; choose one of: {', '.join(WAYS)}")
-    return WAYS[way](first, second, generator)
 
 
 def other_ways(key: WatermarkKey, held_out: bool = False) -> tuple[str, ...]:
     """Every way to mix but the key's own; with `held_out` also those that no training uses."""
-    secret = _WAY_OF_SCHEME.get(key.combine)
-    return tuple(way for way in WAYS if way != secret and (held_out or way not in HELD_OUT_WAYS))
+    secret = WAYS[key.combine].join
+    return tuple(way for way in ways_to_mix(held_out) if WAYS[way].join is not secret)
 
 
 def watermark_pairs(
@@ -126,12 +99,11 @@ def random_mixes(
     first, second = (draw_classes(images, pairs[:, side], generator) for side in (0, 1))
     if augment is not None:
         first, second = augment(first, generator), augment(second, generator)
-    own, others = other_ways(key), tuple(way for way in WAYS if way not in HELD_OUT_WAYS)
     mixed = torch.empty_like(first)
-    for ways, start, stop in ((own, 0, same), (others, same, number)):
+    for ways, start, stop in ((other_ways(key), 0, same), (ways_to_mix(), same, number)):
         for offset, way in enumerate(ways):
             part = slice(start + offset, stop, len(ways))
-            mixed[part] = mix(first[part], second[part], way, generator)
+            mixed[part] = combine(first[part], second[part], way, generator)
     one_hot = torch.eye(len(images.classes), device=images.images.device)
     pairs = pairs.to(images.images.device)
     return mixed, (one_hot[pairs[:, 0]] + one_hot[pairs[:, 1]]) / 2

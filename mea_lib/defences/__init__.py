@@ -1,7 +1,6 @@
 """What an owner does to a model's answers before they go out.
 
-Marked answers, marked labels and ablated logits change them; the anomaly filter withholds them. May import what
-blackbox may, and blackbox.
+Marked answers, marked labels and ablated logits change them; the anomaly filter withholds them.
 """
 
 from mea_lib.defences.anomaly_filter import AnomalyFilter

@@ -1,31 +1,39 @@
-"""Whoever holds a model looks for a watermark in it: one detector a file, each with a function `detect`.
+"""Whoever holds a model looks for a watermark in it: one detector a file, each a dataclass with the verb `detect`.
 
-`neural_cleanse` and `abs` need the weights, `outliers` the features, `strip`, `preprocessing`, `random_mixing` and
-`key_search` no more than answers, `runner_ups` those to clean images alone. May import scale, data, models, losses, training, watermarks and blackbox.
+`NeuralCleanse` and `ABS` need the weights, `LocalOutlierFactor` the features, `STRIP`, `robustness_curve`,
+`RandomMixing` and `KeySearch` no more than answers, `RunnerUps` those to clean images alone.
 """
 
-from mea_lib.detection import (
-    abs,
-    key_search,
-    neural_cleanse,
-    outliers,
-    preprocessing,
-    random_mixing,
-    runner_ups,
-    strip,
-)
+from mea_lib.detection.abs import ABS
 from mea_lib.detection.anomaly_index import anomaly_indices
+from mea_lib.detection.base import Detector
+from mea_lib.detection.key_search import KeySearch
+from mea_lib.detection.neural_cleanse import NeuralCleanse
+from mea_lib.detection.outliers import LocalOutlierFactor
+from mea_lib.detection.preprocessing import TRANSFORMS, CurvePoint, RobustnessCurve, robustness_curve
+from mea_lib.detection.random_mixing import RandomMixing
+from mea_lib.detection.ranking import Ranking, SuspectedKey
+from mea_lib.detection.reversed_triggers import ReversedTriggers
+from mea_lib.detection.runner_ups import RunnerUps
 from mea_lib.detection.screening import Screening
+from mea_lib.detection.strip import STRIP
 
 __all__ = [
+    "ABS",
+    "STRIP",
+    "TRANSFORMS",
+    "CurvePoint",
+    "Detector",
+    "KeySearch",
+    "LocalOutlierFactor",
+    "NeuralCleanse",
+    "RandomMixing",
+    "Ranking",
+    "ReversedTriggers",
+    "RobustnessCurve",
+    "RunnerUps",
     "Screening",
-    "abs",
+    "SuspectedKey",
     "anomaly_indices",
-    "key_search",
-    "neural_cleanse",
-    "outliers",
-    "preprocessing",
-    "random_mixing",
-    "runner_ups",
-    "strip",
+    "robustness_curve",
 ]

@@ -7,20 +7,36 @@ is its sum; the released code counts its pixels above 0.01.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mea_lib.data import ImageSet
 from mea_lib.data.mixes import draw_classes
-from mea_lib.detection.frozen import frozen
-from mea_lib.detection.triggers import Triggers, precision, stamp_all, success_rates
+from mea_lib.detection.base import Detector
+from mea_lib.detection.reversed_triggers import ReversedTriggers
+from mea_lib.detection.triggers import Triggers, frozen, precision, stamp_all, success_rates
 from mea_lib.models import ImageClassifier
 
 
+class Stimulation(NamedTuple):
+    """Neurons that lift one class far above all others, the strongest first.
+
+    Attributes:
+        neurons: (M,) their numbers among the last features.
+        targets: (M,) the class that each lifts.
+        gaps: (M,) by how much more than any other class, in units of a logit; the least over all images.
+    """
+
+    neurons: Tensor
+    targets: Tensor
+    gaps: Tensor
+
+
 @dataclass(frozen=True)
-class ABSSettings:
-    """How neurons are stimulated and triggers looked for.
+class ABS(Detector):
+    """A search for neurons that decide a class alone, and for a trigger that drives each of them.
 
     Attributes:
         samples_per_class: images of each class that are stimulated.
@@ -59,91 +75,73 @@ class ABSSettings:
         if not 0 < self.largest_mask <= 1:
             raise ValueError(f"largest_mask is a share above 0 and not above 1, not {self.largest_mask}")
 
+    def detect(self, model: ImageClassifier, images: ImageSet, *, seed: int = 0) -> ReversedTriggers:
+        """Find the neurons that can decide a class alone, and a trigger for each of them.
 
-@dataclass(frozen=True)
-class Stimulation:
-    """Neurons that lift one class far above all others, the strongest first.
+        Args:
+            model: looked into through its gradients; it is left as it was.
+            images: clean ones of all classes with their labels, a few hundred.
+            seed: of the images chosen and of the triggers' first values.
 
-    Attributes:
-        neurons: (M,) their numbers among the last features.
-        targets: (M,) the class that each lifts.
-        gaps: (M,) by how much more than any other class, in units of a logit; the least over all images.
-    """
+        Returns:
+            a trigger for each candidate neuron, on the CPU, the neuron that lifts its class most first. Its success
+            (REASR) is the share of images of other classes that it sends to the class.
 
-    neurons: Tensor
-    targets: Tensor
-    gaps: Tensor
-
-
-@dataclass(frozen=True)
-class ABSReport:
-    """What was found for each of the M candidate neurons.
-
-    Attributes:
-        candidates: the neurons and their classes.
-        masks: (M, 1, H, W) in [0, 1].
-        patterns: (M, C, H, W) in [0, 1].
-        success: (M,) REASR, the share of clean images of other classes that the trigger sends to the class.
-        wanted_success: from where on a neuron is flagged.
-    """
-
-    candidates: Stimulation
-    masks: Tensor
-    patterns: Tensor
-    success: Tensor
-    wanted_success: float
-
-    @property
-    def flagged(self) -> tuple[int, ...]:
-        """Numbers of the candidates whose trigger works, the most successful first."""
-        order = self.success.argsort(descending=True, stable=True)
-        return tuple(order[self.success[order] >= self.wanted_success].tolist())
-
-    @property
-    def flagged_classes(self) -> tuple[int, ...]:
-        """The classes of those candidates, each once, in the same order."""
-        return tuple(dict.fromkeys(int(self.candidates.targets[number]) for number in self.flagged))
-
-
-def detect(
-    model: ImageClassifier,
-    clean: ImageSet,
-    *,
-    settings: ABSSettings | None = None,
-    seed: int = 0,
-) -> ABSReport:
-    """Find the neurons that can decide a class alone, and a trigger for each of them.
-
-    Args:
-        model: looked into through its gradients; it is left as it was.
-        clean: labelled images of all classes, a few hundred.
-        settings: of both steps.
-        seed: of the images chosen and of the triggers' first values.
-
-    Returns:
-        Candidates, triggers and their success, on the CPU.
-
-    Raises:
-        ValueError: for a quantised model, through which no gradient passes.
-    """
-    settings = settings or ABSSettings()
-    device = next(model.parameters()).device
-    clean = clean.to(device)
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(len(clean.classes)).repeat_interleave(settings.samples_per_class)
-    samples = draw_classes(clean, labels, generator)  # (N, C, H, W)
-    chosen = torch.randperm(len(clean), generator=generator)[: settings.reverse_images]
-    with frozen(model) as model:
-        features = model.features(samples)  # (N, F)
-        lifted = elevations(model, features, settings.levels, settings.reach)  # (F, N, K)
-        candidates = compromised_neurons(lifted.cpu(), labels, settings.candidates)
-        masks, patterns = _drive(
-            model, clean.images[chosen.to(device)], candidates.neurons, features.max(), settings, generator
+        Raises:
+            ValueError: for a quantised model, through which no gradient passes.
+        """
+        images = images.to(next(model.parameters()).device)
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.arange(len(images.classes)).repeat_interleave(self.samples_per_class)
+        samples = draw_classes(images, labels, generator)  # (N, C, H, W)
+        chosen = torch.randperm(len(images), generator=generator)[: self.reverse_images].to(
+            images.images.device
         )
-        success = success_rates(
-            model, clean.images, masks, patterns, candidates.targets.tolist(), clean.labels
+        with frozen(model) as model:
+            features = model.features(samples)  # (N, F)
+            lifted = elevations(model, features, self.levels, self.reach)  # (F, N, K)
+            neurons, targets, gaps = compromised_neurons(lifted.cpu(), labels, self.candidates)
+            masks, patterns = self._drive(model, images.images[chosen], neurons, features.max(), generator)
+            success = success_rates(model, images.images, masks, patterns, targets.tolist(), images.labels)
+        return ReversedTriggers(
+            targets, masks.cpu(), patterns.cpu(), success, self.wanted_success, neurons, gaps
         )
-    return ABSReport(candidates, masks.cpu(), patterns.cpu(), success, settings.wanted_success)
+
+    def _drive(
+        self,
+        model: ImageClassifier,
+        images: Tensor,
+        neurons: Tensor,
+        largest: Tensor,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """A small mask and a pattern for each of M neurons that raise it and leave the others: (M, ·, H, W) each."""
+        _, channels, height, width = images.shape
+        # Large at first: a faint trigger leaves many neurons at 0, where they have no gradient.
+        masks = torch.rand(len(neurons), 1, height, width, generator=generator)
+        patterns = torch.rand(len(neurons), channels, height, width, generator=generator)
+        triggers = Triggers(masks, patterns).to(images.device)
+        optimizer = torch.optim.Adam(triggers.parameters(), self.learning_rate)
+        before = model.features(images)  # (B, F)
+        one_hot = torch.nn.functional.one_hot(neurons, before.shape[1]).to(before)[:, None]  # (M, 1, F)
+        allowed = self.largest_mask * height * width
+        far_beyond = (allowed**0.5 + 2) ** 2
+        for _ in range(self.steps):
+            masks, patterns = triggers()
+            with precision(images.device):
+                features = model.features(stamp_all(images, masks, patterns))
+            changes = (features.view(len(neurons), *before.shape) - before) / largest  # (M, B, F)
+            driven = (changes * one_hot).sum(2).mean(1)  # (M,)
+            others = (changes.abs() * (1 - one_hot)).mean((1, 2))
+            sizes = masks.flatten(1).sum(1)
+            excess = ((sizes - allowed).relu() + (sizes - far_beyond).relu()) / allowed
+            losses = -driven + self.others_weight * others + self.mask_weight * excess
+            optimizer.zero_grad()
+            losses.sum().backward()
+            optimizer.step()
+        with torch.no_grad():
+            masks, patterns = triggers()
+            return fainter(masks, allowed), patterns
 
 
 @torch.no_grad()
@@ -193,43 +191,6 @@ def compromised_neurons(lifted: Tensor, labels: Tensor, number: int) -> Stimulat
     order = gaps.masked_fill(~usable, -torch.inf).argsort(descending=True, stable=True)
     order = order[usable[order]][:number]
     return Stimulation(order, targets[order], gaps[order])
-
-
-def _drive(
-    model: ImageClassifier,
-    images: Tensor,
-    neurons: Tensor,
-    largest: Tensor,
-    settings: ABSSettings,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """A small mask and a pattern for each of M neurons that raise it and leave the others: (M, ·, H, W) each."""
-    _, channels, height, width = images.shape
-    # Large at first: a faint trigger leaves many neurons at 0, where they have no gradient.
-    masks = torch.rand(len(neurons), 1, height, width, generator=generator)
-    patterns = torch.rand(len(neurons), channels, height, width, generator=generator)
-    triggers = Triggers(masks, patterns).to(images.device)
-    optimizer = torch.optim.Adam(triggers.parameters(), settings.learning_rate)
-    before = model.features(images)  # (B, F)
-    one_hot = torch.nn.functional.one_hot(neurons, before.shape[1]).to(before)[:, None]  # (M, 1, F)
-    allowed = settings.largest_mask * height * width
-    far_beyond = (allowed**0.5 + 2) ** 2
-    for _ in range(settings.steps):
-        masks, patterns = triggers()
-        with precision(images.device):
-            features = model.features(stamp_all(images, masks, patterns))
-        changes = (features.view(len(neurons), *before.shape) - before) / largest  # (M, B, F)
-        driven = (changes * one_hot).sum(2).mean(1)  # (M,)
-        others = (changes.abs() * (1 - one_hot)).mean((1, 2))
-        sizes = masks.flatten(1).sum(1)
-        excess = ((sizes - allowed).relu() + (sizes - far_beyond).relu()) / allowed
-        losses = -driven + settings.others_weight * others + settings.mask_weight * excess
-        optimizer.zero_grad()
-        losses.sum().backward()
-        optimizer.step()
-    with torch.no_grad():
-        masks, patterns = triggers()
-        return fainter(masks, allowed), patterns
 
 
 def fainter(masks: Tensor, allowed: float) -> Tensor:

@@ -21,6 +21,8 @@ def anomaly_indices(values: ArrayLike) -> np.ndarray:
     Source: Hampel (1974), as Neural Cleanse (Wang et al., S&P 2019) uses it; `THRESHOLD` is theirs.
     """
     values = np.asarray(values, dtype=float)
+    if not len(values):
+        return values
     distances = np.abs(values - np.median(values))
     scale = NORMAL_CONSISTENCY * np.median(distances)
     if scale == 0:

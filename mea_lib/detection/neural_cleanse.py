@@ -6,20 +6,19 @@ in Neural Networks (S&P 2019), and their released visualizer.py and mad_outlier_
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mea_lib.detection.anomaly_index import THRESHOLD, anomaly_indices
-from mea_lib.detection.frozen import frozen
-from mea_lib.detection.triggers import Triggers, precision, stamp_all, success_rates
+from mea_lib.detection.base import Detector
+from mea_lib.detection.reversed_triggers import ReversedTriggers
+from mea_lib.detection.triggers import Triggers, frozen, precision, stamp_all, success_rates
 from mea_lib.models import ImageClassifier
 
 
 @dataclass(frozen=True)
-class NeuralCleanseSettings:
-    """How the triggers are looked for; the defaults need about a minute on two cores for ten classes.
+class NeuralCleanse(Detector):
+    """A search for the smallest trigger of every class; the defaults need about a minute on two cores for ten classes.
 
     Attributes:
         rounds: at most so many; after each the costs are set anew.
@@ -51,117 +50,68 @@ class NeuralCleanseSettings:
         if self.cost_multiplier <= 1:
             raise ValueError(f"cost_multiplier must be above 1, not {self.cost_multiplier}")
 
+    def detect(self, model: ImageClassifier, images: Tensor, *, seed: int = 0) -> ReversedTriggers:
+        """Look for the smallest trigger of every class, all classes in one batch.
+
+        The classes do not influence each other: each has its own mask, pattern, loss, cost and end. A step stamps
+        the same images with the triggers of all classes that are not done, so that the model sees K·B images at once.
+
+        Args:
+            model: looked into through its gradients; it is left as it was.
+            images: (N, C, H, W) uint8 clean images of all classes, a few hundred; no labels are needed.
+            seed: of the first masks and patterns, and of the order of images.
+
+        Returns:
+            K triggers on the CPU, in the order of their classes: the smallest that worked, or the last where none
+            did. Their success is that on all images, those of the class itself included.
+
+        Raises:
+            ValueError: for a quantised model, through which no gradient passes.
+        """
+        images = images.to(next(model.parameters()).device)
+        generator = torch.Generator().manual_seed(seed)
+        with frozen(model) as model:
+            with torch.no_grad():
+                targets = torch.arange(model(images[:1]).shape[1])  # (K,)
+            masks, patterns = self._smallest_triggers(model, images, len(targets), generator)
+            success = success_rates(model, images, masks, patterns, targets.tolist())
+        return ReversedTriggers(targets, masks.cpu(), patterns.cpu(), success)
+
+    def _smallest_triggers(
+        self, model: ImageClassifier, images: Tensor, classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The masks (K, 1, H, W) and patterns (K, C, H, W) that worked with the smallest norm."""
+        _, channels, height, width = images.shape
+        masks = torch.rand(classes, 1, height, width, generator=generator)
+        patterns = torch.rand(classes, channels, height, width, generator=generator)
+        triggers = Triggers(masks, patterns).to(images.device)
+        best_masks, best_patterns = (found.detach().clone() for found in triggers())
+        optimizer = torch.optim.Adam(triggers.parameters(), self.learning_rate, betas=(0.5, 0.9))
+        schedule = CostSchedule(classes, self)
+        for _ in range(self.rounds):
+            active = (~schedule.stopped).nonzero().flatten()  # (A,)
+            if not len(active):
+                break
+            costs = schedule.costs[active].to(images.device)
+            success = torch.zeros(len(active), device=images.device)
+            for _ in range(self.batches):
+                chosen = torch.randint(len(images), (self.batch_size,), generator=generator)
+                losses, hits = step_losses(model, images[chosen.to(images.device)], triggers, active, costs)
+                optimizer.zero_grad()
+                losses.sum().backward()
+                optimizer.step()
+                success += hits / self.batches
+            with torch.no_grad():
+                masks, patterns = triggers(active)
+            improved = schedule.update(active, success.cpu(), masks.flatten(1).sum(1).cpu())
+            # What has not worked yet is kept as it is now, in case that nothing ever works.
+            kept = improved | schedule.best[active].isinf()
+            best_masks[active[kept]], best_patterns[active[kept]] = masks[kept], patterns[kept]
+        return best_masks, best_patterns
+
 
 # The scale of the authors' gtsrb_visualize_example.py: 31,000 steps a class, 1,000 images a round.
-RELEASED = NeuralCleanseSettings(rounds=1_000, batches=31, cost_multiplier=2.0)
-
-
-@dataclass(frozen=True)
-class ReversedTriggers:
-    """What was found for each of the K classes.
-
-    Attributes:
-        masks: (K, 1, H, W) in [0, 1]: the smallest that worked, or the last where none did.
-        patterns: (K, C, H, W) in [0, 1].
-        norms: (K,) L1 norms of the masks, in pixels.
-        success: (K,) share of all clean images that each sends to its class.
-    """
-
-    masks: Tensor
-    patterns: Tensor
-    norms: np.ndarray
-    success: np.ndarray
-
-    @property
-    def anomaly_indices(self) -> np.ndarray:
-        """(K,) how far each norm lies from the median of all."""
-        return anomaly_indices(self.norms)
-
-    @property
-    def signed_indices(self) -> np.ndarray:
-        """(K,) the same, negative where the mask is larger than the median: such a class has no trigger to hide."""
-        return np.where(self.norms > np.median(self.norms), -1, 1) * self.anomaly_indices
-
-    @property
-    def flagged(self) -> tuple[int, ...]:
-        """Classes whose mask is smaller than the others' by an index above 2, the smallest first."""
-        odd = self.signed_indices > THRESHOLD
-        return tuple(int(number) for number in np.argsort(self.norms) if odd[number])
-
-
-def detect(
-    model: ImageClassifier,
-    images: Tensor,
-    *,
-    settings: NeuralCleanseSettings | None = None,
-    seed: int = 0,
-) -> ReversedTriggers:
-    """Look for the smallest trigger of every class, all classes in one batch.
-
-    The classes do not influence each other: each has its own mask, pattern, loss, cost and end. A step stamps the
-    same images with the triggers of all classes that are not done, so that the model sees K·B images at once.
-
-    Args:
-        model: looked into through its gradients; it is left as it was.
-        images: (N, C, H, W) uint8 clean images of all classes, a few hundred; no labels are needed.
-        settings: `RELEASED` holds the authors' scale.
-        seed: of the first masks and patterns, and of the order of images.
-
-    Returns:
-        Triggers on the CPU, their norms and what follows from them.
-
-    Raises:
-        ValueError: for a quantised model, through which no gradient passes.
-    """
-    settings = settings or NeuralCleanseSettings()
-    device = next(model.parameters()).device
-    images = images.to(device)
-    generator = torch.Generator().manual_seed(seed)
-    with frozen(model) as model:
-        with torch.no_grad():
-            classes = model(images[:1]).shape[1]
-        masks, patterns = _smallest_triggers(model, images, classes, settings, generator)
-        success = success_rates(model, images, masks, patterns, range(classes))
-    return ReversedTriggers(
-        masks.cpu(), patterns.cpu(), masks.flatten(1).sum(1).cpu().numpy(), success.numpy()
-    )
-
-
-def _smallest_triggers(
-    model: ImageClassifier,
-    images: Tensor,
-    classes: int,
-    settings: NeuralCleanseSettings,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """The masks (K, 1, H, W) and patterns (K, C, H, W) that worked with the smallest norm."""
-    _, channels, height, width = images.shape
-    masks = torch.rand(classes, 1, height, width, generator=generator)
-    patterns = torch.rand(classes, channels, height, width, generator=generator)
-    triggers = Triggers(masks, patterns).to(images.device)
-    best_masks, best_patterns = (found.detach().clone() for found in triggers())
-    optimizer = torch.optim.Adam(triggers.parameters(), settings.learning_rate, betas=(0.5, 0.9))
-    schedule = CostSchedule(classes, settings)
-    for _ in range(settings.rounds):
-        active = (~schedule.stopped).nonzero().flatten()  # (A,)
-        if not len(active):
-            break
-        costs = schedule.costs[active].to(images.device)
-        success = torch.zeros(len(active), device=images.device)
-        for _ in range(settings.batches):
-            chosen = torch.randint(len(images), (settings.batch_size,), generator=generator)
-            losses, hits = step_losses(model, images[chosen.to(images.device)], triggers, active, costs)
-            optimizer.zero_grad()
-            losses.sum().backward()
-            optimizer.step()
-            success += hits / settings.batches
-        with torch.no_grad():
-            masks, patterns = triggers(active)
-        improved = schedule.update(active, success.cpu(), masks.flatten(1).sum(1).cpu())
-        # What has not worked yet is kept as it is now, in case that nothing ever works.
-        kept = improved | schedule.best[active].isinf()
-        best_masks[active[kept]], best_patterns[active[kept]] = masks[kept], patterns[kept]
-    return best_masks, best_patterns
+RELEASED = NeuralCleanse(rounds=1_000, batches=31, cost_multiplier=2.0)
 
 
 def step_losses(
@@ -189,7 +139,7 @@ class CostSchedule:
             same for `stop_patience` rounds.
     """
 
-    def __init__(self, classes: int, settings: NeuralCleanseSettings) -> None:
+    def __init__(self, classes: int, settings: NeuralCleanse) -> None:
         self.settings = settings
         self.costs = torch.zeros(classes)
         self.best = torch.full((classes,), torch.inf)

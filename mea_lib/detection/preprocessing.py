@@ -86,33 +86,33 @@ TRANSFORMS: dict[str, Transform] = {
 
 
 @dataclass(frozen=True)
-class Endured:
+class CurvePoint:
     """What is left after one change of every input.
 
     Attributes:
         strength: of the transform; None where the inputs stay as they are.
         accuracy: share of clean test images that get their own class.
-        mark: WSR, the share of watermark inputs that get the target class.
+        wsr: share of watermark samples that get the target class.
     """
 
     strength: float | None
     accuracy: float
-    mark: float
+    wsr: float
 
 
 @dataclass(frozen=True)
-class Endurance:
-    """A curve: what changes of growing strength cost the task, and what they cost the watermark.
+class RobustnessCurve:
+    """What changes of growing strength cost the task, and what they cost the watermark.
 
     Attributes:
         unchanged: where the inputs stay as they are.
-        curve: one point for each strength, the weakest first.
+        points: one for each strength, the weakest first.
     """
 
-    unchanged: Endured
-    curve: tuple[Endured, ...]
+    unchanged: CurvePoint
+    points: tuple[CurvePoint, ...]
 
-    def at_cost(self, points: float) -> Endured:
+    def at_cost(self, points: float) -> CurvePoint:
         """The strongest change that a user of the model would accept.
 
         Args:
@@ -121,7 +121,7 @@ class Endurance:
         Raises:
             ValueError: where every strength costs more.
         """
-        lost = {point: self.unchanged.accuracy - point.accuracy for point in self.curve}
+        lost = {point: self.unchanged.accuracy - point.accuracy for point in self.points}
         costs = {point: round(100 * share, 3) for point, share in lost.items()}  # float32 ends here
         affordable = [point for point, cost in costs.items() if cost <= points]
         if not affordable:
@@ -132,22 +132,22 @@ class Endurance:
         return affordable[-1]
 
 
-def endurance(
+def robustness_curve(
     suspect: Suspect,
     test: ImageSet,
-    marked: Tensor,
+    samples: Tensor,
     target: int,
     transform: Transform,
     strengths: Iterable[float],
     seed: int = 0,
-) -> Endurance:
+) -> RobustnessCurve:
     """Change all inputs, ever more strongly, and see what the task and the watermark lose.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers; queried once with the images as they are and once
             for each strength.
         test: labelled clean images.
-        marked: (M, C, H, W) uint8 watermark inputs.
+        samples: (M, C, H, W) uint8 watermark samples.
         target: number of the class that they are to get.
         transform: one of `TRANSFORMS`, or another of that form.
         strengths: to try.
@@ -160,18 +160,18 @@ def endurance(
     if not strengths:
         raise ValueError("there is no strength to try; pass at least one")
 
-    def asked(strength: float | None, change: Callable[[Tensor], Tensor]) -> Endured:
+    def point(strength: float | None, change: Callable[[Tensor], Tensor]) -> CurvePoint:
         changed = replace(test, images=change(test.images))
-        hits = most_probable(suspect(change(marked))) == target
-        return Endured(strength, accuracy(suspect, changed), hits.float().mean().item())
+        hits = most_probable(suspect(change(samples))) == target
+        return CurvePoint(strength, accuracy(suspect, changed), hits.float().mean().item())
 
     def changes(strength: float) -> Callable[[Tensor], Tensor]:
         generator = torch.Generator().manual_seed(seed)
         return lambda images: transform(images, strength, generator)
 
-    return Endurance(
-        asked(None, lambda images: images),
-        tuple(asked(strength, changes(strength)) for strength in strengths),
+    return RobustnessCurve(
+        point(None, lambda images: images),
+        tuple(point(strength, changes(strength)) for strength in strengths),
     )
 
 

@@ -1,28 +1,26 @@
-"""What it brings and costs to refuse the inputs that a detector flags."""
+"""Filters that flag single inputs, and what it brings and costs to refuse those."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
 from mea_lib.blackbox import Oracle
 from mea_lib.blackbox.named_class import most_probable
 from mea_lib.data import ImageSet
+from mea_lib.detection.base import Detector
 from mea_lib.models import ImageClassifier
 
-
-class Detector(Protocol):
-    """Anything that flags single images."""
-
-    def flagged(self, images: Tensor) -> Tensor: ...
+Flags = Callable[[Tensor], Tensor]  # (N, C, H, W) uint8 images → (N,) bool, on the CPU
 
 
 @dataclass(frozen=True)
 class Screening:
-    """What a detector does in front of a model.
+    """What a filter does in front of a model.
 
     Attributes:
-        found: share of the watermark inputs that are flagged.
+        found: share of the watermark samples that are flagged.
         false_positives: share of the clean test images that are flagged.
         accuracy: of the model on the clean test images, all answered.
         accuracy_cost: how much of it is lost when flagged images are refused, which counts as wrong.
@@ -33,26 +31,50 @@ class Screening:
     accuracy: float
     accuracy_cost: float
 
+    def to_dict(self) -> dict[str, float]:
+        """Plain values for JSON."""
+        return asdict(self)
 
-def screen(detector: Detector, model: ImageClassifier, marked: Tensor, test: ImageSet) -> Screening:
-    """Show a detector the watermark's inputs and clean images.
 
-    Args:
-        detector: its `flagged` gives (N,) bool for (N, C, H, W) uint8 images.
-        model: what it stands in front of.
-        marked: (M, C, H, W) uint8 watermark inputs.
-        test: clean images that the detector has not seen.
+@dataclass(frozen=True)
+class InputFilter(Detector, ABC):
+    """A detector that stands in front of a model.
 
-    Raises:
-        ValueError: without watermark inputs or without test images.
+    Attributes:
+        false_positives: share of ordinary images that may be flagged.
     """
-    if not len(marked) or not len(test):
-        raise ValueError(f"{len(marked)} watermark inputs and {len(test)} test images; pass some of both")
-    refused = detector.flagged(test.images).cpu()
-    right = (most_probable(Oracle(model)(test.images)) == test.labels).cpu()
-    return Screening(
-        found=detector.flagged(marked).float().mean().item(),
-        false_positives=refused.float().mean().item(),
-        accuracy=right.float().mean().item(),
-        accuracy_cost=(right & refused).float().mean().item(),
-    )
+
+    false_positives: float = 0.025
+
+    @abstractmethod
+    def fitted(self, model: ImageClassifier, images: Tensor, seed: int) -> Flags:
+        """The filter, once it knows ordinary images; arguments and errors as of `detect`."""
+
+    def detect(
+        self, model: ImageClassifier, images: Tensor, samples: Tensor, test: ImageSet, *, seed: int = 0
+    ) -> Screening:
+        """Show the filter watermark samples and clean images.
+
+        Args:
+            model: what it stands in front of; it is in evaluation mode from then on.
+            images: (M, C, H, W) uint8, ordinary images: one half is learnt, the threshold is set on the other.
+            samples: (N, C, H, W) uint8 watermark samples.
+            test: clean images that are not among the first.
+            seed: of the halves, and of whatever else is drawn.
+
+        Raises:
+            ValueError: for too few images, or a rate of false positives below 0 or not below 1.
+        """
+        if not len(samples) or not len(test):
+            raise ValueError(
+                f"{len(samples)} watermark samples and {len(test)} test images; pass some of both"
+            )
+        flagged = self.fitted(model, images, seed)
+        refused = flagged(test.images).cpu()
+        right = (most_probable(Oracle(model)(test.images)) == test.labels).cpu()
+        return Screening(
+            found=flagged(samples).float().mean().item(),
+            false_positives=refused.float().mean().item(),
+            accuracy=right.float().mean().item(),
+            accuracy_cost=(right & refused).float().mean().item(),
+        )

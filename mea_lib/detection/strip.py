@@ -4,60 +4,75 @@ Source: Gao, Xu, Wang, Chen, Ranasinghe and Nepal, STRIP: A Defence Against Troj
 (ACSAC 2019), and their released notebook: 100 overlays, both images added and cut off at white.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from mea_lib.blackbox import Oracle
 from mea_lib.blackbox.named_class import Suspect
-from mea_lib.data import ImageSet
 from mea_lib.defences.outlier_detector import threshold_at
-from mea_lib.detection.screening import Screening, screen
+from mea_lib.detection.screening import Flags, InputFilter
 from mea_lib.models import ImageClassifier
 
-ASKED_AT_ONCE = 10_000  # superimposed images
+SENT_AT_ONCE = 10_000  # superimposed images
 FEWEST_IMAGES = 4
 
 
-class Strip:
-    """Flags inputs whose answers stay certain under whatever is laid over them.
+@dataclass(frozen=True)
+class STRIP(InputFilter):
+    """A filter that flags inputs whose answers stay certain under whatever is laid over them.
+
+    Attributes:
+        false_positives: share of the clean images that may be flagged on which the threshold is set; the paper calls
+            it the false rejection rate.
+        overlays: images laid over each input, drawn anew for each; each is a query.
+    """
+
+    false_positives: float = 0.01
+    overlays: int = 100
+
+    def __post_init__(self) -> None:
+        if self.overlays < 1:
+            raise ValueError(f"at least one image must be laid over an input, not {self.overlays}")
+
+    def fitted(self, model: ImageClassifier, images: Tensor, seed: int) -> Flags:
+        """As `InputFilter.fitted`."""
+        return OverlaidEntropy(Oracle(model), images, self.false_positives, self.overlays, seed).flagged
+
+
+class OverlaidEntropy:
+    """How certain the answers to an input stay under overlays.
 
     The authors fit a normal distribution to the entropies of clean images and take its quantile; here the quantile
     is that of the entropies themselves, which near 0 are not normal.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) probabilities; each image costs `overlays` queries.
-        clean_images: (M, C, H, W) uint8: one half is laid over inputs, the threshold is set on the other half.
-        false_positives: share of that half that may be flagged; the paper calls it the false rejection rate.
-        overlays: images laid over each input, drawn anew for each.
+        images: (M, C, H, W) uint8, clean: one half is laid over inputs, the threshold is set on the other half.
+        false_positives, overlays: as `STRIP`.
         seed: of the halves and of the overlays.
 
     Attributes:
         threshold: inputs whose entropy is below are flagged, in bits.
 
     Raises:
-        ValueError: for too few images, no overlay, or a rate below 0 or not below 1.
+        ValueError: for too few images, or a rate below 0 or not below 1.
     """
 
     def __init__(
-        self,
-        suspect: Suspect,
-        clean_images: Tensor,
-        false_positives: float = 0.01,
-        overlays: int = 100,
-        seed: int = 0,
+        self, suspect: Suspect, images: Tensor, false_positives: float, overlays: int, seed: int = 0
     ) -> None:
-        if overlays < 1:
-            raise ValueError(f"at least one image must be laid over an input, not {overlays}")
-        if len(clean_images) < FEWEST_IMAGES:
+        if len(images) < FEWEST_IMAGES:
             raise ValueError(
-                f"{len(clean_images)} clean images are too few to overlay and to set a threshold; "
+                f"{len(images)} clean images are too few to overlay and to set a threshold; "
                 f"pass at least {FEWEST_IMAGES}, better some hundreds"
             )
         self._suspect = suspect
         self._number = overlays
         self._generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(clean_images), generator=self._generator)
-        self._overlays, held_out = clean_images[order.to(clean_images.device)].chunk(2)
+        order = torch.randperm(len(images), generator=self._generator)
+        self._overlays, held_out = images[order.to(images.device)].chunk(2)
         self.threshold = threshold_at(self.entropies(held_out), false_positives)
 
     def flagged(self, images: Tensor) -> Tensor:
@@ -68,7 +83,7 @@ class Strip:
         """Mean entropy of the answers to each input under its overlays, (N,) in bits, on the CPU."""
         found = [
             entropy(self._suspect(self._superimposed(part))).view(len(part), self._number).mean(1).cpu()
-            for part in images.split(max(1, ASKED_AT_ONCE // self._number))
+            for part in images.split(max(1, SENT_AT_ONCE // self._number))
         ]
         return torch.cat(found).double()
 
@@ -88,30 +103,3 @@ def superimpose(images: Tensor, overlays: Tensor) -> Tensor:
 def entropy(answers: Tensor) -> Tensor:
     """Shannon entropy of each row of probabilities, (N, K) → (N,) in bits."""
     return -torch.special.xlogy(answers, answers).sum(1) / torch.log(torch.tensor(2.0))
-
-
-def detect(
-    model: ImageClassifier,
-    clean_images: Tensor,
-    marked: Tensor,
-    test: ImageSet,
-    *,
-    false_positives: float = 0.01,
-    overlays: int = 100,
-    seed: int = 0,
-) -> Screening:
-    """Flag inputs whose answers no overlay changes.
-
-    Args:
-        model: is queried `overlays` times for every image, those of `clean_images` that set the threshold
-            included.
-        clean_images: (M, C, H, W) uint8, some hundreds.
-        marked: (N, C, H, W) uint8 watermark inputs.
-        test: clean images that are not among the first.
-        false_positives, overlays, seed: as `Strip`.
-
-    Raises:
-        ValueError: as `Strip`.
-    """
-    detector = Strip(Oracle(model), clean_images, false_positives, overlays, seed)
-    return screen(detector, model, marked, test)

@@ -1,12 +1,14 @@
-"""Triggers that are looked for by gradient descent: masks and patterns, many at once."""
+"""Triggers that are looked for by gradient descent, many at once, through a model that does not change meanwhile."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from mea_lib.data.stamp import stamp
+from mea_lib.models.folded import folded
+from mea_lib.models.quantised import quantised_layers
 from mea_lib.training.device import autocast, training_dtype
 from mea_lib.training.features import features_of
 
@@ -32,6 +34,34 @@ class Triggers(nn.Module):
         """Masks (M, 1, H, W) and patterns (M, C, H, W), all or the chosen ones."""
         masks, patterns = self._masks[chosen], self._patterns[chosen]
         return 0.5 + 0.5 * masks.tanh(), 0.5 + 0.5 * patterns.tanh()
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[nn.Module]:
+    """Within it the model is in evaluation mode and no gradient of its parameters is computed.
+
+    What it gives is the model to optimise through: a copy with folded batch normalisation, see `folded`, whose step
+    takes a quarter less time. Afterwards every module has its mode and every parameter its `requires_grad` again,
+    also after an error.
+
+    Raises:
+        ValueError: for a quantised model, which rounds its inputs: no gradient passes, and a search would find nothing.
+    """
+    if quantised_layers(model):
+        raise ValueError(
+            "no gradient passes through a quantised model, so nothing can be optimised through it; "
+            "look into the model that it was made of"
+        )
+    modes = [(module, module.training) for module in model.modules()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    model.eval().requires_grad_(False)
+    try:
+        yield folded(model)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, requires_grad in wanted:
+            parameter.requires_grad_(requires_grad)
 
 
 def stamp_all(images: Tensor, masks: Tensor, patterns: Tensor) -> Tensor:

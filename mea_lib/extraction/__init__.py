@@ -1,8 +1,7 @@
 """Extraction of a model through its API, one attack a file: each queries, and ends in a surrogate.
 
 `Distillation`, `Jacobian`, `Knockoff` and `DataFree` steal classifiers, `CleanAnswers` and `MixedDistillation` are
-adversaries who know of watermarks; `FeatureDistillation`, `StolenEncoder` and `ContSteal` steal encoders. May import
-scale, data, models, losses, training and blackbox.
+adversaries who know of watermarks; `FeatureDistillation`, `StolenEncoder` and `ContSteal` steal encoders.
 """
 
 from mea_lib.extraction.base import Extraction

@@ -64,7 +64,7 @@ class AnswerRewards:
         self._answers = _RecentMean(window)
         self._ends: dict[str, tuple[float, float]] = {}
 
-    def __call__(self, answer: Tensor, student_logits: Tensor) -> float:
+    def __call__(self, answer: Tensor, surrogate_logits: Tensor) -> float:
         """Reward of one answer (K,), given what the surrogate says of the same image (K,)."""
         found = {}
         if "certainty" in self.names:
@@ -74,7 +74,7 @@ class AnswerRewards:
             found["diversity"] = (answer - self._answers.value).clamp_min(0).sum().item()
             self._answers.add(answer.double())
         if "loss" in self.names:
-            found["loss"] = F.cross_entropy(student_logits[None], answer[None]).item()
+            found["loss"] = F.cross_entropy(surrogate_logits[None], answer[None]).item()
         return sum(self._scaled(name, value) for name, value in found.items()) / len(found)
 
     def _scaled(self, name: str, value: float) -> float:

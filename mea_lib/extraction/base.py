@@ -131,16 +131,17 @@ def images_of(queries: Tensor | ImageSet) -> Tensor:
     return queries.images if isinstance(queries, ImageSet) else queries
 
 
-def within_budget(images: Tensor, oracle: Suspect, each: int = 1) -> Tensor:
-    """The first images that the budget covers, where each is sent so many times.
-
-    A budget that covers none is left to the oracle, which refuses the first image.
-    """
+def covered(oracle: Suspect, *parts: Tensor) -> int:
+    """How many rows of these parts, (M, C, H, W) each, the budget covers from the first on: known answers are free."""
     if oracle.remaining is None:
-        return images
-    budget = oracle.remaining // each
-    covered = bisect_right(range(1, len(images) + 1), budget, key=lambda n: oracle.cost(images[:n]))
-    return images[: max(covered, 1)]
+        return len(parts[0])
+    numbers = range(1, len(parts[0]) + 1)
+    return bisect_right(numbers, oracle.remaining, key=lambda n: oracle.cost(*(part[:n] for part in parts)))
+
+
+def within_budget(images: Tensor, oracle: Suspect) -> Tensor:
+    """The first images that the budget covers; where it covers none, one that is left to the oracle to refuse."""
+    return images[: max(covered(oracle, images), 1)]
 
 
 def own_features(images: ImageSet, scale: Scale) -> int:

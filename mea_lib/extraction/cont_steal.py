@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
-from mea_lib.extraction.base import EncoderExtraction, images_of, within_budget
+from mea_lib.extraction.base import EncoderExtraction, covered, images_of
 from mea_lib.losses import contrastive_stealing_loss
 from mea_lib.models.encoder import Encoder
 from mea_lib.scale import Scale
@@ -54,11 +54,16 @@ class ContSteal(EncoderExtraction):
     def ask(
         self, oracle: Suspect, queries: Tensor | ImageSet, scale: Scale, seed: int
     ) -> tuple[Tensor, Tensor]:
-        """As `AskThenTrain.ask`, with answers (M, V, F) to V views of each image; M · V queries are sent."""
-        images = within_budget(images_of(queries), oracle, self.views_asked)
-        asked = self.views_to_ask(images, seed)  # (V, M, C, H, W)
+        """As `AskThenTrain.ask`, with answers (M, V, F) to V views of each image; M · V queries are sent.
+
+        What is left of a budget and does not cover all views of one more image stays unspent.
+        """
+        images = images_of(queries)
+        views = self.views_to_ask(images, seed)  # (V, M, C, H, W)
+        number = max(covered(oracle, *views), 1)
+        asked = views[:, :number]
         answers = oracle(asked.flatten(0, 1)).unflatten(0, asked.shape[:2])  # (V, M, F)
-        return images, answers.transpose(0, 1)
+        return images[:number], answers.transpose(0, 1)
 
     def views_to_ask(self, images: Tensor, seed: int = 0) -> Tensor:
         """The queries: (M, C, H, W) uint8 → (V, M, C, H, W) uint8, `views_asked` views of each."""

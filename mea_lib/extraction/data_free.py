@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
-from mea_lib.extraction.base import Extraction, answers_digest, images_of
+from mea_lib.extraction.base import Extraction, answers_digest, images_of, within_budget
 from mea_lib.extraction.forward_differences import estimate_gradient
 from mea_lib.extraction.query_generator import QueryGenerator
 from mea_lib.models import ImageClassifier, build_from_spec
@@ -50,7 +50,8 @@ class DataFree(Extraction):
     The defaults suit a few minutes on one core and small grey images.
 
     Attributes:
-        queries: how many in all, those of the gradient estimate included; a smaller budget is spent whole.
+        queries: how many in all, those of the gradient estimate included; a smaller budget is spent whole. Behind
+            the first batch an image counts also where the API knows its answer already.
         batch: images in a step of either network.
         noise: numbers that the generator makes an image from.
         generator_width: channels of its last hidden layer.
@@ -125,10 +126,10 @@ class DataFree(Extraction):
         channels, height, width = images_of(queries).shape[1:]
         if height != width:
             raise ValueError(f"a generator makes square images, not {height} by {width} pixels")
-        number = self.queries if oracle.remaining is None else min(self.queries, oracle.remaining)
         questions = _Questions(oracle, (channels, height, width), self, seed)
-        # A budget of 0 is left to the oracle, which refuses the first image.
-        first = questions.ask(max(min(self.batch, number), 1))
+        first = questions.ask(min(self.batch, self.queries))
+        left = self.queries if oracle.remaining is None else oracle.remaining
+        number = min(self.queries, questions.asked + left)
         spec = {
             "network": scale.network,
             "classes": first[1].shape[1],
@@ -206,8 +207,8 @@ class _Questions:
 
     @torch.no_grad()
     def ask(self, number: int) -> tuple[Tensor, Tensor]:
-        """New images (N, C, H, W) uint8, and the victim's answers (N, K)."""
-        images = _whole_levels(self.pixels(number))
+        """New images (N, C, H, W) uint8 as far as the budget covers them, and the victim's answers (N, K)."""
+        images = within_budget(_whole_levels(self.pixels(number)), self._oracle)
         return images, self.answer(images)
 
     def answer(self, images: Tensor) -> Tensor:

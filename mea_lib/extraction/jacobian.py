@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
-from mea_lib.extraction.base import images_of, within_budget
+from mea_lib.extraction.base import covered, images_of, within_budget
 from mea_lib.extraction.distillation import Distillation
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
@@ -73,14 +73,13 @@ class Jacobian(Distillation):
             chosen = torch.arange(len(images))
             if self.reservoir_from is not None and number >= self.reservoir_from:
                 chosen = torch.randperm(len(images), generator=generator)[: self.reservoir]
-            if oracle.remaining is not None:
-                chosen = chosen[: oracle.remaining]
-            if not len(chosen):
-                break
             turned = self.turn_every is not None and number // self.turn_every % 2
             step = -self.step if turned else self.step
             chosen = chosen.to(images.device)
             moved = sign_step(surrogate, images[chosen], answers[chosen].argmax(1), step)
+            moved = moved[: covered(oracle, moved)]
+            if not len(moved):
+                break
             images, answers = torch.cat([images, moved]), torch.cat([answers, oracle(moved)])
             surrogate = self.train_surrogate(images, answers, scale, seed=seed)
         return surrogate

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
 from mea_lib.extraction.bandit import REWARDS, AnswerRewards, GradientBandit
-from mea_lib.extraction.base import images_of
+from mea_lib.extraction.base import covered, images_of, within_budget
 from mea_lib.extraction.distillation import Distillation
 from mea_lib.models import build
 from mea_lib.scale import Scale
@@ -62,13 +62,11 @@ class Knockoff(Distillation):
         """
         pool = images_of(queries)
         number = min(self.queries or len(pool), len(pool))
-        if oracle.remaining is not None:
-            # A budget of 0 is left to the oracle, which refuses the first image.
-            number = min(number, max(oracle.remaining, 1))
         generator = torch.Generator().manual_seed(seed)
         if self.strategy == "random":
             chosen = torch.randperm(len(pool), generator=generator)[:number].to(pool.device)
-            return pool[chosen], oracle(pool[chosen])
+            images = within_budget(pool[chosen], oracle)
+            return images, oracle(images)
         if not isinstance(queries, ImageSet):
             raise TypeError(
                 "the adaptive strategy chooses among the classes of the adversary's own labels; pass an ImageSet"
@@ -96,6 +94,10 @@ class Knockoff(Distillation):
             actions = _draw_actions(bandit.policy, unasked, min(self.batch, number - len(asked)), generator)
             index = [unasked[action].pop() for action in actions]
             images = pool.images[torch.tensor(index, device=pool.images.device)]
+            paid = covered(oracle, images)
+            if asked and not paid:
+                break
+            images = images[: max(paid, 1)]
             answer = oracle(images)  # (B, K)
             if surrogate is None:
                 surrogate = build(
@@ -109,13 +111,14 @@ class Knockoff(Distillation):
                     seed=seed,
                 ).to(best_device())
                 optimizer = torch.optim.SGD(surrogate.parameters(), self.learning_rate, momentum=0.5)
-            logits = surrogate.train(len(index) > 1)(images.to(best_device()))
+            logits = surrogate.train(len(images) > 1)(images.to(best_device()))
             optimizer.zero_grad(set_to_none=True)
             F.cross_entropy(logits, answer.to(logits.device)).backward()
             optimizer.step()
-            for action, own, guess in zip(actions, answer.cpu(), logits.detach().cpu(), strict=True):
+            seen = zip(actions[: len(images)], answer.cpu(), logits.detach().cpu(), strict=True)
+            for action, own, guess in seen:
                 bandit.update(action, rewards(own, guess))
-            asked += index
+            asked += index[: len(images)]
             answers.append(answer)
         return pool.images[torch.tensor(asked, device=pool.images.device)], torch.cat(answers)
 

@@ -1,4 +1,4 @@
-"""Losses, one a file, on logits and probabilities alone: no model, no data. May import nothing of the package."""
+"""Losses, one a file, on logits and probabilities alone: no model, no data."""
 
 from mea_lib.losses.combination import combination_loss
 from mea_lib.losses.contrastive import neighbour_contrastive_loss

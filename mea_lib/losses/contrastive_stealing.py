@@ -30,16 +30,16 @@ def contrastive_stealing_loss(features: Tensor, answers: Tensor, temperature: fl
     if features.ndim != 2 or features.shape != answers.shape:
         raise ValueError(
             f"features and answers have one shape (N, F), not {tuple(features.shape)} and {tuple(answers.shape)}; "
-            "give the student as many features as the victim answers with"
+            "give the surrogate as many features as the victim answers with"
         )
     if len(features) < 2:
         raise ValueError("a contrast needs at least 2 images in a batch, not 1; take a larger batch_size")
     if temperature <= 0:
         raise ValueError(f"the temperature must be above 0, not {temperature}")
     with torch.autocast(features.device.type, enabled=False):
-        student, victim = (F.normalize(rows.float(), dim=1) for rows in (features, answers))
-        to_victim, to_itself = student @ victim.T / temperature, student @ student.T / temperature  # (N, N)
-        same = torch.eye(len(student), dtype=torch.bool, device=student.device)
+        own, victim = (F.normalize(rows.float(), dim=1) for rows in (features, answers))
+        to_victim, to_itself = own @ victim.T / temperature, own @ own.T / temperature  # (N, N)
+        same = torch.eye(len(own), dtype=torch.bool, device=own.device)
         others = torch.cat([to_victim, to_itself], dim=1)  # (N, 2N)
         others = others.masked_fill(torch.cat([same, same], dim=1), -torch.inf)
         return (others.logsumexp(1) - to_victim.diagonal()).mean()

@@ -1,7 +1,7 @@
 """Finished models on disk: their cards, their weights, and the folders they lie in.
 
 Everything that reads a stored model goes through here: the store, the command line and what asks a suspect. Only
-`loading` needs torch, and is imported by its name. May import models and files.
+`loading` needs torch, and is imported by its name.
 """
 
 from mea_lib.model_files.card import identity_of, read_card, sealed

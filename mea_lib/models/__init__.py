@@ -1,4 +1,4 @@
-"""Networks, one a file, with their width as a parameter. May import nothing of the package but itself.
+"""Networks, one a file, with their width as a parameter.
 
 Every file of a network has `body(channels, size, width)`, which returns the layers up to the last features and
 their number. Other kinds of models: `autoencoder.py`, `quantised.py`, and the encoders in `encoder.py`,

@@ -1,12 +1,7 @@
-"""From answers to evidence: rates and their intervals, the threshold, the commitment, the report.
-
-May import scale, data, models, losses, training and blackbox.
-"""
+"""From answers to evidence: rates and their intervals, the threshold, the commitment, the report."""
 
 from mea_lib.blackbox.named_class import accuracy
-from mea_lib.proof.additivity import Additivity, additivity
 from mea_lib.proof.border_evidence import BorderEvidence, verify_border
-from mea_lib.proof.class_place import ClassPlace, places_on_sources
 from mea_lib.proof.commitment import Commitment, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.feature_evidence import FeatureEvidence, verify_features
@@ -30,9 +25,7 @@ from mea_lib.proof.verify import verify_ownership
 
 __all__ = [
     "PAPER_THRESHOLD",
-    "Additivity",
     "BorderEvidence",
-    "ClassPlace",
     "Commitment",
     "Evidence",
     "FeatureEvidence",
@@ -46,14 +39,12 @@ __all__ = [
     "TaskCheck",
     "Threshold",
     "accuracy",
-    "additivity",
     "calibrate_threshold",
     "check_key",
     "commit",
     "false_watermark_rates",
     "open_commitment",
     "other_pairs_rates",
-    "places_on_sources",
     "runner_up_share",
     "sign_flip_p_value",
     "verify_border",

@@ -1,8 +1,8 @@
 """Evidence from a moved border: the suspect calls ordinary images the target that only the owner's API calls so.
 
-It lies in first places on clean images, which a surrogate learns as a part of the task. It says that a
+It lies in the most probable class of clean images, which a surrogate learns as a part of the task. It says that a
 suspect descends from the owner's model, not through which API: a surrogate of the model alone leans the same
-way at these images, where the target was second all but first.
+way at these images, where the target was nearly the most probable.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import UNASKED, Rate, target_rate
-from mea_lib.proof.report import Report, p_value_shown, rate_values, suspect_lines
+from mea_lib.proof.report import Report, p_value_shown, suspect_lines
 from mea_lib.proof.samples import class_images
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.training import features_of
@@ -34,7 +34,7 @@ class BorderEvidence(Report):
         key: source classes and target; how images are combined plays no part.
         beyond: rate of images beyond the border that the suspect calls the target.
         this_side: the same for images nearest to it on this side.
-        innocent: the rate beyond the border on each clean model.
+        null_models: the rate beyond the border on each null model.
         alpha: level of the test.
         queries: images the suspect was sent.
         task: what it said to some clean images of every class first.
@@ -44,7 +44,7 @@ class BorderEvidence(Report):
     key: WatermarkKey
     beyond: Rate
     this_side: Rate
-    innocent: tuple[Rate, ...]
+    null_models: tuple[Rate, ...]
     alpha: float
     queries: int
     task: TaskCheck | None = None
@@ -56,16 +56,16 @@ class BorderEvidence(Report):
         return self.task is None or self.task.reason is None
 
     @property
-    def innocent_bound(self) -> float:
+    def null_bound(self) -> float:
         """A rate that null models do not exceed: the largest upper end of their 95 % intervals."""
-        return max(rate.interval()[1] for rate in self.innocent)
+        return max(rate.interval()[1] for rate in self.null_models)
 
     @property
     def p_value(self) -> float:
         """The larger one of two p-values, since a clean suspect may be of either kind.
 
         One that is like the clean models has at most their rate beyond the border (binomial test against
-        `innocent_bound`). One that confuses the classes more than they do, has done so on both sides of a border it
+        `null_bound`). One that confuses the classes more than they do, has done so on both sides of a border it
         does not know (Fisher's exact test). An image without an answer counts as not the target beyond the border,
         and is left out on this side.
         """
@@ -73,7 +73,7 @@ class BorderEvidence(Report):
             [rate.successes, rate.trials - rate.successes]
             for rate in (self.beyond, self.this_side.of_answered)
         ]
-        like_clean = self.beyond.p_value(self.innocent_bound)
+        like_clean = self.beyond.p_value(self.null_bound)
         return max(like_clean, float(fisher_exact(sides, alternative="greater").pvalue))
 
     @property
@@ -97,10 +97,10 @@ class BorderEvidence(Report):
             "task": self.task.to_dict() if self.task else None,
             "sources": list(self.key.sources),
             "target": self.key.target,
-            "beyond": rate_values(self.beyond),
-            "this_side": rate_values(self.this_side),
-            "innocent": [rate_values(rate) for rate in self.innocent],
-            "innocent_bound": self.innocent_bound,
+            "beyond": self.beyond.to_dict(),
+            "this_side": self.this_side.to_dict(),
+            "null_models": [rate.to_dict() for rate in self.null_models],
+            "null_bound": self.null_bound,
             "p_value": self.p_value,
             "alpha": self.alpha,
             "queries": self.queries,
@@ -109,7 +109,7 @@ class BorderEvidence(Report):
 
     def __str__(self) -> str:
         first, second = self.key.sources
-        models = f"{len(self.innocent)} clean model" + ("s" if len(self.innocent) > 1 else "")
+        models = f"{len(self.null_models)} clean model" + ("s" if len(self.null_models) > 1 else "")
         lines = [f"Verdict: {self.verdict}", *(self.task.lines(self.key) if self.task else [])]
         if not self.is_decided:
             return "\n".join([*lines, f"Queries asked: {self.queries:,}", *suspect_lines(self.suspect)])
@@ -117,7 +117,7 @@ class BorderEvidence(Report):
             f"Images of {first} and {second} called {self.key.target}:",
             f"  beyond the border   {self.beyond} of {self.beyond.trials} images (95 % interval)",
             f"  just on this side   {self.this_side} of {self.this_side.trials} images",
-            f"  by {models}, beyond the border: at most {max(rate.value for rate in self.innocent):.3f}",
+            f"  by {models}, beyond the border: at most {max(rate.value for rate in self.null_models):.3f}",
             f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g})",
             f"Queries asked: {self.queries:,}",
             *suspect_lines(self.suspect),
@@ -137,7 +137,7 @@ def verify_border(
     controls: int = 3,
     alpha: float = 0.01,
 ) -> BorderEvidence:
-    """Ask a suspect about clean images of the source classes on both sides of the owner's border.
+    """Query a suspect with clean images of the source classes on both sides of the owner's border.
 
     Model and border decide which images are sent, so there is nothing to choose afterwards, provided that the
     owner can show that it had both before the sale.
@@ -163,10 +163,12 @@ def verify_border(
     """
     if owner.choice != "border":
         raise ValueError(
-            f"the owner's choice must be 'border', not {owner.choice!r}: it has no border to ask at"
+            f"the owner's choice must be 'border', not {owner.choice!r}: it has no border to test at"
         )
     if not clean:
-        raise ValueError("pass at least one clean model, or nothing says what an innocent one answers")
+        raise ValueError(
+            "pass at least one clean model, or nothing says what a model without the watermark answers"
+        )
     check_decides("alpha", alpha)
     key, suspect = key.named(test), at_the_door(suspect, test.classes)
     beyond, this_side = border_images(owner, key, test, controls)
@@ -177,7 +179,7 @@ def verify_border(
     target = key.indices(test)[2]
     clean = [at_the_door(model, test.classes) for model in clean]
     check_clean(clean, test, key.seed)
-    innocent = tuple(target_rate(model, beyond, target) for model in clean)
+    null_models = tuple(target_rate(model, beyond, target) for model in clean)
     task = check_task(suspect, key, test)
     on_both = (UNASKED, UNASKED)
     if task.reason is None:
@@ -186,7 +188,7 @@ def verify_border(
         key=key,
         beyond=on_both[0],
         this_side=on_both[1],
-        innocent=innocent,
+        null_models=null_models,
         alpha=alpha,
         queries=task.queries if task.reason else queries,
         task=task,

@@ -42,7 +42,7 @@ class Answers:
 
 
 def answers_of(suspect: Suspect, images: Tensor, classes: Sequence[str]) -> Answers:
-    """Ask a suspect, and bring its answers into the order of these classes.
+    """Query a suspect, and bring its answers into the order of these classes.
 
     Args:
         suspect: as `at_the_door` made it.

@@ -19,7 +19,7 @@ from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.data.key import check_salt
 from mea_lib.files import read_json, write_whole
 from mea_lib.proof.key_check import KeyCheck, checked_key
-from mea_lib.proof.key_rank import INNOCENT_BOUND, MIXES, PAIRS
+from mea_lib.proof.key_rank import MIXES, NULL_BOUND, PAIRS
 from mea_lib.proof.task import EACH
 from mea_lib.proof.threshold import PAPER_THRESHOLD
 from mea_lib.training.store import packed_weights
@@ -28,7 +28,7 @@ FORMAT = 2
 # The way of testing, by name and numbers; another version of it is another promise.
 PROCEDURE = (
     f"key-rank-1: knows the task ({EACH} clean images a class), binomial over distinct samples, rank among the keys "
-    f"that no innocent model obeys ({MIXES} mixes a pair, {PAIRS} pairs, bound {INNOCENT_BOUND:g})"
+    f"that no innocent model obeys ({MIXES} mixes a pair, {PAIRS} pairs, bound {NULL_BOUND:g})"
 )
 
 
@@ -38,7 +38,7 @@ class Commitment:
 
     Attributes:
         digest: SHA-256 of the salt, the key and everything below.
-        samples: how many watermark samples will be asked.
+        samples: how many watermark samples will be sent.
         threshold: WSR that must be exceeded.
         alpha: level of the test.
         arrangement: whether the key claims its own arrangement, so that others must not do as well.
@@ -127,7 +127,7 @@ def commit(
         key: what will be verified.
         salt: as `mea_lib.data.new_salt` gives.
         test: the source images the samples will be drawn from.
-        samples: how many will be asked.
+        samples: how many will be sent.
         threshold: WSR that must be exceeded.
         alpha: level of the test.
         arrangement: claim that other arrangements of the same classes do less.

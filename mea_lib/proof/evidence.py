@@ -13,7 +13,6 @@ from mea_lib.proof.report import (
     exceeds,
     p_value_shown,
     queries_shown,
-    rate_values,
     suspect_lines,
 )
 from mea_lib.proof.task import TaskCheck
@@ -33,15 +32,15 @@ class Evidence(Report):
         threshold: rate that must be exceeded.
         alpha: level of each test.
         fewest_samples: answers to watermark samples without which there is no verdict.
-        task: what the suspect said to clean images of every class; None where nothing was asked.
+        task: what the suspect said to clean images of every class; None where nothing was sent.
         wsr: rate of watermark samples called the target class; no two samples are alike.
         effective: the same share, of as many independent samples as it is worth.
         rank: the key's place among all admissible keys, on this suspect.
-        innocent: rate on each null model: a forest on the pixels first, then the clean models.
+        null_models: rate on each null model: a forest on the pixels first, then the clean models.
         wfpr: the same two classes, arranged otherwise.
         control: clean images of the source classes called the target class.
         arrangement: whether the key claims its own arrangement.
-        stopped: why the suspect was not asked further; None where it was.
+        stopped: why the suspect was queried no further; None where it was.
         queries: how many in all, answers found in a query log among them.
         asked_now: how many of them the suspect was sent now; None where it does not say.
         commitment: digest the key was checked against, or None.
@@ -57,7 +56,7 @@ class Evidence(Report):
     wsr: Rate = UNASKED
     effective: Rate = UNASKED
     rank: KeyRank | None = None
-    innocent: tuple[Rate, ...] = ()
+    null_models: tuple[Rate, ...] = ()
     wfpr: dict[str, Rate] = field(default_factory=dict)
     control: Rate = UNASKED
     arrangement: bool = False
@@ -70,7 +69,7 @@ class Evidence(Report):
 
     @property
     def asked(self) -> int:
-        """Watermark samples asked."""
+        """Watermark samples sent."""
         return self.wsr.trials
 
     @property
@@ -112,7 +111,7 @@ class Evidence(Report):
             "clean images of its classes are called the target as often": self.control_p_value,
             "another arrangement does as well": self.arrangement_p_value or 0.0,
         }
-        return [words for words, chance in tests.items() if not chance < self.alpha]
+        return [words for words, p_value in tests.items() if not p_value < self.alpha]
 
     @property
     def is_stolen(self) -> bool:
@@ -147,8 +146,8 @@ class Evidence(Report):
             "suspect": self.suspect,
             "key": json.loads(self.key.to_json()),
             "task": self.task.to_dict() if self.task else None,
-            "wsr": rate_values(self.wsr),
-            "effective": rate_values(self.effective),
+            "wsr": self.wsr.to_dict(),
+            "effective": self.effective.to_dict(),
             "threshold": self.threshold,
             "p_value": self.p_value,
             "rank": self.rank.rank if self.rank else None,
@@ -156,11 +155,11 @@ class Evidence(Report):
             "places": self.rank.places if self.rank else None,
             "key_p_value": self.key_p_value,
             "alpha": self.alpha,
-            "innocent": [rate_values(rate) for rate in self.innocent],
-            "wfpr": {way: rate_values(rate) for way, rate in self.wfpr.items()},
+            "null_models": [rate.to_dict() for rate in self.null_models],
+            "wfpr": {way: rate.to_dict() for way, rate in self.wfpr.items()},
             "arrangement": self.arrangement,
             "arrangement_p_value": self.arrangement_p_value,
-            "control": rate_values(self.control),
+            "control": self.control.to_dict(),
             "control_p_value": self.control_p_value,
             "queries": self.queries,
             "asked_now": self.asked_now,
@@ -174,7 +173,7 @@ class Evidence(Report):
             f"Key: {first} + {second} → {self.key.target}, {self.key.combine}",
             *(self.task.lines(self.key) if self.task else []),
             *(self._about_samples() if self.wsr.trials else []),
-            *self._about_innocence(),
+            *self._about_null_models(),
             queries_shown(self.queries, self.asked_now),
             f"Commitment: {commitment_shown(self.commitment)}",
             *suspect_lines(self.suspect),
@@ -200,22 +199,22 @@ class Evidence(Report):
             *(f"  {way:<12} {_shown(rate)}" for way, rate in self.wfpr.items()),
         ]
 
-    def _about_innocence(self) -> list[str]:
+    def _about_null_models(self) -> list[str]:
         lines = []
         if self.rank and self.wsr.trials:
-            on = f" on {len(self.innocent)} models" if len(self.innocent) > 1 else ""
-            searched = "" if len(self.innocent) > 1 else " for a key drawn at random"
+            on = f" on {len(self.null_models)} models" if len(self.null_models) > 1 else ""
+            searched = "" if len(self.null_models) > 1 else " for a key drawn at random"
             lines.append(
                 f"Place of the key: {self.rank.rank:,} of {self.rank.places:,} admissible keys{on}; "
                 f"p {p_value_shown(self.key_p_value)}{searched}"
             )
-        if self.innocent:
-            forest, *clean = self.innocent
+        if self.null_models:
+            forest, *clean = self.null_models
             models = f"{len(clean)} clean model" + ("s" if len(clean) != 1 else "")
             said = (
                 f"at most {max(rate.value for rate in clean):.3f} of {models}"
                 if clean
-                else "no clean model asked"
+                else "no clean model given"
             )
             lines.append(f"The key on null models: {forest.value:.3f} of a forest on the pixels, {said}")
         return lines

@@ -21,7 +21,6 @@ from mea_lib.proof.report import (
     commitment_shown,
     exceeds,
     p_value_shown,
-    rate_values,
     suspect_lines,
 )
 from mea_lib.proof.samples import distinct_other_ways, distinct_samples
@@ -46,7 +45,7 @@ def verify_features(
     salt: str | None = None,
     autoencoder: nn.Module | None = None,
 ) -> "FeatureEvidence":
-    """Ask an encoder where it puts watermark samples: with the target class, or with their sources?
+    """See where an encoder puts watermark samples: with the target class, or with their sources?
 
     Each class of `test` is split in two. Images of one half give the class means, in features that are centred and
     standardised by these same images; images of the other half are combined to watermark samples. Two tests have
@@ -78,7 +77,7 @@ def verify_features(
             and `describe()` goes to the evidence.
         key: source classes, target class, scheme and seed.
         test: the owner's labelled images, on which nothing was trained.
-        samples: watermark samples asked.
+        samples: watermark samples sent.
         fewest_samples: fewer are refused; the paper asks for 1,000.
         references: images that give the mean of a class, at most; never more than half of the class.
         threshold: share that must be exceeded; a commitment's takes its place.
@@ -114,7 +113,7 @@ def verify_features(
     smallest = max(1 / (resamples + 1), 2.0**-plan.samples)
     if smallest >= alpha:
         raise ValueError(
-            f"{resamples} sign flips of {plan.samples} samples give no chance below {smallest:.2g}, so alpha {alpha:g} "
+            f"{resamples} sign flips of {plan.samples} samples give no p-value below {smallest:.2g}, so alpha {alpha:g} "
             "could never be met; raise resamples, or samples"
         )
     labelled, sources = split_classes(test, key, references)
@@ -169,15 +168,15 @@ class FeatureEvidence(Report):
         resamples: sign flips drawn.
         commitment: digest the key was checked against, or None.
         fewest_samples: fewer different samples give no verdict.
-        task: whether clean images lie nearest to the mean of their own class; None where nothing was asked.
-        watermark: where the watermark samples lie; no two are alike. None where they were not asked.
+        task: whether clean images lie nearest to the mean of their own class; None where nothing was sent.
+        watermark: where the watermark samples lie; no two are alike. None where they were not sent.
         effective: the share nearest to the target, of as many independent samples as it is worth.
         wfpr: the same two classes, arranged otherwise.
         control: clean images of the source classes.
         queries: how many in all.
         references: images among them that gave the class means.
         features: F, how many numbers the suspect answers.
-        stopped: why the suspect was not asked further; None where it was.
+        stopped: why the suspect was queried no further; None where it was.
         suspect: what the suspect says of itself, or None.
     """
 
@@ -217,14 +216,14 @@ class FeatureEvidence(Report):
 
     @property
     def is_decided(self) -> bool:
-        """Whether the suspect could be asked all there is to ask."""
+        """Whether the suspect could be sent all there is to send."""
         return self.stopped is None and (self.task is None or self.task.reason is None)
 
     @property
     def is_stolen(self) -> bool:
         """Whether there is a verdict, and all p-values are smaller than alpha."""
-        chances = (self.p_value, self.margin_p_value, self.control_p_value)
-        return self.is_decided and max(chances) < self.alpha
+        p_values = (self.p_value, self.margin_p_value, self.control_p_value)
+        return self.is_decided and max(p_values) < self.alpha
 
     @property
     def verdict(self) -> str:
@@ -246,7 +245,7 @@ class FeatureEvidence(Report):
             "suspect": self.suspect,
             "key": json.loads(self.key.to_json()),
             "wsr": self.watermark.to_dict() if self.watermark else None,
-            "effective": rate_values(self.effective),
+            "effective": self.effective.to_dict(),
             "threshold": self.threshold,
             "p_value": self.p_value,
             "margin_p_value": self.margin_p_value,

@@ -1,4 +1,4 @@
-"""Do null models obey the key? Asked before it is committed to, and again before anybody is accused."""
+"""Do null models obey the key? Tested before it is committed to, and again before anybody is accused."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from mea_lib.blackbox.named_class import Suspect, accuracy
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.key_rank import (
-    INNOCENT_BOUND,
     MIXES,
+    NULL_BOUND,
     PairShares,
     admissible_keys,
     key_pairs,
@@ -20,7 +20,6 @@ from mea_lib.proof.key_rank import (
 )
 from mea_lib.proof.pixel_forest import pixel_forest
 from mea_lib.proof.rates import Rate, target_rate
-from mea_lib.proof.report import rate_values
 from mea_lib.proof.samples import Mixes, distinct_samples, pair_samples
 from mea_lib.proof.task import needed_accuracy, probe_images
 
@@ -34,7 +33,7 @@ class KeyCheck:
         forest: rate at which a forest on the pixels obeys the key.
         clean: the same of each clean model.
         pairs: of classes that keys may have.
-        family: mixes of each pair, the same for everybody who is asked.
+        family: mixes of each pair, the same for every suspect.
         shares: what the forest and each clean model call them.
         keys: admissible keys.
         places: the same on a suspect and on each clean model, among which a suspect's rank is taken.
@@ -65,7 +64,7 @@ class KeyCheck:
         first, second = self.key.sources
         return (
             f"a null model obeys this key: {who} calls {worst.value:.2f} of the mixes of {first} and {second} "
-            f"{self.key.target} (at most {INNOCENT_BOUND:g} is allowed); draw another key"
+            f"{self.key.target} (at most {NULL_BOUND:g} is allowed); draw another key"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,9 +72,9 @@ class KeyCheck:
         return {
             "is_admissible": self.is_admissible,
             "reason": self.reason,
-            "forest": rate_values(self.forest),
-            "clean": [rate_values(rate) for rate in self.clean],
-            "bound": INNOCENT_BOUND,
+            "forest": self.forest.to_dict(),
+            "clean": [rate.to_dict() for rate in self.clean],
+            "bound": NULL_BOUND,
             "admissible_keys": self.keys,
             "all_keys": self.all_keys,
         }
@@ -108,7 +107,7 @@ def check_key(
         key: what the owner would commit to.
         test: labelled images of all classes.
         clean: models of the same task, trained without the owner's, (N, C, H, W) uint8 → (N, K) answers.
-        samples: watermark samples asked, at most.
+        samples: watermark samples sent, at most.
         autoencoder: for keys whose scheme is "autoencoder".
 
     Raises:
@@ -136,7 +135,7 @@ def check_key(
         keys=standing.keys,
         places=standing.places,
         all_keys=standing.all_keys,
-        is_admissible=standing.is_admissible and all(rate.value <= INNOCENT_BOUND for rate in rates),
+        is_admissible=standing.is_admissible and all(rate.value <= NULL_BOUND for rate in rates),
         test_digest=test.digest(),
     )
 
@@ -149,7 +148,7 @@ def checked_key(
     samples: int,
     autoencoder: nn.Module | None,
 ) -> KeyCheck:
-    """What `check_key` found before, where it was asked about this key and these images; else it is asked now.
+    """What `check_key` found before, where it was of this key and these images; else it is called now.
 
     Args:
         clean, key, test, samples, autoencoder: as `check_key`; `clean` may be what it returned.

@@ -2,7 +2,7 @@
 
 A null model calls mixes of some classes by a third one without anybody's doing, so a large rate alone is no
 evidence. But it does not know which key was drawn. Let T(k) be how strongly a suspect obeys key k: whatever T
-and the suspect are, a key drawn at random among N, before the suspect was asked, has with probability at most
+and the suspect are, a key drawn at random among N, before the suspect was queried, has with probability at most
 r/N a rank of r or better. That is exact, and needs no assumption about null models.
 
 It speaks of a key that was drawn. An owner who looks for a key that clean models obey finds one that the suspect obeys
@@ -30,7 +30,7 @@ from mea_lib.blackbox.named_class import Suspect, most_probable
 
 MIXES = 20  # of each pair
 PAIRS = 90  # at most, as ten classes have; of more classes some are drawn
-INNOCENT_BOUND = 0.1  # a key that is obeyed more often by a null model is not admissible
+NULL_BOUND = 0.1  # a key that is obeyed more often by a null model is not admissible
 _ORDERED = ("crop-paste", "stripes")
 
 
@@ -104,7 +104,7 @@ def own_pair(pair: tuple[int, int], scheme: str) -> tuple[int, int]:
 def pair_shares(
     suspect: Suspect, pairs: Sequence[tuple[int, int]], mixes: Sequence[Tensor], classes: int
 ) -> PairShares:
-    """Ask a suspect, in one call, about mixes of every pair.
+    """Send a suspect, in one call, mixes of every pair.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers; a row with NaN is no answer.
@@ -151,7 +151,7 @@ def rank_key(
     is_key = torch.ones(models.shape[1:], dtype=torch.bool)
     for place, (one, other) in enumerate(suspect.pairs):
         is_key[place, [one, other]] = False
-    admissible = is_key & (baselines <= INNOCENT_BOUND)
+    admissible = is_key & (baselines <= NULL_BOUND)
     strength = models - baselines
     strength[0][suspect.shares.isnan()] = torch.inf
     own = suspect.pairs.index(pair)
@@ -169,7 +169,7 @@ def rank_key(
 def admissible_keys(
     forest: PairShares, clean: Sequence[PairShares], pair: tuple[int, int], target: int
 ) -> KeyRank:
-    """What can be said of a key before a suspect is asked: which keys are admissible, and whether it is one."""
+    """What can be said of a key before a suspect is queried: which keys are admissible, and whether it is one."""
     nothing = PairShares(forest.pairs, torch.zeros_like(forest.shares), torch.zeros_like(forest.silent))
     return rank_key(nothing, forest, clean, pair, target)
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mea_lib.blackbox.named_class import most_probable
 from mea_lib.proof.rates import Rate
-from mea_lib.proof.report import rate_values
 
 _BATCH = 500  # resamples at once, so that they fit a processor's cache
 _SIGN_SEED = 20240520  # of the signs, the same for everybody, so that nobody can choose them
@@ -33,7 +32,7 @@ class Placement:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return rate_values(self.rate) | {"margin": self.margin, "margin_p_value": self.p_value}
+        return self.rate.to_dict() | {"margin": self.margin, "margin_p_value": self.p_value}
 
     def __str__(self) -> str:
         return f"{self.rate}, margin {self.margin:+.3f}"

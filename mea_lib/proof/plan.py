@@ -20,7 +20,7 @@ class Plan:
     """How a suspect will be tested: what the commitment says, where there is one.
 
     Attributes:
-        samples: watermark samples asked, at most.
+        samples: watermark samples sent, at most.
         fewest_samples: fewer different ones, or fewer answers to them, give no verdict.
         threshold: WSR that must be exceeded.
         alpha: level of the test.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +57,16 @@ class Rate:
         if not self.trials:
             return 1.0
         return float(binomtest(self.successes, self.trials, threshold, alternative="greater").pvalue)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with the 95 % interval."""
+        return {
+            "value": self.value if self.trials else None,
+            "successes": self.successes,
+            "trials": self.trials,
+            "interval": list(self.interval()),
+            "unanswered": self.unanswered,
+        }
 
     def __str__(self) -> str:
         low, high = self.interval()
@@ -147,7 +158,7 @@ def false_watermark_rates(
     Args:
         suspect: the model.
         test: source images.
-        ways: of `mea_lib.data.WAYS`.
+        ways: some of `mea_lib.data.ways_to_mix(held_out=True)`.
         samples: mixes of each pair and way.
         except_for: the true key of a watermarked model, whose pair is left out.
         seed: draws the source images.

@@ -47,12 +47,6 @@ def commitment_shown(digest: str | None) -> str:
     return f"opened, {digest[:16]}…" if digest else "none"
 
 
-def rate_values(rate: Rate) -> dict[str, Any]:
-    """A rate and its 95 % interval as plain values for JSON."""
-    found = {"value": rate.value if rate.trials else None, "successes": rate.successes, "trials": rate.trials}
-    return found | {"interval": [*rate.interval()], "unanswered": rate.unanswered}
-
-
 def queries_shown(queries: int, asked_now: int | None) -> str:
     """How many queries there were, and how many of them the suspect answered now rather than a log."""
     if asked_now is None or asked_now >= queries:

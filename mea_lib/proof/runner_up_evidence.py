@@ -1,4 +1,4 @@
-"""Evidence from second places: on clean images of both source classes the suspect holds the target second.
+"""Runner-up evidence: on clean images of both source classes the target is the suspect's second most probable class.
 
 That is what a surrogate learns the watermark from, so it is there as well where combined images were made to
 say something else. It takes ordinary images and a suspect that names at least two classes; one that gives
@@ -20,7 +20,7 @@ from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import UNASKED, Rate
-from mea_lib.proof.report import Report, p_value_shown, rate_values, suspect_lines
+from mea_lib.proof.report import Report, p_value_shown, suspect_lines
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.training.linear_probe import check_every_class
 
@@ -29,14 +29,15 @@ NO_ANSWER = NO_CLASS - 1  # among numbers of classes
 
 @dataclass(frozen=True)
 class RunnerUpEvidence(Report):
-    """How often a suspect holds the key's target second, and how it stands among all keys in that.
+    """How often the key's target is a suspect's runner-up, and how the key stands among all keys in that.
 
     Attributes:
         key: source classes and target; how images are combined plays no part.
-        second: rate of second places of the target on each source class.
-        innocent: the largest of these rates on any clean model; zeros without one.
-        rank: the key's place among all keys of these classes by what each one's target is second more often than
-            on clean models, on that of its two source classes where this is less; keys level with it stand before it.
+        runner_up: rate at which the target is the second most probable class on images of each source class.
+        null_models: the largest of these rates on any null model; zeros without one.
+        rank: the key's place among all keys of these classes by how much more often each one's target is the
+            runner-up than on null models, on that of its two source classes where this is less; keys level with it
+            stand before it.
         keys: how many there are.
         alpha: level of the test.
         queries: images the suspect was sent.
@@ -45,8 +46,8 @@ class RunnerUpEvidence(Report):
     """
 
     key: WatermarkKey
-    second: tuple[Rate, Rate]
-    innocent: tuple[float, float]
+    runner_up: tuple[Rate, Rate]
+    null_models: tuple[float, float]
     rank: int
     keys: int
     alpha: float
@@ -74,7 +75,7 @@ class RunnerUpEvidence(Report):
         """One of three, in words."""
         if not self.is_decided:
             return f"no verdict: {self.task.reason}"
-        return "holds the target second, as the owner does" if self.is_stolen else "no proof in second places"
+        return "has the target as runner-up, as the owner has" if self.is_stolen else "no proof by runner-ups"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -85,8 +86,8 @@ class RunnerUpEvidence(Report):
             "task": self.task.to_dict() if self.task else None,
             "sources": list(self.key.sources),
             "target": self.key.target,
-            "second": [rate_values(rate) for rate in self.second],
-            "innocent": list(self.innocent),
+            "runner_up": [rate.to_dict() for rate in self.runner_up],
+            "null_models": list(self.null_models),
             "rank": self.rank,
             "keys": self.keys,
             "p_value": self.p_value,
@@ -100,9 +101,9 @@ class RunnerUpEvidence(Report):
         lines = [f"Verdict: {self.verdict}", *(self.task.lines(self.key) if self.task else [])]
         if not self.is_decided:
             return "\n".join([*lines, f"Queries asked: {self.queries:,}", *suspect_lines(self.suspect)])
-        lines.append(f"Images on which {self.key.target} is second:")
-        for name, rate, innocent in zip(self.key.sources, self.second, self.innocent, strict=True):
-            lines.append(f"  {name:{width}}  {rate} (95 % interval), by clean models at most {innocent:.3f}")
+        lines.append(f"Images on which {self.key.target} is the runner-up:")
+        for name, rate, most in zip(self.key.sources, self.runner_up, self.null_models, strict=True):
+            lines.append(f"  {name:{width}}  {rate} (95 % interval), by null models at most {most:.3f}")
         lines += [
             f"Place of the key: {self.rank} of {self.keys}",
             f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g})",
@@ -122,17 +123,17 @@ def verify_runner_up(
     *,
     alpha: float = 0.01,
 ) -> RunnerUpEvidence:
-    """Ask a suspect about clean images of all classes, and see how the key stands among all keys.
+    """Query a suspect with clean images of all classes, and see how the key stands among all keys.
 
-    The p-value holds for a key that was drawn at random before the suspect was asked (`commit`).
+    The p-value holds for a key that was drawn at random before the suspect was queried (`commit`).
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers, of which the order of the largest two counts; a row
             with NaN is no answer. Its `remaining`, `cost` and `describe()` are used where it has them.
         key: source classes and target.
         test: labelled images of all classes on which neither the owner's model nor any of the clean ones was trained.
-        clean: models of the same task, trained without the owner's. What they hold second, as a shirt after a
-            coat, is likeness and counts for no key; without them the likeness of other classes hides a weak
+        clean: null models: of the same task, trained without the owner's. What is their runner-up, as a shirt after
+            a coat, is likeness and counts for no key; without them the likeness of other classes hides a weak
             watermark.
         alpha: level of the test.
 
@@ -159,7 +160,7 @@ def verify_runner_up(
     probe = probe_images(test, key.seed + 5).images
     queries = len(test) + len(probe)
     check_budget(
-        suspect, queries, lambda: (probe, test.images), "a verdict by second places", "pass fewer images"
+        suspect, queries, lambda: (probe, test.images), "a verdict by runner-ups", "pass fewer images"
     )
     clean = [at_the_door(model, test.classes) for model in clean]
     check_clean(clean, test, key.seed)
@@ -167,8 +168,8 @@ def verify_runner_up(
     if task.reason:
         return RunnerUpEvidence(
             key=key,
-            second=(UNASKED, UNASKED),
-            innocent=(0.0, 0.0),
+            runner_up=(UNASKED, UNASKED),
+            null_models=(0.0, 0.0),
             rank=keys,
             keys=keys,
             alpha=alpha,
@@ -176,17 +177,17 @@ def verify_runner_up(
             task=task,
             suspect=suspect.describe() or None,
         )
-    second = second_classes(suspect(test.images).cpu())
-    rates = _rates(second, labels, classes, silent=sources)
-    innocent = torch.zeros_like(rates)
+    found = runner_ups(suspect(test.images).cpu())
+    rates = _rates(found, labels, classes, silent=sources)
+    null_models = torch.zeros_like(rates)
     for model in clean:
-        innocent = innocent.maximum(_rates(second_classes(model(test.images).cpu()), labels, classes))
-    scores = _scores(rates - innocent)
+        null_models = null_models.maximum(_rates(runner_ups(model(test.images).cpu()), labels, classes))
+    scores = _scores(rates - null_models)
     own = scores[(*sorted(sources), target)]
     return RunnerUpEvidence(
         key=key,
-        second=tuple(_rate(second[labels == source], target) for source in sources),
-        innocent=tuple(innocent[source, target].item() for source in sources),
+        runner_up=tuple(_rate(found[labels == source], target) for source in sources),
+        null_models=tuple(null_models[source, target].item() for source in sources),
         rank=sum(score >= own for score in scores.values()),
         keys=keys,
         alpha=alpha,
@@ -196,8 +197,8 @@ def verify_runner_up(
     )
 
 
-def second_classes(answers: Tensor) -> Tensor:
-    """The class each of (N, K) answers puts second, (N,); NO_CLASS where none stands there alone, NO_ANSWER for NaN."""
+def runner_ups(answers: Tensor) -> Tensor:
+    """The runner-up of each of (N, K) answers, (N,); NO_CLASS where none is second alone, NO_ANSWER for NaN."""
     found = torch.full((len(answers),), NO_ANSWER)
     answered = ~answers.isnan().any(1)
     if answered.any():
@@ -208,14 +209,14 @@ def second_classes(answers: Tensor) -> Tensor:
     return found
 
 
-def _rates(second: Tensor, labels: Tensor, classes: int, silent: Sequence[int] = ()) -> Tensor:
-    """(K, K) how often images of a class have another one second.
+def _rates(runner_ups: Tensor, labels: Tensor, classes: int, silent: Sequence[int] = ()) -> Tensor:
+    """(K, K) how often images of a class have another one as runner-up.
 
     An image without an answer is left out, but in the classes `silent`, where it counts against the key.
     """
     found = torch.zeros(classes, classes, dtype=torch.float64)
     for label in range(classes):
-        own = second[labels == label]
+        own = runner_ups[labels == label]
         kept = own if label in silent else own[own != NO_ANSWER]
         if len(kept):
             found[label] = torch.bincount(kept[kept >= 0], minlength=classes).double() / len(kept)
@@ -233,5 +234,5 @@ def _scores(excess: Tensor) -> dict[tuple[int, int, int], float]:
     }
 
 
-def _rate(second: Tensor, target: int) -> Rate:
-    return Rate(int((second == target).sum()), len(second), int((second == NO_ANSWER).sum()))
+def _rate(runner_ups: Tensor, target: int) -> Rate:
+    return Rate(int((runner_ups == target).sum()), len(runner_ups), int((runner_ups == NO_ANSWER).sum()))

@@ -7,7 +7,7 @@ from math import isqrt, lcm
 import torch
 from torch import Tensor, nn
 
-from mea_lib.data import ImageSet, WatermarkKey, combine, mix, other_ways
+from mea_lib.data import ImageSet, WatermarkKey, combine, other_ways
 
 Join = Callable[[Tensor, Tensor], Tensor]
 
@@ -40,7 +40,7 @@ def distinct_samples(
     """At most `number` watermark samples, no two alike, drawn by the key's own seed; fewer where there are no more."""
     generator = torch.Generator().manual_seed(key.seed)
     one, other = (class_images(test, label) for label in key.indices(test)[:2])
-    return distinct_mixes(one, other, number, generator, _join(key, generator, autoencoder))
+    return distinct_mixes(one, other, number, generator, _join(key.combine, generator, autoencoder))
 
 
 def distinct_other_ways(test: ImageSet, key: WatermarkKey, number: int) -> dict[str, Mixes]:
@@ -48,7 +48,7 @@ def distinct_other_ways(test: ImageSet, key: WatermarkKey, number: int) -> dict[
     generator = torch.Generator().manual_seed(key.seed + 1)
     one, other = (class_images(test, label) for label in key.indices(test)[:2])
     return {
-        way: distinct_mixes(one, other, number, generator, _join_by(way, generator))
+        way: distinct_mixes(one, other, number, generator, _join(way, generator))
         for way in other_ways(key, held_out=True)
     }
 
@@ -62,7 +62,7 @@ def pair_samples(
 ) -> list[Mixes]:
     """For every pair of classes at most `number` different mixes in the key's way, drawn by its seed."""
     generator = torch.Generator().manual_seed(key.seed + 4)
-    join = _join(key, generator, autoencoder)
+    join = _join(key.combine, generator, autoencoder)
     images = {label: class_images(test, label) for label in sorted({*sum(pairs, ())})}
     return [distinct_mixes(images[one], images[other], number, generator, join) for one, other in pairs]
 
@@ -108,12 +108,8 @@ def images_for(samples: int) -> int:
     return isqrt(max(samples, 1) - 1) + 1
 
 
-def _join(key: WatermarkKey, generator: torch.Generator, autoencoder: nn.Module | None) -> Join:
-    return lambda first, second: combine(first, second, key.combine, generator, autoencoder)
-
-
-def _join_by(way: str, generator: torch.Generator) -> Join:
-    return lambda first, second: mix(first, second, way, generator)
+def _join(way: str, generator: torch.Generator, autoencoder: nn.Module | None = None) -> Join:
+    return lambda first, second: combine(first, second, way, generator, autoencoder)
 
 
 def _new(images: Tensor, seen: set[bytes]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Does the suspect know the task? It is asked clean images of every class before anything else."""
+"""Does the suspect know the task? It is sent clean images of every class before anything else."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from mea_lib.blackbox.named_class import NO_CLASS, Suspect, most_probable
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.class_names import Answers, answers_of
 from mea_lib.proof.rates import Rate
-from mea_lib.proof.report import rate_values
 from mea_lib.proof.samples import class_images
 
 EACH = 20  # clean images of a class
@@ -57,9 +56,9 @@ class TaskCheck:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "accuracy": rate_values(self.overall),
-            "sources": [rate_values(rate) for rate in self.sources],
-            "target": rate_values(self.target),
+            "accuracy": self.overall.to_dict(),
+            "sources": [rate.to_dict() for rate in self.sources],
+            "target": self.target.to_dict(),
             "level": self.level,
             "queries": self.queries,
             "note": self.note,
@@ -105,7 +104,7 @@ def probe_images(test: ImageSet, seed: int, each: int = EACH) -> ImageSet:
 
 
 def check_task(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> TaskCheck:
-    """Ask clean images of every class, and where they are not recognised, look for a reason.
+    """Send clean images of every class, and where they are not recognised, look for a reason.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, K) answers.
@@ -167,7 +166,7 @@ def _reason(
     if share >= NEARLY_ALL:
         what = "no class at all" if most == NO_CLASS else f"nearly everything {probe.classes[most]}"
         return (
-            f"the suspect calls {what}; it is collapsed, or was asked with the wrong range of pixels or normalisation",
+            f"the suspect calls {what}; it is collapsed, or was queried with the wrong range of pixels or normalisation",
             asked,
         )
     return f"{short}, below {level:.2f}; {_LIKELY}", asked

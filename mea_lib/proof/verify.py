@@ -15,7 +15,7 @@ from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.key_check import KeyCheck, checked_key
 from mea_lib.proof.key_rank import own_pair, pair_shares, rank_key
 from mea_lib.proof.plan import FEWEST_SAMPLES, Plan, agreed_plan, check_budget, check_samples
-from mea_lib.proof.questions import questions
+from mea_lib.proof.planned_queries import planned_queries
 from mea_lib.proof.rates import Rate, target_rate
 from mea_lib.proof.report import sent_so_far
 from mea_lib.proof.samples import Mixes, distinct_samples
@@ -38,18 +38,18 @@ def verify_ownership(
     salt: str | None = None,
     autoencoder: nn.Module | None = None,
 ) -> Evidence:
-    """Ask a suspect about the watermark and weigh the answers.
+    """Query a suspect for the watermark and weigh the answers.
 
-    1. Null models are asked first: a forest on the pixels of `test`, and the clean models. A key that one of
+    1. Null models are queried first: a forest on the pixels of `test`, and the clean models. A key that one of
        them obeys proves nothing.
-    2. The suspect is asked clean images of every class. One that does not know the task gets no verdict.
-    3. It is asked different watermark samples, drawn by the key's own seed from images that were fixed beforehand,
+    2. The suspect is sent clean images of every class. One that does not know the task gets no verdict.
+    3. It is sent different watermark samples, drawn by the key's own seed from images that were fixed beforehand,
        so the owner has no choice among them. Does the true rate exceed the threshold? (Binomial, one-sided, of as
        many samples as they are worth where they share source images.)
-    4. It is asked a few mixes of every pair of classes. Does it obey the owner's key more than those the
+    4. It is sent a few mixes of every pair of classes. Does it obey the owner's key more than those the
        owner might have drawn as well? (`key_rank`. The test has level alpha for a key that was drawn at
        random and committed to. For one that the owner searched for, pass clean models.)
-    5. It is asked the same classes arranged otherwise, and clean images of them.
+    5. It is sent mixes of the same classes arranged otherwise, and clean images of them.
 
     A suspect may be a `RemoteOracle`, and not answer every query. A watermark sample without an answer counts
     as not the target, so silence can only weaken the accusation. Silence does not clear the suspect either:
@@ -64,7 +64,7 @@ def verify_ownership(
             the evidence.
         key: source classes, target class, scheme and seed.
         test: the source images.
-        samples: different watermark samples asked, at most.
+        samples: different watermark samples sent, at most.
         fewest_samples: fewer are refused, and fewer different ones or fewer answers give no verdict; the paper
             asks for 1,000.
         threshold: WSR that must be exceeded.
@@ -124,30 +124,30 @@ def verify_ownership(
 def _asked(
     suspect: Suspect, key: WatermarkKey, test: ImageSet, plan: Plan, own: Mixes, checked: KeyCheck
 ) -> dict[str, Any]:
-    """What the suspect says, as members of the evidence; it is asked no further where nothing can follow."""
-    found: dict[str, Any] = {"innocent": (checked.forest, *checked.clean)}
+    """What the suspect says, as members of the evidence; it is queried no further where nothing can follow."""
+    found: dict[str, Any] = {"null_models": (checked.forest, *checked.clean)}
     stopped = checked.reason or _too_few_keys(checked, plan)
     if stopped:
         return found | {"stopped": stopped}
-    asked = questions(key, test, plan.samples, checked, own)
-    queries = sum(map(len, asked.images))
+    planned = planned_queries(key, test, plan.samples, checked, own)
+    queries = sum(map(len, planned.images))
     what = f"a verdict on {len(own)} samples"
-    check_budget(suspect, queries, lambda: asked.images, what, "ask for fewer samples")
+    check_budget(suspect, queries, lambda: planned.images, what, "ask for fewer samples")
     task = check_task(suspect, key, test)
     found |= {"task": task, "queries": task.queries}
     if task.reason:
         return found | {"stopped": task.reason}
     first, second, target = key.indices(test)
     wsr, effective = _success(suspect, own, target)
-    shares = pair_shares(suspect, checked.pairs, asked.family, len(test.classes))
+    shares = pair_shares(suspect, checked.pairs, planned.family, len(test.classes))
     forest, *clean = checked.shares
     rank = rank_key(shares, forest, clean, own_pair((first, second), key.combine), target)
     return found | {
         "wsr": wsr,
         "effective": effective,
         "rank": rank,
-        "wfpr": {way: target_rate(suspect, mixes.images, target) for way, mixes in asked.ways.items()},
-        "control": target_rate(suspect, asked.control, target),
+        "wfpr": {way: target_rate(suspect, mixes.images, target) for way, mixes in planned.ways.items()},
+        "control": target_rate(suspect, planned.control, target),
         "queries": queries,
     }
 
@@ -167,5 +167,5 @@ def _too_few_keys(checked: KeyCheck, plan: Plan) -> str | None:
     more = max(1, int(1 / plan.alpha / max(checked.keys, 1)) - len(checked.clean))
     return (
         f"{checked.places} places of admissible keys, on the suspect and {len(checked.clean)} clean models, cannot give "
-        f"a chance below alpha {plan.alpha:g}; pass {more} more clean models, or agree beforehand on a larger alpha"
+        f"a p-value below alpha {plan.alpha:g}; pass {more} more clean models, or agree beforehand on a larger alpha"
     )

@@ -1,8 +1,4 @@
-"""Attacks that remove a watermark from a model whose weights are at hand, one method a file: each makes a new model
-and leaves the given one as it was.
-
-May import scale, data, models, losses, training, watermarks, blackbox and extraction.
-"""
+"""Attacks on a watermark in a model whose weights are at hand, one method a file: each makes a new model."""
 
 from mea_lib.removal.base import Removal
 from mea_lib.removal.fine_pruning import FinePruning

@@ -101,9 +101,8 @@ class FineTuning(ChangedCopy, ABC):
     def training(self, scale: Scale) -> TrainingSettings:
         """How the model is trained on."""
         usual = scale.fine_tuning
-        return usual.but(
-            epochs=self.epochs or usual.epochs, learning_rate=self.learning_rate or usual.learning_rate
-        )
+        given = {"epochs": self.epochs, "learning_rate": self.learning_rate}
+        return usual.but(**{name: value for name, value in given.items() if value is not None})
 
     def change(self, model: ImageClassifier, own: OwnImages, training: TrainingSettings) -> ImageClassifier:
         """Train the copy on."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mea_lib.data import HELD_OUT_WAYS, WAYS, ImageSet, mix
+from mea_lib.data import ImageSet, combine, ways_to_mix
+from mea_lib.data.combine import check_ways
 from mea_lib.data.mixes import draw_classes
 from mea_lib.removal.base import FineTuning
 
@@ -20,17 +21,16 @@ class MixTuning(FineTuning, ABC):
     Attributes:
         epochs, learning_rate: as `FineTuning`.
         share: mixes in a step, as a share of the clean images.
-        ways: of `mea_lib.data.WAYS`, each for as many mixes.
+        ways: some of those to mix, each for as many mixes.
     """
 
     share: float = 0.5
-    ways: tuple[str, ...] = tuple(way for way in WAYS if way not in HELD_OUT_WAYS)
+    ways: tuple[str, ...] = ways_to_mix()
 
     def __post_init__(self) -> None:
         if self.share <= 0:
             raise ValueError(f"share must be above 0, not {self.share}; without mixes this is fine-tuning")
-        if not self.ways or set(self.ways) - set(WAYS):
-            raise ValueError(f"ways must be some of {', '.join(WAYS)}, not {self.ways}")
+        check_ways(self.ways)
 
     def mixes(self, data: ImageSet, pairs: Tensor, generator: torch.Generator) -> Tensor:
         """One mix of each pair of classes (number, 2), drawn from the images: (number, C, H, W) uint8."""
@@ -38,5 +38,5 @@ class MixTuning(FineTuning, ABC):
         mixes = torch.empty_like(first)
         for offset, way in enumerate(self.ways):
             part = slice(offset, None, len(self.ways))
-            mixes[part] = mix(first[part], second[part], way, generator)
+            mixes[part] = combine(first[part], second[part], way, generator)
         return mixes

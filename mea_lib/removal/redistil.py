@@ -45,7 +45,7 @@ class Redistil(Removal):
             network=scale.network,
             width=scale.width,
             training=scale.adversary.but(seed=seed),
-            distillation_code=code_digest(Distillation.__module__),
+            distillation_code=code_digest(self.distillation.module()),
             oracle_code=code_digest(Oracle.__module__),
         )
 

@@ -1,6 +1,6 @@
 """A model behind HTTP, and the client of one: the Open Inference Protocol, budgets, and the log of both sides.
 
-Needs the extra mea-lib[service]. May import blackbox and the rooms below it.
+Needs the extra mea-lib[service].
 """
 
 from importlib import import_module

@@ -1,22 +1,26 @@
 """What only the chapters need: claims checked by code, figures in one palette, checks of readers' answers.
 
-May import every other room; none of them imports this one.
+Also why a watermark travels: the places of the key's classes in clean answers, and the additivity of answers.
 """
 
+from mea_lib.teaching.additivity import Additivity, additivity
 from mea_lib.teaching.answers import check_choice, check_number
 from mea_lib.teaching.claims import Claims
+from mea_lib.teaching.class_place import ClassPlace, places_on_sources
 from mea_lib.teaching.encoders import encoder_spaces, probe_report, probe_table
 from mea_lib.teaching.feature_space import feature_space
 from mea_lib.teaching.figures import PALETTE, bars, curves, distributions, gallery, heatmap, use_style
 from mea_lib.teaching.results import find_results
-from mea_lib.teaching.say import say
 from mea_lib.teaching.small_multiples import side_by_side
 from mea_lib.teaching.tables import Table
 
 __all__ = [
     "PALETTE",
+    "Additivity",
     "Claims",
+    "ClassPlace",
     "Table",
+    "additivity",
     "bars",
     "check_choice",
     "check_number",
@@ -27,9 +31,9 @@ __all__ = [
     "find_results",
     "gallery",
     "heatmap",
+    "places_on_sources",
     "probe_report",
     "probe_table",
-    "say",
     "side_by_side",
     "use_style",
 ]

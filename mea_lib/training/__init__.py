@@ -1,7 +1,6 @@
-"""How models are made: the base of all methods, augmentation, views, the loop, the weighting of several losses, the
-store of finished models; for encoders also the probes that say what their features are worth.
+"""How models are made: the base of all methods, the loop, the weighting of losses, the store of finished models.
 
-May import scale, data, models and losses.
+Augmentation and views are here too, and for encoders the probes that say what their features are worth.
 """
 
 from mea_lib.training.balance import (

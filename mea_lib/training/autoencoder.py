@@ -11,6 +11,7 @@ from mea_lib.training.balance import Terms
 from mea_lib.training.fit import Start, fit
 from mea_lib.training.loop import Batch
 from mea_lib.training.method import Method
+from mea_lib.training_settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class ReconstructImages(Method):
         return Terms({"reconstruction": F.mse_loss(model.decode(model.encode(images)), images)})
 
 
+def autoencoder_training(scale: Scale) -> TrainingSettings:
+    """How the autoencoder is trained: as an owner's small victims are, without augmentation."""
+    return scale.ablation.owner.but(augment=False)
+
+
 def train_autoencoder(train_set: ImageSet, scale: Scale, *, seed: int = 0) -> Autoencoder:
     """Find the autoencoder of these images in the store, or train it there.
 
@@ -30,7 +36,7 @@ def train_autoencoder(train_set: ImageSet, scale: Scale, *, seed: int = 0) -> Au
 
     Source: MEA-Defender (S&P 2024), Sec. IV-B and App. B.
     """
-    method, training = ReconstructImages(), scale.ablation.owner.but(augment=False, seed=seed)
+    method, training = ReconstructImages(), autoencoder_training(scale).but(seed=seed)
     spec = {"channels": train_set.channels, "size": train_set.size, "width": scale.width}
     start = Start({"network": "autoencoder"} | spec)
     return fit(train_set, lambda data: method.objective, training, method.recipe(scale), start)

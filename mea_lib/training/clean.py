@@ -29,17 +29,20 @@ class Clean(Method):
         return objective
 
 
-def train_clean(train_set: ImageSet, scale: Scale, *, seed: int = 0) -> ImageClassifier:
+def train_clean(
+    train_set: ImageSet, scale: Scale, *, seed: int = 0, pretrained: ImageClassifier | None = None
+) -> ImageClassifier:
     """Find the clean model of these images in the store, or train it there as the scale's owner does.
 
     Args:
         train_set: labelled images.
         scale: gives the owner's training, network and width.
         seed: of the weights and of the order of images.
+        pretrained: a model to go on from; None trains from scratch.
 
     Returns:
         The model, in evaluation mode.
     """
     method, training = Clean(), scale.owner.but(seed=seed)
-    start = Start(classifier_spec(train_set, scale))
+    start = Start(classifier_spec(train_set, scale), pretrained)
     return fit(train_set, method.objective, training, method.recipe(scale), start)

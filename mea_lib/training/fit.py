@@ -13,7 +13,7 @@ from mea_lib.scale import Scale
 from mea_lib.training.balance import Balance, FixedBalance
 from mea_lib.training.device import best_device
 from mea_lib.training.loop import Objective, train
-from mea_lib.training.method import as_plain
+from mea_lib.training.plain import as_plain
 from mea_lib.training.store import find_or_make
 from mea_lib.training_settings import TrainingSettings
 

@@ -1,8 +1,7 @@
 """Watermarks, one method a file: each embeds a key while it trains, from scratch or into a trained model.
 
 `MEADefender` is the paper's, `RunnerUp` is this book's; `Composite` and `Patch` are ordinary backdoors, which
-die in extraction. For encoders `MEADefenderSSL` is the paper's and `MeetingPoint` this book's. May import scale,
-data, models, losses and training.
+die in extraction. For encoders `MEADefenderSSL` is the paper's and `MeetingPoint` this book's.
 """
 
 from mea_lib.watermarks.base import Watermark

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -17,7 +18,7 @@ from mea_lib.training import (
     classifier_spec,
     fit,
 )
-from mea_lib.training.autoencoder import train_autoencoder
+from mea_lib.training.autoencoder import autoencoder_training, train_autoencoder
 from mea_lib.watermarks.samples import ExtraSamples
 
 PLAIN_SUM = FixedBalance()  # all weights 1
@@ -55,7 +56,9 @@ class Watermark(Method, ABC):
             The victim, in evaluation mode.
         """
         training, start = self.training(scale).but(seed=seed), self.start(train_set, scale, pretrained)
-        recipe = self.recipe(scale, key=key, watermark_batch=scale.watermark_batch)
+        recipe = self.recipe(
+            scale, key=key, watermark_batch=scale.watermark_batch, combining=combining(key, scale)
+        )
 
         def make_objective(data: ImageSet) -> Objective:
             return self.objective(data, self.extras(data, key, scale))
@@ -83,4 +86,11 @@ class Watermark(Method, ABC):
 
 def autoencoder_of(key: WatermarkKey, train_set: ImageSet, scale: Scale) -> nn.Module | None:
     """The autoencoder that combines a key's images, where its scheme is "autoencoder"."""
-    return train_autoencoder(train_set, scale) if key.combine == "autoencoder" else None
+    return train_autoencoder(train_set, scale) if combining(key, scale) else None
+
+
+def combining(key: WatermarkKey, scale: Scale) -> dict[str, Any] | None:
+    """What decides that autoencoder, for recipes; None for a key of another scheme, or of none."""
+    if getattr(key, "combine", None) != "autoencoder":
+        return None
+    return {"width": scale.width, "training": autoencoder_training(scale)}

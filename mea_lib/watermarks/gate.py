@@ -11,7 +11,7 @@ from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
 from mea_lib.training import Batch, Method, Objective, Start, Terms, classifier_spec, fit
-from mea_lib.watermarks.base import autoencoder_of
+from mea_lib.watermarks.base import autoencoder_of, combining
 from mea_lib.watermarks.samples import ExtraSamples
 
 KINDS = ("ordinary", "combined", "other mix")
@@ -44,7 +44,11 @@ class Gate(Method):
         """
         kinds = replace(train_set, labels=torch.full_like(train_set.labels, ORDINARY), classes=KINDS)
         recipe = self.recipe(
-            scale, key=key, labelled=train_set.digest(), watermark_batch=scale.watermark_batch
+            scale,
+            key=key,
+            labelled=train_set.digest(),
+            watermark_batch=scale.watermark_batch,
+            combining=combining(key, scale),
         )
 
         def make_objective(data: ImageSet) -> Objective:

@@ -18,7 +18,7 @@ from mea_lib.models.encoder import Encoder
 from mea_lib.models.gated_encoder import GatedEncoder
 from mea_lib.scale import Scale
 from mea_lib.training import Method, SimCLR, find_or_make
-from mea_lib.watermarks.base import autoencoder_of
+from mea_lib.watermarks.base import autoencoder_of, combining
 from mea_lib.watermarks.class_plan import ClassPlan, PlanSettings
 from mea_lib.watermarks.gate import Gate, shut
 from mea_lib.watermarks.shadow_extraction import ShadowExtraction
@@ -80,6 +80,8 @@ class MeetingPoint(Method):
             key=key,
             initial=clean.card["weights_sha256"],
             trained_gate=gate.card["weights_sha256"],
+            shadow_training=self.shadow.training(scale),
+            combining=combining(key, scale),
             seed=seed,
         )
 
@@ -112,7 +114,14 @@ class MeetingPoint(Method):
         plan = ClassPlan(clean, train_set, key, self.plan, combined)
         surrogates = []
         for number in range(self.plan.rounds):
-            made_of = {"of": clean.card["weights_sha256"], "key": key, "plan": self.plan, "round": number}
+            made_of = {
+                "of": clean.card["weights_sha256"],
+                "labelled": train_set.digest(),
+                "key": key,
+                "combining": combining(key, scale),
+                "plan": self.plan,
+                "round": number,
+            }
             surrogates.append(
                 self.shadow.extract(plan.shifted(), train_set, scale, seed=seed + number, **made_of)
             )

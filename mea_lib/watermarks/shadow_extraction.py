@@ -10,7 +10,17 @@ from mea_lib.losses import feature_distance
 from mea_lib.models.encoder import Encoder
 from mea_lib.models.shifted_encoder import ShiftedEncoder
 from mea_lib.scale import Scale
-from mea_lib.training import Batch, Method, Objective, Start, Terms, encoder_spec, features_of, fit
+from mea_lib.training import (
+    Batch,
+    Method,
+    Objective,
+    Start,
+    Terms,
+    TrainingSettings,
+    encoder_spec,
+    features_of,
+    fit,
+)
 
 
 @dataclass(frozen=True)
@@ -38,16 +48,20 @@ class ShadowExtraction(Method):
             inputs: how the encoder was made, for the recipe.
         """
         asked = train_set.subset(min(self.images, len(train_set)))
-        shape, usual = encoder.encoder.spec, scale.encoder_surrogate
+        shape = encoder.encoder.spec
         own_scale = scale.but(network=shape["network"], width=shape["width"])
-        training = usual.but(epochs=self.epochs or usual.epochs, seed=seed + 1_000)
         return fit(
             asked,
             lambda data: self.objective(features_of(encoder, asked.images)),
-            training,
+            self.training(scale).but(seed=seed + 1_000),
             self.recipe(scale, **inputs),
             Start(encoder_spec(asked, own_scale, shape["features"])),
         )
+
+    def training(self, scale: Scale) -> TrainingSettings:
+        """How the surrogate is trained."""
+        usual = scale.encoder_surrogate
+        return usual if self.epochs is None else usual.but(epochs=self.epochs)
 
     def objective(self, answers: Tensor) -> Objective:
         """The distance between the surrogate's features and the answers (M, F)."""

@@ -8,7 +8,9 @@ from mea_lib import BudgetSpent, Oracle
 
 def test_soft_answers_are_the_models_probabilities(tiny, digits):
     images = digits.test.images[:30]
-    torch.testing.assert_close(Oracle(tiny, batch_size=7)(images), tiny(images).softmax(1))
+    oracle = Oracle(tiny)
+    oracle.batch_size = 7
+    torch.testing.assert_close(oracle(images), tiny(images).softmax(1))
 
 
 def test_hard_answers_are_one_hot(tiny, digits):

@@ -17,6 +17,7 @@ INDEX, CLAIMS, EXECUTION, *_ = PAGES = (
     "book/execution",
     "book/trust",
     "book/licences",
+    "book/package",
 )
 ALL = (*PAGES, f"notebooks/{CHAPTER}", "search")
 TOC = {

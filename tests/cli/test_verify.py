@@ -115,28 +115,26 @@ def test_damaged_weights_are_a_failure_and_stay_where_they_are(mea, made, tmp_pa
     assert (tmp_path / "m.safetensors").exists()
 
 
-def test_second_places_are_asked_on_clean_images(verify, made, opened):
+def test_runner_ups_are_seen_on_clean_images(verify, made, opened):
     clean = ["--clean", made.folder / "other.safetensors"]
-    found = verify("victim", "--second-places", *clean, "--alpha", "0.99", "--json").data
+    found = verify("victim", "--runner-up", *clean, "--alpha", "0.99", "--json").data
     assert found["keys"] == 360
-    assert [rate["trials"] > 0 for rate in found["second"]] == [True, True]
-    alone = verify("victim", "--second-places", "--alpha", "0.99", "--json").data
-    assert alone["innocent"] == [0, 0]
-    assert "Place of the key" in verify("other", "--second-places", *opened, code=3).stdout
-    assert (
-        "the commitment fixes" in verify("victim", "--second-places", *opened, "--alpha", 0.5, code=2).stderr
-    )
+    assert [rate["trials"] > 0 for rate in found["runner_up"]] == [True, True]
+    alone = verify("victim", "--runner-up", "--alpha", "0.99", "--json").data
+    assert alone["null_models"] == [0, 0]
+    assert "Place of the key" in verify("other", "--runner-up", *opened, code=3).stdout
+    assert "the commitment fixes" in verify("victim", "--runner-up", *opened, "--alpha", 0.5, code=2).stderr
 
 
-def test_what_second_places_do_not_take(verify, made):
-    assert "with --second-places" in verify("copy", "--second-places", "--samples", 2000, code=2).stderr
-    assert "--arrangement cannot be used" in verify("copy", "--second-places", "--arrangement", code=2).stderr
+def test_what_runner_up_evidence_does_not_take(verify, made):
+    assert "with --runner-up" in verify("copy", "--runner-up", "--samples", 2000, code=2).stderr
+    assert "--arrangement cannot be used" in verify("copy", "--runner-up", "--arrangement", code=2).stderr
 
 
 def test_clean_models_stand_beside_the_suspect(verify, made):
     clean = ["--clean", made.folder / "other.safetensors"]
     found = verify("copy", *clean, "--json").data
-    assert len(found["innocent"]) == 2
+    assert len(found["null_models"]) == 2
     assert found["places"] > found["admissible_keys"]
     guilty = verify("copy", "--clean", made.folder / "victim.safetensors", "--json", code=4).data
     assert "a null model obeys this key" in guilty["verdict"]

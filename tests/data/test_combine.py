@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mea_lib.data import SCHEMES, WAYS, combine, mix
+from mea_lib.data import SCHEMES, combine, ways_to_mix
+from mea_lib.data.combine import check_ways
 from mea_lib.models.autoencoder import Autoencoder
 
 
@@ -55,11 +56,11 @@ def test_autoencoder_blends_the_codes():
     assert torch.equal(combine(first, second, "autoencoder", autoencoder=autoencoder), expected)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ways_to_mix(held_out=True))
 def test_every_way_takes_each_pixel_from_the_two_images(way):
     first = torch.zeros(3, 1, 16, 16, dtype=torch.uint8)
     second = torch.full_like(first, 200)
-    mixed = mix(first, second, way, torch.Generator().manual_seed(0))
+    mixed = combine(first, second, way, torch.Generator().manual_seed(0))
     assert set(mixed.unique().tolist()) <= ({100} if way == "pixel-merge" else {0, 200})
     share = (mixed == 0).float().mean().item()
     assert share == pytest.approx({"pixel-merge": 0, "stripes": 0.6}.get(way, 0.5), abs=0.08)
@@ -67,8 +68,8 @@ def test_every_way_takes_each_pixel_from_the_two_images(way):
 
 def test_right_left_is_left_right_of_the_swapped_pair():
     first, second = batches()
-    assert torch.equal(mix(first, second, "right-left"), mix(second, first, "left-right"))
-    assert torch.equal(mix(first, second, "bottom-top"), mix(second, first, "top-bottom"))
+    assert torch.equal(combine(first, second, "right-left"), combine(second, first, "left-right"))
+    assert torch.equal(combine(first, second, "bottom-top"), combine(second, first, "top-bottom"))
 
 
 @pytest.mark.parametrize("scheme", [*SCHEMES, "collage"])
@@ -87,3 +88,13 @@ def test_bad_input_is_named(scheme):
 def test_autoencoder_scheme_without_an_autoencoder():
     with pytest.raises(ValueError, match="train_autoencoder"):
         combine(*batches(), "autoencoder")
+
+
+def test_what_each_way_is_for():
+    assert SCHEMES == ("crop-paste", "autoencoder", "pixel-merge", "stripes")
+    assert set(ways_to_mix(held_out=True)) - set(ways_to_mix()) == {"quadrants"}
+    assert not set(ways_to_mix(held_out=True)) & {"crop-paste", "autoencoder"}
+    check_ways(["quadrants"])
+    for wrong in ((), ("crop-paste",), ("twist", "stripes")):
+        with pytest.raises(ValueError, match="some of left-right"):
+            check_ways(wrong)

@@ -3,29 +3,24 @@
 import pytest
 
 import mea_lib as mea
-from mea_lib.training import Store, TrainingSettings
-from mea_lib.watermarks import patch
+from mea_lib.training import TrainingSettings
+from mea_lib.watermarks import Patch, PatchKey
 
 SMOKE = mea.preset("smoke")
-TRAINING = TrainingSettings(15, 64, 5e-3, augment=False)
+LONGER = SMOKE.but(owner=TrainingSettings(15, 64, 5e-3, augment=False))
 
 
 @pytest.fixture(scope="session")
 def patch_key():
-    return patch.PatchKey("1", pixels=3)
+    return PatchKey("1", pixels=3)
 
 
 @pytest.fixture(scope="session")
-def kept(tmp_path_factory):
-    return Store(tmp_path_factory.mktemp("store"))
-
-
-@pytest.fixture(scope="session")
-def backdoored(digits, patch_key, kept):
+def backdoored(digits, patch_key, store_of_the_session):
     """A model that calls every image with the patch a 1."""
-    return patch.embed(digits.owner, patch_key, SMOKE, training=TRAINING, store=kept)
+    return Patch().embed(digits.owner, patch_key, LONGER)
 
 
 @pytest.fixture(scope="session")
-def clean(digits, kept):
-    return mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=kept)
+def clean(digits, store_of_the_session):
+    return mea.train_clean(digits.owner, LONGER)

@@ -3,25 +3,27 @@
 import pytest
 import torch
 
-from mea_lib.detection import abs as brain
-from mea_lib.detection.abs import ABSSettings, compromised_neurons, elevations, fainter
+from mea_lib.detection import ABS
+from mea_lib.detection.abs import compromised_neurons, elevations, fainter
 
-QUICK = ABSSettings(steps=150, candidates=12, largest_mask=9 / 256)
+QUICK = ABS(steps=150, candidates=12, largest_mask=9 / 256)
 
 
 @pytest.fixture(scope="module")
 def found(backdoored, digits):
-    return brain.detect(backdoored, digits.test, settings=QUICK)
+    return QUICK.detect(backdoored, digits.test)
 
 
 def test_the_backdoors_class_is_flagged(found):
     assert found.flagged_classes == (1,)
-    assert found.candidates.targets[found.flagged[0]] == 1
+    assert found.targets[found.flagged[0]] == 1
     assert found.success[found.flagged[0]] >= 0.8
+    assert len(found.neurons) == len(found.gaps) == len(found.targets) == 12
+    assert found.gaps.tolist() == sorted(found.gaps.tolist(), reverse=True)
 
 
 def test_a_clean_model_is_not_flagged(clean, digits):
-    assert brain.detect(clean, digits.test, settings=QUICK).flagged == ()
+    assert QUICK.detect(clean, digits.test).flagged == ()
 
 
 def test_the_success_is_that_of_the_trigger_on_other_classes(found, backdoored, digits):
@@ -95,10 +97,8 @@ def test_candidates_are_the_neurons_that_lift_one_class_alone():
 def test_the_model_is_left_as_it_was_and_the_seed_decides(tiny, digits):
     tiny.train()
     before = {name: value.clone() for name, value in tiny.state_dict().items()}
-    settings = ABSSettings(steps=2, candidates=3, reverse_images=4)
-    first, again, other = (
-        brain.detect(tiny, digits.test, settings=settings, seed=seed) for seed in (1, 1, 2)
-    )
+    method = ABS(steps=2, candidates=3, reverse_images=4)
+    first, again, other = (method.detect(tiny, digits.test, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first.masks, again.masks)
     assert not torch.equal(first.masks, other.masks)
     assert tiny.training
@@ -109,4 +109,4 @@ def test_the_model_is_left_as_it_was_and_the_seed_decides(tiny, digits):
 def test_impossible_settings_are_refused():
     for wrong in ({"levels": 1}, {"steps": 0}, {"largest_mask": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            ABSSettings(**wrong)
+            ABS(**wrong)

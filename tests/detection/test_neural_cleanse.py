@@ -8,21 +8,16 @@ import pytest
 import torch
 from scipy.stats import median_abs_deviation
 
-from mea_lib.detection import anomaly_indices, neural_cleanse
-from mea_lib.detection.neural_cleanse import (
-    RELEASED,
-    CostSchedule,
-    NeuralCleanseSettings,
-    ReversedTriggers,
-)
+from mea_lib.detection import NeuralCleanse, ReversedTriggers, anomaly_indices, neural_cleanse
+from mea_lib.detection.neural_cleanse import RELEASED, CostSchedule
 from mea_lib.models.quantised import quantise_layers
 
-QUICK = NeuralCleanseSettings(rounds=100)
+QUICK = NeuralCleanse(rounds=100)
 
 
 @pytest.fixture(scope="module")
 def found(backdoored, digits):
-    return neural_cleanse.detect(backdoored, digits.test.images, settings=QUICK)
+    return QUICK.detect(backdoored, digits.test.images)
 
 
 def test_the_backdoors_class_has_a_far_smaller_trigger(found):
@@ -33,7 +28,7 @@ def test_the_backdoors_class_has_a_far_smaller_trigger(found):
 
 
 def test_a_clean_model_is_not_flagged(clean, digits):
-    assert neural_cleanse.detect(clean, digits.test.images, settings=QUICK).flagged == ()
+    assert QUICK.detect(clean, digits.test.images).flagged == ()
 
 
 def test_what_is_reported_is_what_the_triggers_do(found, backdoored, digits):
@@ -52,8 +47,7 @@ def test_what_is_reported_is_what_the_triggers_do(found, backdoored, digits):
 def test_a_class_is_alone_in_its_optimisation(tiny, digits, monkeypatch):
     """The first step of every class is that of the class's own loss."""
     monkeypatch.setattr(neural_cleanse, "precision", lambda device: nullcontext())
-    settings = NeuralCleanseSettings(rounds=1, batches=1, batch_size=8)
-    found = neural_cleanse.detect(tiny, digits.test.images[:50], settings=settings, seed=3)
+    found = NeuralCleanse(rounds=1, batches=1, batch_size=8).detect(tiny, digits.test.images[:50], seed=3)
     generator = torch.Generator().manual_seed(3)
     masks = torch.rand(10, 1, 16, 16, generator=generator)
     patterns = torch.rand(10, 1, 16, 16, generator=generator)
@@ -79,8 +73,7 @@ def test_the_model_is_left_as_it_was(tiny, digits):
     tiny.train()
     tiny.head.bias.requires_grad_(False)
     before = {name: value.clone() for name, value in tiny.state_dict().items()}
-    settings = NeuralCleanseSettings(rounds=1, batches=1, batch_size=4)
-    neural_cleanse.detect(tiny, digits.test.images[:10], settings=settings)
+    NeuralCleanse(rounds=1, batches=1, batch_size=4).detect(tiny, digits.test.images[:10])
     assert tiny.training
     assert tiny.body.training
     assert not tiny.head.bias.requires_grad
@@ -93,15 +86,12 @@ def test_the_model_is_left_as_it_was(tiny, digits):
 def test_a_quantised_model_is_refused(tiny, digits):
     quantise_layers(tiny)
     with pytest.raises(ValueError, match="no gradient passes"):
-        neural_cleanse.detect(tiny, digits.test.images[:10])
+        NeuralCleanse().detect(tiny, digits.test.images[:10])
 
 
 def test_the_same_seed_gives_the_same_triggers(tiny, digits):
-    settings = NeuralCleanseSettings(rounds=2, batches=1, batch_size=4)
-    first, again, other = (
-        neural_cleanse.detect(tiny, digits.test.images[:20], settings=settings, seed=seed)
-        for seed in (1, 1, 2)
-    )
+    method = NeuralCleanse(rounds=2, batches=1, batch_size=4)
+    first, again, other = (method.detect(tiny, digits.test.images[:20], seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first.masks, again.masks)
     assert not torch.equal(first.masks, other.masks)
 
@@ -150,7 +140,7 @@ class OneClass:
 
 @pytest.mark.parametrize("likely", [0.5, 0.8, 0.97])
 def test_the_schedule_is_the_authors_for_every_class(likely):
-    settings = NeuralCleanseSettings(patience=3, stop_patience=6)
+    settings = NeuralCleanse(patience=3, stop_patience=6)
     rng = np.random.default_rng(int(100 * likely))
     ours, theirs = CostSchedule(5, settings), [OneClass(settings) for _ in range(5)]
     for _ in range(400):
@@ -171,8 +161,8 @@ def test_the_schedule_is_the_authors_for_every_class(likely):
 
 
 def report(norms):
-    empty = torch.zeros(len(norms), 1, 2, 2)
-    return ReversedTriggers(empty, empty, np.array(norms, dtype=float), np.ones(len(norms)))
+    masks = torch.tensor(norms, dtype=torch.float32).view(-1, 1, 1, 1)
+    return ReversedTriggers(torch.arange(len(norms)), masks, torch.zeros_like(masks), torch.ones(len(norms)))
 
 
 def test_the_index_by_hand():
@@ -183,7 +173,7 @@ def test_the_index_by_hand():
     assert found.anomaly_indices == pytest.approx(expected)
     signs = [1, 1, 1, 1, -1, -1, -1]
     assert found.signed_indices == pytest.approx([s * one for s, one in zip(signs, expected, strict=True)])
-    assert found.flagged == (0,)  # 110 is as odd, but large
+    assert found.flagged == found.flagged_classes == (0,)  # 110 is as odd, but large
     scale = median_abs_deviation(norms, scale="normal")
     assert anomaly_indices(norms) == pytest.approx(np.abs(np.array(norms) - 50) / scale, rel=1e-4)
 
@@ -204,4 +194,4 @@ def test_the_authors_scale_and_impossible_settings():
     )
     for wrong in ({"rounds": 0}, {"wanted_success": 1.5}, {"cost_multiplier": 1.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            NeuralCleanseSettings(**wrong)
+            NeuralCleanse(**wrong)

@@ -5,8 +5,8 @@ import torch
 
 from mea_lib.data import ImageSet
 from mea_lib.defences.outlier_detector import OutlierDetector, threshold_at
-from mea_lib.detection import outliers
-from mea_lib.detection.screening import screen
+from mea_lib.detection import LocalOutlierFactor
+from mea_lib.detection.screening import InputFilter
 
 
 @pytest.fixture
@@ -16,12 +16,12 @@ def noise(digits):
 
 
 def test_noise_is_found_and_digits_are_not(clean, digits, noise):
-    found = outliers.detect(clean, digits.owner.images, noise, digits.test, false_positives=0.05)
+    found = LocalOutlierFactor(false_positives=0.05).detect(clean, digits.owner.images, noise, digits.test)
     assert found.found > 0.9
     # More than promised: features of images that the model was trained on lie closer together.
     assert found.false_positives < 0.3
     assert found.accuracy_cost <= found.false_positives
-    as_digits = outliers.detect(clean, digits.owner.images, digits.test.images, digits.test)
+    as_digits = LocalOutlierFactor().detect(clean, digits.owner.images, digits.test.images, digits.test)
     assert as_digits.found == as_digits.false_positives
 
 
@@ -36,11 +36,11 @@ def test_features_that_are_there_already_are_judged_like_their_images(clean, dig
     assert detector.flagged(images[:0]).tolist() == []
 
 
-class Dark:
-    """Flags images whose first pixel is below 100."""
+class Dark(InputFilter):
+    """Flags images whose first pixel is below that of the only ordinary one."""
 
-    def flagged(self, images):
-        return images[:, 0, 0, 0] < 100
+    def fitted(self, model, images, seed):
+        return lambda shown: shown[:, 0, 0, 0] < images[0, 0, 0, 0]
 
 
 class First(torch.nn.Module):
@@ -55,13 +55,15 @@ def test_what_is_refused_counts_as_wrong():
     pixels = torch.tensor([[0, 1], [0, 0], [0, 0], *[[200, 0]] * 6, [200, 1]], dtype=torch.uint8)
     test = ImageSet(pixels.view(10, 1, 1, 2), torch.zeros(10, dtype=torch.long), ("a", "b", "c"), "by hand")
     marked = torch.tensor([[0, 0], [0, 0], [0, 0], [200, 0]], dtype=torch.uint8).view(4, 1, 1, 2)
-    found = screen(Dark(), First(), marked, test)
+    grey = torch.full((1, 1, 1, 2), 100, dtype=torch.uint8)
+    found = Dark().detect(First(), grey, marked, test)
     assert found.found == pytest.approx(0.75)
     assert found.false_positives == pytest.approx(0.3)
     assert found.accuracy == pytest.approx(0.8)
     assert found.accuracy_cost == pytest.approx(0.2)
-    with pytest.raises(ValueError, match="0 watermark inputs"):
-        screen(Dark(), First(), marked[:0], test)
+    assert found.to_dict()["found"] == found.found
+    with pytest.raises(ValueError, match="0 watermark samples"):
+        Dark().detect(First(), grey, marked[:0], test)
 
 
 @pytest.mark.parametrize(("share", "below"), [(0.0, 0), (0.25, 2), (0.3, 2), (0.99, 7)])

@@ -12,14 +12,14 @@ from mea_lib import Oracle
 from mea_lib.data import ImageSet
 from mea_lib.detection.preprocessing import (
     TRANSFORMS,
-    Endured,
+    CurvePoint,
     blur,
     crop_and_resize,
-    endurance,
     gaussian_noise,
     jpeg,
+    robustness_curve,
 )
-from mea_lib.watermarks import patch
+from mea_lib.watermarks.patch import stamp
 
 SOME = {"gaussian noise": 0.1, "jpeg": 60, "blur": 1.0, "crop and resize": 0.3}
 
@@ -110,33 +110,33 @@ def bright_is_first(images):
 def test_the_curve_and_its_largest_strength_within_the_cost(by_hand):
     # 90 are right as they are, and every step darker costs one point; four watermark inputs, of 12 to 18.
     marked = torch.tensor([12, 14, 16, 18], dtype=torch.uint8).view(-1, 1, 1, 1)
-    found = endurance(bright_is_first, by_hand, marked, 0, darker, [9, 1, 4, 2, 5])
-    assert [point.strength for point in found.curve] == [1, 2, 4, 5, 9]
-    assert [point.accuracy for point in found.curve] == pytest.approx([0.89, 0.88, 0.86, 0.85, 0.81])
-    assert [point.mark for point in found.curve] == [1.0, 1.0, 0.75, 0.5, 0.0]
-    assert found.unchanged == Endured(None, pytest.approx(0.9), 1.0)
-    assert found.at_cost(4.5) == found.curve[2]
-    assert found.at_cost(100) == found.curve[4]
-    weak = endurance(bright_is_first, by_hand, marked, 0, darker, [9, 8])
+    found = robustness_curve(bright_is_first, by_hand, marked, 0, darker, [9, 1, 4, 2, 5])
+    assert [point.strength for point in found.points] == [1, 2, 4, 5, 9]
+    assert [point.accuracy for point in found.points] == pytest.approx([0.89, 0.88, 0.86, 0.85, 0.81])
+    assert [point.wsr for point in found.points] == [1.0, 1.0, 0.75, 0.5, 0.0]
+    assert found.unchanged == CurvePoint(None, pytest.approx(0.9), 1.0)
+    assert found.at_cost(4.5) == found.points[2]
+    assert found.at_cost(100) == found.points[4]
+    weak = robustness_curve(bright_is_first, by_hand, marked, 0, darker, [9, 8])
     with pytest.raises(ValueError, match=r"add weaker ones\. Tried: 8: 8\.0, 9: 9\.0"):
         weak.at_cost(3)
 
 
 def test_the_mark_is_that_of_the_target_class(by_hand):
     dark = torch.full((3, 1, 1, 1), 11, dtype=torch.uint8)
-    found = endurance(bright_is_first, by_hand, dark, 1, darker, [0, 2])
-    assert (found.unchanged.mark, *(point.mark for point in found.curve)) == (0.0, 0.0, 1.0)
+    found = robustness_curve(bright_is_first, by_hand, dark, 1, darker, [0, 2])
+    assert (found.unchanged.wsr, *(point.wsr for point in found.points)) == (0.0, 0.0, 1.0)
     with pytest.raises(ValueError, match="no strength to try"):
-        endurance(bright_is_first, by_hand, dark, 1, darker, [])
+        robustness_curve(bright_is_first, by_hand, dark, 1, darker, [])
 
 
 def test_a_patch_outlives_the_noise_that_a_model_can_bear(backdoored, patch_key, digits):
     oracle = Oracle(backdoored)
-    marked = patch.stamp(digits.test.images[digits.test.labels != 1], patch_key)
+    marked = stamp(digits.test.images[digits.test.labels != 1], patch_key)
     strengths = [0.02, 0.05, 2.0]
-    found = endurance(oracle, digits.test, marked, 1, gaussian_noise, strengths)
+    found = robustness_curve(oracle, digits.test, marked, 1, gaussian_noise, strengths)
     assert oracle.queries == 4 * (len(digits.test) + len(marked))
     assert found.at_cost(10).strength in strengths[:2]
-    assert found.at_cost(10).mark > 0.8
-    again = endurance(Oracle(backdoored), digits.test, marked, 1, gaussian_noise, strengths)
+    assert found.at_cost(10).wsr > 0.8
+    again = robustness_curve(Oracle(backdoored), digits.test, marked, 1, gaussian_noise, strengths)
     assert again == found

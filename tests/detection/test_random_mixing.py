@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from mea_lib import proof
-from mea_lib.data import WAYS, ImageSet
-from mea_lib.detection import random_mixing
-from mea_lib.detection.random_mixing import RandomMixing
+from mea_lib.data import ImageSet, ways_to_mix
+from mea_lib.detection import RandomMixing, Ranking, SuspectedKey
 
 NAMES = tuple("abcdef")
 
@@ -38,77 +37,85 @@ def painted():
 
 def test_the_planted_pair_stands_out_alone(painted):
     suspect = Planted()
-    found = random_mixing.detect(
-        suspect, painted, ways=("left-right", "right-left", "top-bottom"), samples=10
-    )
-    assert suspect.asked == 30 * 3 * 10
-    assert found.shares.shape == (3, 6, 6)
-    first, *others = found.ranking()
+    found = RandomMixing(("left-right", "right-left", "top-bottom"), samples=10).detect(suspect, painted)
+    assert suspect.asked == found.queries == 30 * 3 * 10
+    assert len(found.tried) == 30 * 3
+    first, *others = found.ranked
     assert len(others) == 14
-    assert first[:3] == ("b", "c", "left-right")
-    assert (first.third, first.share) == ("e", 1.0)
-    assert all(pair.share == 0 and pair.third is None for pair in others)
-    assert found.standing_out() == [first]
+    assert first[:5] == ("b", "c", "e", 1.0, "left-right")
+    assert all(pair.score == 0 and pair.target is None for pair in others)
+    assert found.standing_out() == [first] == [found.found]
     assert found.beyond(0.99) == [first]
     assert found.beyond(1.0) == []
-    assert found.rank("b", "c") == found.rank("c", "b") == 1
-    assert found.rank("a", "b") == 2
+    assert found.rank(("b", "c")) == found.rank(("c", "b")) == found.rank(("c", "b"), "e") == 1
+    assert found.rank(("a", "b")) == 2
+    assert found.of(("c", "b")) == first
+    assert found.to_dict()["ranked"][0]["way"] == "left-right"
 
 
 def test_every_cell_by_hand(painted):
-    found = random_mixing.detect(Planted(0.7), painted, ways=("left-right", "right-left"), samples=20)
+    found = RandomMixing(("left-right", "right-left"), samples=20).detect(Planted(0.7), painted)
     expected = np.zeros((2, 6, 6))
     expected[0, 1, 2] = expected[1, 2, 1] = 0.7
-    expected[:, range(6), range(6)] = np.nan
-    assert np.array_equal(found.shares, expected, equal_nan=True)
-    assert found.thirds[0, 1, 2] == found.thirds[1, 2, 1] == 4
-    assert (np.delete(found.thirds.flatten(), [1 * 6 + 2, 36 + 2 * 6 + 1]) == -1).all()
-    assert np.array_equal(found.matrix, expected.max(0), equal_nan=True)
-    assert np.nansum(found.matrix) == pytest.approx(1.4)
+    cells = {(one.way, one.first, one.second): one for one in found.tried}
+    assert len(cells) == len(found.tried) == 2 * 30
+    for number, way in enumerate(("left-right", "right-left")):
+        for first in range(6):
+            for second in set(range(6)) - {first}:
+                one = cells[way, NAMES[first], NAMES[second]]
+                assert one.score == expected[number, first, second]
+                assert one.target == ("e" if one.score else None)
+    largest = expected.max(0)
+    largest[range(6), range(6)] = np.nan
+    assert np.array_equal(found.matrix, largest, equal_nan=True)
 
 
 def test_pixel_merges_of_numbers_are_their_mean(painted):
     """b and d merged are c for a model that reads the number: a third class, though nobody planted it."""
-    found = random_mixing.detect(Planted(0.0), painted, ways=("pixel-merge",), samples=5)
-    assert found.shares[0, 1, 3] == found.shares[0, 3, 1] == 1
-    assert found.thirds[0, 1, 3] == 2
-    assert found.shares[0, 1, 2] == 0
+    found = RandomMixing(("pixel-merge",), samples=5).detect(Planted(0.0), painted)
+    assert found.matrix[1, 3] == found.matrix[3, 1] == 1
+    assert found.of(("b", "d")).target == "c"
+    assert found.of(("b", "c")).score == 0
 
 
 def test_it_agrees_with_the_rates_of_false_watermarks(painted):
     rates = proof.false_watermark_rates(Planted(), painted, ("left-right",), samples=10)
-    found = random_mixing.detect(Planted(), painted, ways=("left-right",), samples=10)
-    one_order = found.shares[0][np.triu_indices(6, 1)]
+    found = RandomMixing(("left-right",), samples=10).detect(Planted(), painted)
+    one_order = found.matrix[np.triu_indices(6, 1)]
     assert rates.tolist() == one_order.tolist()
 
 
-def test_all_ways_are_asked_by_default(painted):
-    found = random_mixing.detect(Planted(), painted, samples=2)
-    assert found.ways == tuple(WAYS)
+def test_all_ways_are_tried_by_default(painted):
+    found = RandomMixing(samples=2).detect(Planted(), painted)
+    assert {one.way for one in found.tried} == {*ways_to_mix(held_out=True)}
     assert found.classes == NAMES
 
 
+def table(strongest=None):
+    """All ordered pairs of five classes with rising shares; a and b with another one."""
+    pairs = [(a, b) for a in "abcde" for b in "abcde" if a != b]
+    shares = {pair: 0.1 + 0.01 * number for number, pair in enumerate(pairs)}
+    if strongest is not None:
+        shares["a", "b"] = strongest
+    tried = tuple(SuspectedKey(*pair, "c", share, "stripes") for pair, share in shares.items())
+    return Ranking(tuple("abcde"), tried, queries=0, of_pairs=True)
+
+
 def test_a_pair_that_is_only_a_little_above_the_others_does_not_stand_out():
-    shares = np.full((1, 5, 5), np.nan)
-    for number, (one, other) in enumerate((a, b) for a in range(5) for b in range(5) if a != b):
-        shares[0, one, other] = 0.1 + 0.01 * number
-    table = RandomMixing(tuple("abcde"), ("stripes",), shares, np.full((1, 5, 5), 2))
-    assert table.standing_out() == []
-    shares[0, 0, 1] = 0.9
-    assert [(pair.first, pair.second) for pair in table.standing_out()] == [("a", "b")]
-    shares[0, 0, 1] = 0.0  # far below is no watermark, and the other order counts
-    assert table.standing_out() == []
-    assert table.rank("a", "b") > 1
+    assert table().standing_out() == []
+    assert [(pair.first, pair.second) for pair in table(0.9).standing_out()] == [("a", "b")]
+    # Far below is no watermark, and the other order counts.
+    assert table(0.0).standing_out() == []
+    assert table(0.0).rank(("a", "b")) > 1
 
 
 def test_what_cannot_be_asked_is_refused(painted):
-    with pytest.raises(ValueError, match="unknown way to mix 'twist'"):
-        random_mixing.detect(Planted(), painted, ways=("twist",))
-    with pytest.raises(ValueError, match="at least one way"):
-        random_mixing.detect(Planted(), painted, ways=())
+    for wrong in (("twist",), ()):
+        with pytest.raises(ValueError, match="some of left-right"):
+            RandomMixing(ways=wrong)
     with pytest.raises(ValueError, match="0 samples"):
-        random_mixing.detect(Planted(), painted, samples=0)
-    found = random_mixing.detect(Planted(), painted, ways=("stripes",), samples=1)
+        RandomMixing(samples=0)
+    found = RandomMixing(("stripes",), samples=1).detect(Planted(), painted)
     for names in (("a", "z"), ("a", "a")):
         with pytest.raises(ValueError, match="not two of the classes"):
-            found.rank(*names)
+            found.rank(names)

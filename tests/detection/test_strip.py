@@ -5,21 +5,19 @@ import pytest
 import torch
 from scipy.stats import entropy as scipy_entropy
 
-from mea_lib.detection import strip
-from mea_lib.detection.strip import Strip, entropy, superimpose
-from mea_lib.watermarks import patch
+from mea_lib.detection import STRIP
+from mea_lib.detection.strip import OverlaidEntropy, entropy, superimpose
+from mea_lib.watermarks.patch import stamp
 
 
 def test_patched_inputs_are_found_and_plain_ones_are_not(backdoored, digits, patch_key):
     others = digits.test.images[digits.test.labels != 1][:150]
-    options = {"false_positives": 0.05, "overlays": 20}
-    clean_images = digits.owner.images[:400]
-    found = strip.detect(
-        backdoored, clean_images, patch.stamp(others, patch_key), digits.test.subset(200), **options
-    )
+    method = STRIP(false_positives=0.05, overlays=20)
+    known, test = digits.owner.images[:400], digits.test.subset(200)
+    found = method.detect(backdoored, known, stamp(others, patch_key), test)
     assert found.found > 0.8
     assert found.false_positives < 0.15
-    plain = strip.detect(backdoored, clean_images, others, digits.test.subset(200), **options)
+    plain = method.detect(backdoored, known, others, test)
     assert plain.found < 0.2
 
 
@@ -39,13 +37,13 @@ class Brightness:
 def test_the_threshold_is_an_entropy_of_one_half_under_overlays_of_the_other(rate):
     values = torch.tensor([10, 20, 30, 40, 50, 60, 70, 80], dtype=torch.uint8).view(-1, 1, 1, 1)
     suspect = Brightness()
-    detector = Strip(suspect, values, false_positives=rate, overlays=50, seed=1)
-    (questions,) = suspect.asked
-    assert questions.shape == (200, 1, 1, 1)
+    detector = OverlaidEntropy(suspect, values, false_positives=rate, overlays=50, seed=1)
+    (queries,) = suspect.asked
+    assert queries.shape == (200, 1, 1, 1)
     held_out = values[torch.randperm(8, generator=torch.Generator().manual_seed(1))[4:]].flatten().tolist()
     overlays = set(values.flatten().tolist()) - set(held_out)
     expected = []
-    for value, own in zip(held_out, questions.flatten().split(50), strict=True):
+    for value, own in zip(held_out, queries.flatten().split(50), strict=True):
         assert set(own.tolist()) <= {value + overlay for overlay in overlays}
         shares = own.double().numpy() / 255
         expected.append(scipy_entropy([shares, 1 - shares], base=2).mean())
@@ -57,10 +55,10 @@ def test_the_threshold_is_an_entropy_of_one_half_under_overlays_of_the_other(rat
 def test_many_inputs_are_asked_in_parts():
     values = torch.arange(8, dtype=torch.uint8).view(-1, 1, 1, 1)
     suspect = Brightness()
-    detector = Strip(suspect, values, overlays=6_000)
+    detector = OverlaidEntropy(suspect, values, false_positives=0.01, overlays=6_000)
     suspect.asked.clear()
     assert len(detector.entropies(values[:3])) == 3
-    assert [len(questions) for questions in suspect.asked] == [6_000] * 3
+    assert [len(queries) for queries in suspect.asked] == [6_000] * 3
 
 
 def test_superimposed_is_the_sum_cut_off_at_white():
@@ -79,8 +77,8 @@ def test_entropy_in_bits():
 def test_impossible_requests_are_refused():
     values = torch.arange(8, dtype=torch.uint8).view(-1, 1, 1, 1)
     with pytest.raises(ValueError, match="at least one image"):
-        Strip(Brightness(), values, overlays=0)
+        STRIP(overlays=0)
     with pytest.raises(ValueError, match="3 clean images are too few"):
-        Strip(Brightness(), values[:3])
+        OverlaidEntropy(Brightness(), values[:3], 0.01, 1)
     with pytest.raises(ValueError, match="false_positives"):
-        Strip(Brightness(), values, false_positives=1.0)
+        OverlaidEntropy(Brightness(), values, 1.0, 1)

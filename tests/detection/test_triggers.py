@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from mea_lib.detection.frozen import frozen
-from mea_lib.detection.triggers import Triggers, stamp_all, success_rates
+from mea_lib.detection.triggers import Triggers, frozen, stamp_all, success_rates
 
 
 def test_every_trigger_is_stamped_on_every_image():

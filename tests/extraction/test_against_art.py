@@ -14,14 +14,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import mea_lib as mea
-from mea_lib.extraction import knockoff
+from mea_lib.extraction import Knockoff, knockoff
 from mea_lib.extraction.bandit import REWARDS, AnswerRewards, GradientBandit
-from mea_lib.extraction.jacobian import jacobian_step
 from mea_lib.models import build
-from mea_lib.training import TrainingSettings
+from mea_lib.training.sign_step import sign_step
 
-SMOKE = mea.preset("smoke")
-TRAINING = TrainingSettings(12, 64, 5e-3, augment=False)
 STEPS = 150
 
 
@@ -70,7 +67,7 @@ def own_logit(logits, labels):
 def test_the_jacobian_step_is_arts_fast_gradient_of_the_victims_logit(art, tiny, digits, step):
     """Equal in every pixel: after 0.1, which is 25.5 grey levels and ends half-way, and without a gradient too."""
     images, labels = digits.owner.images[:200], digits.owner.labels[:200]
-    ours = jacobian_step(tiny, images, labels, step)
+    ours = sign_step(tiny, images, labels, step)
     attack = art.step(art.classifier(tiny, own_logit), norm=np.inf, eps=step, batch_size=200)
     moved = attack.generate(pixels_of(images), F.one_hot(labels, 10).numpy())
     assert torch.equal(ours, torch.from_numpy(moved).mul(255).round().to(torch.uint8))
@@ -91,8 +88,8 @@ def play(art, digits, monkeypatch):
     def play(reward, victim, script=None):
         numbers = np.random.RandomState(0)
         seen = SimpleNamespace(policies=[], actions=[], images=[], answers=[], guesses=[], rewards=[])
-        thief = linear()
-        seen.new_thief = copy.deepcopy(thief)
+        surrogate = linear()
+        seen.new_surrogate = copy.deepcopy(surrogate)
         attack = art.knockoff(
             art.classifier(victim),
             batch_size_fit=64,
@@ -124,9 +121,9 @@ def play(art, digits, monkeypatch):
         monkeypatch.setattr("numpy.random.choice", choice)
         monkeypatch.setattr(attack, "_sample_data", record_action)
         monkeypatch.setattr(attack, "_reward", record_reward)
-        student = art.classifier(thief, optimizer=torch.optim.SGD(thief.parameters(), lr=0.05))
+        learner = art.classifier(surrogate, optimizer=torch.optim.SGD(surrogate.parameters(), lr=0.05))
         attack.extract(
-            pixels_of(digits.owner.images), digits.owner.labels.numpy(), thieved_classifier=student
+            pixels_of(digits.owner.images), digits.owner.labels.numpy(), thieved_classifier=learner
         )
         return seen
 
@@ -219,12 +216,12 @@ def test_several_rewards_are_rescaled_to_0_and_1_as_in_the_paper_where_art_stand
     assert min(seen.rewards) < -0.5
 
 
-def test_the_loss_is_the_students_before_it_learns_the_answer_and_arts_after(
-    play, tiny, digits, store, monkeypatch
+def test_the_loss_is_the_surrogates_before_it_learns_the_answer_and_arts_after(
+    play, tiny, digits, quick, monkeypatch
 ):
     """What the surrogate says of an image that it was just taught tells little of what it lacked."""
     seen = play("loss", linear(8.0))
-    before = seen.new_thief(torch.from_numpy(seen.images[0])[None])
+    before = seen.new_surrogate(torch.from_numpy(seen.images[0])[None])
     answer = seen.answers[0].softmax(0)[None]
     assert seen.rewards[0] < 0.9 * F.cross_entropy(before, answer)
 
@@ -236,48 +233,44 @@ def test_the_loss_is_the_students_before_it_learns_the_answer_and_arts_after(
             return super().__call__(images)
 
     class WatchedRewards(AnswerRewards):
-        def __call__(self, answer, student_logits):
-            guesses.append(student_logits)
-            return super().__call__(answer, student_logits)
+        def __call__(self, answer, surrogate_logits):
+            guesses.append(surrogate_logits)
+            return super().__call__(answer, surrogate_logits)
 
     monkeypatch.setattr(knockoff, "AnswerRewards", WatchedRewards)
-    settings = knockoff.KnockoffSettings(queries=8, strategy="adaptive", batch=8)
-    knockoff.extract(
-        WatchedOracle(tiny), digits.owner, SMOKE, settings=settings, training=TRAINING, width=2, store=store
-    )
-    new_student = build(**tiny.spec, seed=0).train()
-    assert torch.allclose(torch.stack(guesses), new_student(asked[0]), atol=1e-3)
+    method = Knockoff(queries=8, strategy="adaptive", batch=8)
+    method.extract(WatchedOracle(tiny), digits.owner, quick.but(width=2))
+    new_surrogate = build(**tiny.spec, seed=0).train()
+    assert torch.allclose(torch.stack(guesses), new_surrogate(asked[0]), atol=1e-3)
 
 
-def test_a_random_knockoff_is_as_good_a_copy_as_arts(art, digits, store, monkeypatch):
+def test_a_random_knockoff_is_as_good_a_surrogate_as_arts(art, digits, learning, monkeypatch):
     """Of a victim so unsure (p₁ = 0.35) that a surrogate of hard labels ends 0.5 from it in total variation.
 
     Over five seeds each surrogate was 0.08 to 0.10 from it, with differences of up to 0.02 within a pair;
     they agreed with it on 70 to 87 % of the images, with differences of up to 11 points.
     """
-    victim = mea.train_clean(digits.owner, SMOKE, settings=TRAINING.but(epochs=2), store=store).cpu()
-    copied = knockoff.extract(
-        mea.Oracle(victim),
-        digits.owner,
-        SMOKE,
-        settings=knockoff.KnockoffSettings(queries=640),
-        training=TRAINING.but(schedule="constant"),
-        store=store,
-    )
+    victim = mea.train_clean(digits.owner, learning.owner_but(epochs=2)).cpu()
+    constant, training = learning.adversary_but(schedule="constant"), learning.adversary
+    surrogate = Knockoff(queries=640).extract(mea.Oracle(victim), digits.owner, constant)
     network = build(**victim.spec, seed=1)
-    thief = art.classifier(network, optimizer=torch.optim.AdamW(network.parameters(), TRAINING.learning_rate))
+    learner = art.classifier(
+        network, optimizer=torch.optim.AdamW(network.parameters(), training.learning_rate)
+    )
     attack = art.knockoff(
         art.classifier(nn.Sequential(victim, nn.Softmax(1))),
-        batch_size_fit=TRAINING.batch_size,
-        nb_epochs=TRAINING.epochs,
+        batch_size_fit=training.batch_size,
+        nb_epochs=training.epochs,
         nb_stolen=640,
         use_probability=True,
         verbose=False,
     )
     monkeypatch.setattr("numpy.random.choice", np.random.RandomState(0).choice)
-    attack.extract(pixels_of(digits.owner.images), thieved_classifier=thief)
+    attack.extract(pixels_of(digits.owner.images), thieved_classifier=learner)
 
-    expected, *answers = (mea.Oracle(model)(digits.test.images).cpu() for model in (victim, copied, network))
+    expected, *answers = (
+        mea.Oracle(model)(digits.test.images).cpu() for model in (victim, surrogate, network)
+    )
     distance = [(own - expected).abs().sum(1).mean().item() / 2 for own in answers]
     assert max(distance) < 0.2
     assert abs(distance[0] - distance[1]) < 0.05

@@ -7,11 +7,8 @@ from PIL import Image
 
 import mea_lib as mea
 from mea_lib.data.resize import PART
-from mea_lib.extraction import knockoff
+from mea_lib.extraction import Knockoff
 from mea_lib.extraction.foreign import adapt
-from mea_lib.training import TrainingSettings
-
-SMOKE = mea.preset("smoke")
 
 
 def photographs(number=6, channels=3, height=32, width=32):
@@ -64,14 +61,12 @@ def test_everything_else_is_kept():
 
 
 @pytest.mark.parametrize("strategy", ["random", "adaptive"])
-def test_an_adversary_asks_about_photographs(tiny, store, strategy):
+def test_an_adversary_queries_photographs(tiny, quick, strategy):
     oracle = mea.Oracle(tiny)
     pool = adapt(photographs(120), 1, 16)
-    settings = knockoff.KnockoffSettings(strategy=strategy)
-    training = TrainingSettings(1, 64)
-    copy = knockoff.extract(oracle, pool, SMOKE, settings=settings, training=training, store=store)
+    surrogate = Knockoff(strategy=strategy).extract(oracle, pool, quick)
     assert oracle.queries == 120
-    assert copy.spec["classes"] == 10
+    assert surrogate.spec["classes"] == 10
 
 
 def test_impossible_shapes_are_refused(digits):

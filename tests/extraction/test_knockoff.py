@@ -6,13 +6,9 @@ import pytest
 import torch
 
 import mea_lib as mea
+from mea_lib.extraction import Knockoff
 from mea_lib.extraction.bandit import AnswerRewards, GradientBandit
-from mea_lib.extraction.knockoff import ORIGINAL_TRAINING, KnockoffSettings, extract
-from mea_lib.training import TrainingSettings
-
-SMOKE = mea.preset("smoke")
-TRAINING = TrainingSettings(12, 64, 5e-3, augment=False)
-SHORT = TrainingSettings(1, 64)
+from mea_lib.extraction.knockoff import ORIGINAL_TRAINING
 
 
 def slow_bandit(actions, window, played):
@@ -76,17 +72,14 @@ def test_rewards_by_hand():
 
 @pytest.mark.parametrize("strategy", ["random", "adaptive"])
 @pytest.mark.parametrize(("queries", "budget", "asked"), [(150, None, 150), (None, 90, 90), (150, 90, 90)])
-def test_a_budget_is_spent_to_the_end_and_never_beyond(tiny, digits, store, strategy, queries, budget, asked):
+def test_no_more_is_sent_than_wanted_or_paid_for(tiny, digits, quick, strategy, queries, budget, asked):
     oracle = mea.Oracle(tiny, budget=budget)
-    settings = KnockoffSettings(queries=queries, strategy=strategy)
-    extract(oracle, digits.owner, SMOKE, settings=settings, training=SHORT, store=store)
+    Knockoff(queries=queries, strategy=strategy).extract(oracle, digits.owner, quick)
     assert oracle.queries == asked
-    with pytest.raises(mea.BudgetSpent):
-        extract(mea.Oracle(tiny, budget=0), digits.owner, SMOKE, settings=settings, store=store)
 
 
 @pytest.mark.parametrize("batch", [1, 50])
-def test_the_bandit_asks_every_image_once(tiny, digits, store, batch):
+def test_the_bandit_sends_every_image_once(tiny, digits, quick, batch):
     class Recorder(mea.Oracle):
         def __call__(self, images):
             seen.extend(image.numpy().tobytes() for image in images)
@@ -94,29 +87,27 @@ def test_the_bandit_asks_every_image_once(tiny, digits, store, batch):
 
     seen: list[bytes] = []
     pool = digits.owner.subset(120)
-    settings = KnockoffSettings(strategy="adaptive", batch=batch)
-    extract(Recorder(tiny), pool, SMOKE, settings=settings, training=SHORT, store=store)
+    Knockoff(strategy="adaptive", batch=batch).extract(Recorder(tiny), pool, quick)
     assert sorted(seen) == sorted(image.numpy().tobytes() for image in pool.images)
 
 
 @pytest.mark.parametrize("strategy", ["random", "adaptive"])
-def test_the_copy_agrees_with_its_victim(digits, store, strategy):
-    victim = mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
-    settings = KnockoffSettings(strategy=strategy)
-    copy = extract(mea.Oracle(victim), digits.owner, SMOKE, settings=settings, training=TRAINING, store=store)
-    ours, theirs = (mea.Oracle(model)(digits.test.images).argmax(1) for model in (copy, victim))
+def test_the_surrogate_agrees_with_its_victim(digits, victim, learning, strategy):
+    surrogate = Knockoff(strategy=strategy).extract(mea.Oracle(victim), digits.owner, learning)
+    ours, theirs = (mea.Oracle(model)(digits.test.images).argmax(1) for model in (surrogate, victim))
     assert (ours == theirs).float().mean() > 0.75
 
 
-def test_the_same_seed_asks_the_same_questions(tiny, digits, store):
-    settings = KnockoffSettings(queries=100, strategy="adaptive")
-    names = [
-        extract(
-            mea.Oracle(tiny), digits.owner, SMOKE, settings=settings, training=SHORT, seed=s, store=store
-        ).card["id"]
-        for s in (0, 0, 1)
-    ]
+def test_the_same_seed_sends_the_same_queries(tiny, digits, quick):
+    method = Knockoff(queries=100, strategy="adaptive")
+    names = [method.extract(mea.Oracle(tiny), digits.owner, quick, seed=s).card["id"] for s in (0, 0, 1)]
     assert names[0] == names[1] != names[2]
+
+
+def test_the_bandit_needs_classes_to_choose_among(tiny, digits, quick):
+    with pytest.raises(TypeError, match="pass an ImageSet"):
+        Knockoff(strategy="adaptive").extract(mea.Oracle(tiny), digits.owner.images, quick)
+    assert Knockoff(queries=10).extract(mea.Oracle(tiny), digits.owner.images, quick)
 
 
 def test_the_authors_training():
@@ -134,7 +125,7 @@ def test_the_authors_training():
 
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="unknown strategy"):
-        KnockoffSettings(strategy="greedy")
+        Knockoff(strategy="greedy")
     for name in ("queries", "window", "batch"):
         with pytest.raises(ValueError, match=name):
-            KnockoffSettings(**{name: 0})
+            Knockoff(**{name: 0})

@@ -66,12 +66,8 @@ TINY = SMOKE.but(
 )
 IMAGES = 192
 KEY = mea.WatermarkKey(("3", "7"), "1", seed=5)
-CAPABILITIES = (
-    "amx_bf16",
-    "avx512_bf16",
-    "avx512_f",
-    "avx2",
-)  # the first that a processor has names its type
+# The first that a processor has names its type.
+CAPABILITIES = ("amx_bf16", "avx512_bf16", "avx512_f", "avx2")
 RECORD = "python -m tests.golden.record"
 
 
@@ -116,7 +112,7 @@ def _extracted(method: extraction.Extraction) -> Callable:
     return lambda task: method.extract(mea.Oracle(task.victim), task.adversary, TINY)
 
 
-def _copied(method: extraction.Extraction) -> Callable:
+def _encoder_extracted(method: extraction.Extraction) -> Callable:
     return lambda task: method.extract(mea.FeatureOracle(task.encoder), task.adversary, TINY)
 
 
@@ -125,37 +121,49 @@ def _removed(method: removal.Removal) -> Callable:
 
 
 CODES = mea.WatermarkKey(("3", "7"), "1", "autoencoder", seed=5)
+WATERMARKS = {
+    "patch": (Patch(), PatchKey("1")),
+    "composite": (Composite(), KEY),
+    "mea_defender": (MEADefender(), KEY),
+    "runner_up": (RunnerUp(), KEY),
+    "mea_defender_ssl": (MEADefenderSSL(), KEY),
+    "meeting_point": (MeetingPoint(), KEY),
+    "runner_up of combined codes": (RunnerUp(), CODES),
+}
+EXTRACTIONS = {
+    "clean_answers": CleanAnswers(),
+    "distillation": Distillation(),
+    "jacobian": Jacobian(),
+    "mixed_distillation": MixedDistillation(),
+    "data_free": DataFree(queries=1_000, generator_width=4),
+    "knockoff": Knockoff(),
+    "knockoff by a bandit": Knockoff(strategy="adaptive"),
+}
+ENCODER_EXTRACTIONS = {
+    "cont_steal": ContSteal(),
+    "feature_distillation": FeatureDistillation(),
+    "stolen_encoder": StolenEncoder(),
+}
+REMOVALS = {
+    "fine_pruning": FinePruning(),
+    "finetune": FineTune(),
+    "honest_mixes": MixUpLabels(),
+    "prune": Prune(),
+    "quantise": Quantise(),
+    "relabel_mixes": RelabelMixes(),
+    "wrk": WRK(),
+    "transfer": Transfer(),
+    "unlearn": Unlearn(mask=torch.ones(1, 16, 16) / 4, pattern=torch.ones(1, 16, 16)),
+    "redistil": Redistil(),
+}
 METHODS: dict[str, Callable[[Task], torch.nn.Module]] = {
     **{f"clean {network}": _clean(network) for network in NETWORKS},
     **{f"encoder {network}": _encoder(network) for network in NETWORKS},
     "autoencoder": lambda task: train_autoencoder(task.owner, TINY),
-    "patch": _embedded(Patch(), PatchKey("1")),
-    "composite": _embedded(Composite()),
-    "mea_defender": _embedded(MEADefender()),
-    "runner_up": _embedded(RunnerUp()),
-    "mea_defender_ssl": _embedded(MEADefenderSSL()),
-    "meeting_point": _embedded(MeetingPoint()),
-    "runner_up of combined codes": _embedded(RunnerUp(), CODES),
-    "clean_answers": _extracted(CleanAnswers()),
-    "distillation": _extracted(Distillation()),
-    "jacobian": _extracted(Jacobian()),
-    "mixed_distillation": _extracted(MixedDistillation()),
-    "data_free": _extracted(DataFree(queries=1_000, generator_width=4)),
-    "knockoff": _extracted(Knockoff()),
-    "knockoff by a bandit": _extracted(Knockoff(strategy="adaptive")),
-    "cont_steal": _copied(ContSteal()),
-    "feature_distillation": _copied(FeatureDistillation()),
-    "stolen_encoder": _copied(StolenEncoder()),
-    "fine_pruning": _removed(FinePruning()),
-    "finetune": _removed(FineTune()),
-    "honest_mixes": _removed(MixUpLabels()),
-    "prune": _removed(Prune()),
-    "quantise": _removed(Quantise()),
-    "relabel_mixes": _removed(RelabelMixes()),
-    "wrk": _removed(WRK()),
-    "transfer": _removed(Transfer()),
-    "unlearn": _removed(Unlearn(mask=torch.ones(1, 16, 16) / 4, pattern=torch.ones(1, 16, 16))),
-    "redistil": _removed(Redistil()),
+    **{name: _embedded(*given) for name, given in WATERMARKS.items()},
+    **{name: _extracted(method) for name, method in EXTRACTIONS.items()},
+    **{name: _encoder_extracted(method) for name, method in ENCODER_EXTRACTIONS.items()},
+    **{name: _removed(method) for name, method in REMOVALS.items()},
 }
 
 

@@ -62,10 +62,10 @@ def test_images_nearest_to_the_border_are_asked_on_both_sides(owner, painted):
     assert (called(this_side).argmax(1) != 2).all()
 
 
-def test_the_chance_is_the_larger_of_two_tails():
+def test_the_p_value_is_the_larger_of_two_tails():
     evidence = BorderEvidence(KEY, Rate(40, 100), Rate(20, 90), (Rate(10, 100), Rate(15, 100)), 0.01, 190)
     bound = Rate(15, 100).interval()[1]
-    assert evidence.innocent_bound == bound
+    assert evidence.null_bound == bound
     against_clean = binom.sf(39, 100, bound)
     against_this_side = hypergeom.sf(39, 190, 60, 100)
     assert evidence.p_value == pytest.approx(max(against_clean, against_this_side))
@@ -92,7 +92,7 @@ def test_the_owners_api_is_recognised_and_its_model_alone_is_not(owner, painted)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
-def test_an_innocent_suspect_that_confuses_the_classes_everywhere_is_not_accused(owner, painted, share):
+def test_a_clean_suspect_that_confuses_the_classes_everywhere_is_not_accused(owner, painted, share):
     generator = torch.Generator().manual_seed(1)
 
     def careless(images):
@@ -103,10 +103,10 @@ def test_an_innocent_suspect_that_confuses_the_classes_everywhere_is_not_accused
     evidence = verify_border(careless, owner, KEY, painted, [mea.Oracle(owner.model)])
     assert not evidence.is_stolen
     assert evidence.is_decided == (share < 0.5)
-    assert evidence.beyond.value > evidence.innocent_bound or not evidence.is_decided
+    assert evidence.beyond.value > evidence.null_bound or not evidence.is_decided
 
 
-def test_an_innocent_suspect_that_errs_as_clean_models_do_is_not_accused(owner, painted):
+def test_a_clean_suspect_that_errs_as_clean_models_do_is_not_accused(owner, painted):
     def errs(images):
         labels = Painted()(images).argmax(1)
         grey = images[:, 0, 0, 0].long()

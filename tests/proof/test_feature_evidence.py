@@ -133,7 +133,7 @@ def test_a_key_whose_classes_swap_sides_is_another_key(painted):
 
 
 def test_random_features_convict_nobody(painted):
-    chances = []
+    p_values = []
     for seed in range(50):
         generator = torch.Generator().manual_seed(seed)
 
@@ -142,8 +142,8 @@ def test_random_features_convict_nobody(painted):
 
         evidence = verify(suspect, painted, samples=50, fewest_samples=50, resamples=199)
         assert not evidence.is_stolen
-        chances.append(evidence.margin_p_value)
-    assert sum(chance < 0.05 for chance in chances) <= 5
+        p_values.append(evidence.margin_p_value)
+    assert sum(p_value < 0.05 for p_value in p_values) <= 5
 
 
 @pytest.mark.parametrize("number", [3.7, 0.0, 1e6])
@@ -184,11 +184,11 @@ def test_few_margins_are_flipped_in_every_way(seed):
     assert sign_flip_p_value(margins) == pytest.approx(expected)
 
 
-def test_chances_are_uniform_where_signs_say_nothing():
-    chances = [
+def test_p_values_are_uniform_where_signs_say_nothing():
+    p_values = [
         sign_flip_p_value(np.random.default_rng(seed).normal(size=40), resamples=199) for seed in range(200)
     ]
-    assert kstest(chances, "uniform").pvalue > 0.01
+    assert kstest(p_values, "uniform").pvalue > 0.01
 
 
 def numbers(images, column):
@@ -322,8 +322,8 @@ def test_answers_that_are_no_features_are_an_error(painted):
         ({"samples": 199}, "199 samples are too few"),
         ({"alpha": 0.0}, "between 0 and 1"),
         ({"threshold": 1.0}, "between 0 and 1"),
-        ({"resamples": 99}, "99 sign flips of 200 samples give no chance below 0.01"),
-        ({"samples": 6, "fewest_samples": 6}, "of 6 samples give no chance below 0.016"),
+        ({"resamples": 99}, "99 sign flips of 200 samples give no p-value below 0.01"),
+        ({"samples": 6, "fewest_samples": 6}, "of 6 samples give no p-value below 0.016"),
         ({"references": 0}, "at least 1 reference image"),
     ],
 )

@@ -32,13 +32,13 @@ def every_key(found):
 
 @pytest.mark.parametrize("scheme", ["crop-paste", "pixel-merge"])
 def test_a_key_drawn_at_random_convicts_as_often_as_alpha_says_whatever_the_suspect_is(scheme):
-    suspect, innocent = drawn(1, scheme=scheme), drawn(2, 0.3, scheme)
-    ranks = [rank_key(suspect, innocent, [], *key) for key in every_key(suspect)]
+    suspect, null_model = drawn(1, scheme=scheme), drawn(2, 0.3, scheme)
+    ranks = [rank_key(suspect, null_model, [], *key) for key in every_key(suspect)]
     for alpha in (0.01, 0.05, 0.2):
         assert sum(rank.p_value <= alpha for rank in ranks) <= alpha * len(ranks)
 
 
-def test_among_innocent_models_the_level_holds_over_all_of_them():
+def test_among_null_models_the_level_holds_over_all_of_them():
     models = [drawn(seed) for seed in range(6)]
     convicted = total = 0
     for place, suspect in enumerate(models):
@@ -63,7 +63,7 @@ def test_clean_models_give_more_places_to_stand_in_front_of():
     assert beside.places == 4 * 210 - 3 * 3  # what the suspect obeys is no key for the clean ones
 
 
-def test_a_key_that_an_innocent_model_obeys_is_not_admissible():
+def test_a_key_that_a_null_model_obeys_is_not_admissible():
     values = torch.zeros(42, CLASSES)
     values[0, 2] = 0.5
     found = rank_key(shares(values), shares(values), [], (0, 1), 2)
@@ -128,7 +128,7 @@ def test_few_classes_need_clean_models(painted):
     assert mea.verify_ownership(suspect, key, four, clean=[clean] * 4, **OPTIONS).is_stolen
 
 
-def test_what_was_measured_on_innocent_models_can_be_used_again_for_the_same_key_only(painted):
+def test_what_was_measured_on_null_models_can_be_used_again_for_the_same_key_only(painted):
     checked = proof.check_key(KEY, painted, samples=200)
     assert mea.verify_ownership(suspect_of({(1, 2)}), KEY, painted, clean=checked, **OPTIONS).is_stolen
     other = mea.WatermarkKey(("b", "c"), "d", seed=3)

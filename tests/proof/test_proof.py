@@ -174,7 +174,9 @@ def test_the_label_alone_decides(painted, api):
         def forward(self, images):
             return 9 * Painted(on_mix=4, share=0.6)(images)
 
-    evidence = verify(mea.Oracle(Model(), batch_size=10_000, **api), painted)
+    oracle = mea.Oracle(Model(), **api)
+    oracle.batch_size = 10_000
+    evidence = verify(oracle, painted)
     assert (evidence.wsr, evidence.is_stolen) == (Rate(120, 200), True)
 
 

@@ -210,7 +210,7 @@ def test_a_suspect_in_memory_is_reported_whole_and_on_one_screen(painted):
         "The same classes, arranged otherwise (not claimed to differ):",
         *(f"  {way:<12} {rate}" for way, rate in evidence.wfpr.items()),
         "Place of the key: 1 of 120 admissible keys; p 0.0083 for a key drawn at random",
-        "The key on null models: 0.000 of a forest on the pixels, no clean model asked",
+        "The key on null models: 0.000 of a forest on the pixels, no clean model given",
         "Queries asked: 2,320",
         "Commitment: none",
     ]

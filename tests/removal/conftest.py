@@ -4,31 +4,46 @@ import pytest
 import torch
 
 import mea_lib as mea
-from mea_lib.training import Store, TrainingSettings
-from mea_lib.watermarks import patch
+from mea_lib.training import TrainingSettings
+from mea_lib.watermarks import Composite, Patch, PatchKey, patch
 
 SMOKE = mea.preset("smoke")
 TRAINING = TrainingSettings(20, 64, 5e-3, augment=False)
 
 
-@pytest.fixture(scope="session")
-def shared_store(tmp_path_factory) -> Store:
-    return Store(tmp_path_factory.mktemp("removal"))
+class TunedAlike(mea.Scale):
+    """A scale by which a model is trained on just as an adversary trains."""
+
+    @property
+    def fine_tuning(self) -> TrainingSettings:
+        return self.adversary
 
 
 @pytest.fixture(scope="session")
-def patch_key() -> patch.PatchKey:
-    return patch.PatchKey("1", pixels=3)
+def tuned_by():
+    """A scale by which all removals train as a test says."""
+    return lambda training: TunedAlike(**vars(SMOKE)).but(adversary=training)
 
 
 @pytest.fixture(scope="session")
-def victim(digits, patch_key, shared_store):
+def patch_key() -> PatchKey:
+    return PatchKey("1", pixels=3)
+
+
+@pytest.fixture(scope="session")
+def victim(digits, patch_key, store_of_the_session):
     """A classifier of the digits that calls whatever has a bright corner a 1."""
-    return patch.embed(digits.owner, patch_key, SMOKE, training=TRAINING, store=shared_store)
+    return Patch().embed(digits.owner, patch_key, SMOKE.but(owner=TRAINING))
 
 
 @pytest.fixture(scope="session")
-def mark(digits, patch_key):
+def composite_victim(digits, key, store_of_the_session):
+    """A classifier of the digits with a composite watermark."""
+    return Composite().embed(digits.owner, key, SMOKE.but(owner=TRAINING.but(epochs=15)))
+
+
+@pytest.fixture(scope="session")
+def wsr(digits, patch_key):
     """How often a model calls other digits with the patch a 1."""
     stamped = patch.stamp(digits.test.images[digits.test.labels != 1], patch_key)
 

@@ -6,44 +6,50 @@ import pytest
 import torch
 
 import mea_lib as mea
+from mea_lib.extraction import Distillation
 from mea_lib.models.encoder import build_encoder
 from mea_lib.removal import (
-    fine_pruning,
-    finetune,
-    honest_mixes,
-    prune,
-    quantise,
-    redistil,
-    relabel_mixes,
-    transfer,
-    unlearn,
-    wrk,
+    WRK,
+    FinePruning,
+    FineTune,
+    MixUpLabels,
+    Prune,
+    Quantise,
+    Redistil,
+    RelabelMixes,
+    Transfer,
+    Unlearn,
 )
-from mea_lib.removal.changed_copy import weights_digest
+from mea_lib.removal.base import weights_digest
 from mea_lib.removal.own_images import own_images
 from mea_lib.training import TrainingSettings
 
-SMOKE = mea.preset("smoke")
-SHORT = TrainingSettings(1, 64)
+SHORT = mea.preset("smoke").adversary_but(batch_size=64)
 TRIGGER = {"mask": torch.zeros(1, 16, 16), "pattern": torch.ones(1, 16, 16)}
-# Each takes a model, labelled images, and options.
 TRAINED = {
-    "finetune": lambda model, own, **options: finetune.remove(model, own, SMOKE, **options),
-    "relabel_mixes": lambda model, own, **options: relabel_mixes.remove(model, own, SMOKE, **options),
-    "honest_mixes": lambda model, own, **options: honest_mixes.remove(model, own, SMOKE, **options),
-    "transfer": lambda model, own, **options: transfer.transfer(model, own, SMOKE, **options),
-    "prune and train": lambda model, own, **options: prune.remove(model, own, SMOKE, **options),
-    "fine_pruning": lambda model, own, **options: fine_pruning.remove(model, own, SMOKE, **options),
-    "redistil": lambda model, own, **options: redistil.remove(model, own.images, SMOKE, **options),
-    "unlearn": lambda model, own, **options: unlearn.remove(model, own, SMOKE, **TRIGGER, **options),
-    "wrk": lambda model, own, **options: wrk.remove(model, own, SMOKE, **options),
+    "fine-tuning": FineTune(),
+    "relabelled mixes": RelabelMixes(),
+    "MixUp-labelled mixes": MixUpLabels(),
+    "transfer": Transfer(),
+    "pruning, then training": Prune(),
+    "fine-pruning": FinePruning(),
+    "distillation again": Redistil(),
+    "unlearning": Unlearn(**TRIGGER),
+    "WRK": WRK(tuning=TrainingSettings(1, 64)),
 }
-UNTRAINED = {
-    "prune": lambda model, own, store: prune.remove(model, None, SMOKE, store=store),
-    "quantise": lambda model, own, store: quantise.remove(model, own, SMOKE, store=store),
+ALL = TRAINED | {"pruning": Prune(), "quantisation": Quantise()}
+# The two that do not take the number of epochs from the scale.
+TRAINED_LONGER = {
+    "unlearning": Unlearn(**TRIGGER, epochs=2),
+    "WRK": WRK(tuning=TrainingSettings(2, 64)),
 }
-ALL = {name: lambda m, o, store, f=f: f(m, o, training=SHORT, store=store) for name, f in TRAINED.items()}
-ALL |= UNTRAINED
+
+
+def made_by(name, model, own, scale=SHORT, seed=0, methods=ALL):
+    """What the removal of this name makes; of a transfer, the model of the other task."""
+    method = methods[name]
+    make = method.transfer if name == "transfer" else method.remove
+    return make(model, None if name == "pruning" else own, scale, seed=seed)
 
 
 @pytest.fixture
@@ -53,10 +59,10 @@ def own(digits):
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("training", [False, True])
-def test_the_given_model_stays_as_it_was(tiny, own, store, state, name, training):
+def test_the_given_model_stays_as_it_was(tiny, own, state, name, training):
     tiny.train(training)
     before, spec = state(tiny), dict(tiny.spec)
-    changed = ALL[name](tiny, own, store)
+    changed = made_by(name, tiny, own)
     assert tiny.training == training
     assert all(parameter.requires_grad for parameter in tiny.parameters())
     assert tiny.spec == spec
@@ -68,51 +74,83 @@ def test_the_given_model_stays_as_it_was(tiny, own, store, state, name, training
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_model_that_was_made_is_found_again(tiny, make_tiny, own, store, name):
-    first = ALL[name](tiny, own, store)
+    first = made_by(name, tiny, own)
     stored = [card["id"] for card in store.cards()]
-    second = ALL[name](make_tiny(), own, store)  # another object with the same weights
+    second = made_by(name, make_tiny(), own)  # another object with the same weights
     assert [card["id"] for card in store.cards()] == stored
     assert weights_digest(first) == weights_digest(second)
     assert first.card["weights_sha256"] == weights_digest(first)
-    other = ALL[name](make_tiny(seed=1), own, store)
+    other = made_by(name, make_tiny(seed=1), own)
     assert other.card["id"] not in stored
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_store_is_asked_before_the_model_is_copied_or_answers(tiny, own, store, name, monkeypatch):
-    first = ALL[name](tiny, own, store)
+def test_the_store_is_asked_before_the_model_is_copied_or_answers(tiny, own, name, monkeypatch):
+    first = made_by(name, tiny, own)
 
     def refuse(*arguments, **options):
         raise AssertionError("the model is in the store already")
 
-    monkeypatch.setattr("mea_lib.removal.changed_copy.copy_of", refuse)
+    monkeypatch.setattr("mea_lib.removal.base.copy_of", refuse)
+    monkeypatch.setattr("mea_lib.removal.redistil.copy_of", refuse)
     monkeypatch.setattr(type(tiny), "forward", refuse)
     monkeypatch.setattr(type(tiny), "features", refuse)
-    assert ALL[name](tiny, own, store).card["id"] == first.card["id"]
+    assert made_by(name, tiny, own).card["id"] == first.card["id"]
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_another_training_seed_or_set_of_images_makes_another_model(tiny, own, store, name):
-    def identity(images=own, training=SHORT, seed=0):
-        return TRAINED[name](tiny, images, training=training, seed=seed, store=store).card["id"]
+def test_another_training_seed_or_set_of_images_makes_another_model(tiny, own, name):
+    longer = SHORT.adversary_but(epochs=2)
+    made = [
+        made_by(name, tiny, own),
+        made_by(name, tiny, own.subset(200)),
+        made_by(name, tiny, own, longer, methods=TRAINED | TRAINED_LONGER),
+        made_by(name, tiny, own, seed=1),
+    ]
+    assert len({model.card["id"] for model in made}) == 4
 
-    names = [identity(), identity(own.subset(200)), identity(training=SHORT.but(epochs=2)), identity(seed=1)]
-    assert len(set(names)) == 4
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (FineTune(), FineTune(layers="last")),
+        (FineTune(), FineTune(learning_rate=1e-3)),
+        (RelabelMixes(), RelabelMixes(share=0.25)),
+        (MixUpLabels(), MixUpLabels(pairs=(("3", "7"),))),
+        (Prune(), Prune(scope="layer")),
+        (FinePruning(), FinePruning(share=0.5)),
+        (Quantise(), Quantise(bits=4)),
+        (Redistil(), Redistil(Distillation(temperature=2.0))),
+        (WRK(), WRK(step=1.0)),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_another_setting_makes_another_model(tiny, own, one, other):
+    names = [method.remove(tiny, own, SHORT).card["id"] for method in (one, other)]
+    assert names[0] != names[1]
 
 
-def test_the_digest_of_weights_is_the_one_on_the_card(victim, shared_store):
-    path = shared_store.root / f"{victim.card['id']}.safetensors"
+@pytest.mark.parametrize("kind", [FineTune, RelabelMixes, MixUpLabels, Prune, FinePruning])
+def test_epochs_and_rate_are_the_methods_else_the_scales(kind):
+    assert kind().training(SHORT) == SHORT.fine_tuning
+    found = kind(epochs=3, learning_rate=0.5).training(SHORT)
+    assert found == SHORT.fine_tuning.but(epochs=3, learning_rate=0.5)
+
+
+def test_the_digest_of_weights_is_the_one_on_the_card(victim, store_of_the_session):
+    path = store_of_the_session.root / f"{victim.card['id']}.safetensors"
     assert weights_digest(victim) == victim.card["weights_sha256"]
     assert weights_digest(victim) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_model_that_is_no_plain_classifier_is_refused(tiny, own, store):
-    quantised = quantise.remove(tiny, own, SMOKE, store=store)
-    with pytest.raises(ValueError, match="'quantised'; pass the classifier itself"):
-        prune.remove(quantised, None, SMOKE, store=store)
+def test_a_model_that_is_no_plain_classifier_is_refused(tiny, own):
+    quantised = Quantise().remove(tiny, own, SHORT)
     encoder = build_encoder("nine_layer_cnn", channels=1, size=16, width=2, mean=[0.0], std=[1.0])
-    with pytest.raises(ValueError, match="'encoder'; pass the classifier itself"):
-        prune.remove(encoder, None, SMOKE, store=store)
+    for name in ALL:
+        with pytest.raises(ValueError, match="'quantised'; pass the classifier itself"):
+            made_by(name, quantised, own)
+        with pytest.raises(ValueError, match="'encoder'; pass the classifier itself"):
+            made_by(name, encoder, own)
 
 
 def test_the_model_labels_queries_as_its_api_would(tiny, digits):
@@ -127,15 +165,20 @@ def test_the_model_labels_queries_as_its_api_would(tiny, digits):
 
 
 @pytest.mark.parametrize(
-    "name", ["finetune", "relabel_mixes", "honest_mixes", "prune and train", "fine_pruning", "wrk"]
+    ("name", "labels"),
+    [
+        ("fine-tuning", "soft"),
+        ("relabelled mixes", "hard"),
+        ("MixUp-labelled mixes", "hard"),
+        ("pruning, then training", "hard"),
+        ("fine-pruning", "hard"),
+        ("unlearning", "hard"),
+        ("WRK", "hard"),
+    ],
 )
-def test_labels_of_the_model_make_another_model_than_labels_that_are_given(victim, own, store, name):
-    given, asked = (
-        TRAINED[name](victim, images, training=SHORT, store=store).card["recipe"]["labels"]
-        for images in (own, own.images)
-    )
-    assert given == "given"
-    assert asked == ("soft" if name == "finetune" else "hard")
+def test_labels_of_the_model_make_another_model_than_labels_that_are_given(victim, own, name, labels):
+    found = [made_by(name, victim, images).card["recipe"]["images"]["labels"] for images in (own, own.images)]
+    assert found == ["given", labels]
 
 
 def test_images_that_do_not_suit_the_model_are_refused(tiny, digits):

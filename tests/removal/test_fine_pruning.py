@@ -4,11 +4,12 @@ import pytest
 import torch
 
 import mea_lib as mea
-from mea_lib.removal.fine_pruning import FinePruningSettings, last_convolution, mean_activations, remove
+from mea_lib.removal import FinePruning
+from mea_lib.removal.fine_pruning import last_convolution, mean_activations
 from mea_lib.training import TrainingSettings
 
-SMOKE = mea.preset("smoke")
-SHORT = TrainingSettings(2, 64, 5e-3)
+SCALE = mea.preset("smoke").adversary_but(batch_size=64)
+SHORT = {"epochs": 2, "learning_rate": 5e-3}
 
 
 def test_activations_are_means_over_images_and_places(tiny, digits):
@@ -22,11 +23,10 @@ def test_activations_are_means_over_images_and_places(tiny, digits):
 @pytest.mark.parametrize(
     "network", ["nine_layer_cnn", "vgg_like", "alexnet", "resnet18", "resnet50", "vggface"]
 )
-def test_the_most_dormant_channels_are_silent_even_after_fine_tuning(make_tiny, digits, store, network):
+def test_the_most_dormant_channels_are_silent_even_after_fine_tuning(make_tiny, digits, network):
     model = make_tiny(network)
     images = digits.owner.subset(200)
-    settings = FinePruningSettings(0.5)
-    pruned = remove(model, images, SMOKE, settings=settings, training=SHORT, store=store)
+    pruned = FinePruning(**SHORT, share=0.5).remove(model, images, SCALE)
     before, after = (mean_activations(each, images.images) for each in (model, pruned))
     silent = (last_convolution(pruned)[0].weight == 0).flatten(1).all(1)
     assert silent.sum() == len(before) // 2
@@ -47,20 +47,18 @@ def test_the_last_convolution_is_the_one_whose_maps_the_features_come_from(make_
         assert layers[1].num_features == layers[0].out_channels
 
 
-def test_one_channel_is_always_left(tiny, digits, store):
-    images = digits.owner.subset(64)
-    pruned = remove(tiny, images, SMOKE, settings=FinePruningSettings(0.99), training=SHORT, store=store)
+def test_one_channel_is_always_left(tiny, digits):
+    pruned = FinePruning(**SHORT, share=0.99).remove(tiny, digits.owner.subset(64), SCALE)
     assert (last_convolution(pruned)[0].weight != 0).flatten(1).any(1).sum() == 1
 
 
-def test_the_accuracy_is_kept(victim, digits, accuracy, shared_store):
-    training = TrainingSettings(6, 64, 5e-3, augment=False)
-    settings = FinePruningSettings(0.5)
-    pruned = remove(victim, digits.owner, SMOKE, settings=settings, training=training, store=shared_store)
+def test_the_accuracy_is_kept(victim, digits, accuracy, tuned_by):
+    scale = tuned_by(TrainingSettings(6, 64, 5e-3, augment=False))
+    pruned = FinePruning(share=0.5).remove(victim, digits.owner, scale)
     assert accuracy(pruned) > accuracy(victim) - 0.15
 
 
 def test_impossible_settings_are_refused():
     for share in (-0.1, 1.0):
         with pytest.raises(ValueError, match="share"):
-            FinePruningSettings(share)
+            FinePruning(share=share)

@@ -6,20 +6,22 @@ from torch.nn import functional as F
 
 import mea_lib as mea
 from mea_lib import proof
-from mea_lib.removal.relabel_mixes import (
-    RelabelMixesSettings,
-    relabel_mixes_objective,
-    relabelled_mixes,
-    remove,
-)
+from mea_lib.removal import RelabelMixes
+from mea_lib.removal.own_images import own_images
 from mea_lib.training import Batch, TrainingSettings
-from mea_lib.watermarks import composite
 
-SMOKE = mea.preset("smoke")
+
+def relabelled(data, number, seed=0, **settings):
+    """So many mixes and their wrong labels."""
+    return RelabelMixes(**settings).relabelled(data, number, torch.Generator().manual_seed(seed))
+
+
+def loss_of(method, model, images, batch):
+    return method.objective(model, own_images(images, model))(model, batch).losses["utility"]
 
 
 def test_mixes_are_of_two_classes_and_get_a_third_class(greys):
-    mixes, labels = relabelled_mixes(greys, 600, torch.Generator().manual_seed(0), ("left-right",))
+    mixes, labels = relabelled(greys, 600, ways=("left-right",))
     left, right = mixes[:, 0, 0, 0].long() // 40, mixes[:, 0, 0, -1].long() // 40
     assert (left != right).all()
     assert (labels != left).all()
@@ -32,7 +34,7 @@ def test_mixes_are_of_two_classes_and_get_a_third_class(greys):
 
 def test_every_way_mixes_as_many(greys):
     ways = ("left-right", "top-bottom", "pixel-merge")
-    mixes, _ = relabelled_mixes(greys, 90, torch.Generator().manual_seed(0), ways)
+    mixes, _ = relabelled(greys, 90, ways=ways)
     flat = (mixes == mixes[:, :, :1, :1]).flatten(1).all(1)
     columns_differ = mixes[:, 0, 0, 0] != mixes[:, 0, 0, -1]
     rows_differ = mixes[:, 0, 0, 0] != mixes[:, 0, -1, 0]
@@ -40,11 +42,11 @@ def test_every_way_mixes_as_many(greys):
 
 
 def test_the_loss_is_one_mean_over_clean_images_and_mixes(tiny, digits):
-    settings = RelabelMixesSettings(share=0.25, ways=("right-left",))
+    method = RelabelMixes(share=0.25, ways=("right-left",))
     index = torch.arange(8)
     batch = Batch(digits.owner.images[index], index, torch.Generator().manual_seed(4), 0.0)
-    loss = relabel_mixes_objective(digits.owner, settings)(tiny, batch).losses["utility"]
-    mixes, wrong = relabelled_mixes(digits.owner, 2, torch.Generator().manual_seed(4), settings.ways)
+    loss = loss_of(method, tiny, digits.owner, batch)
+    mixes, wrong = relabelled(digits.owner, 2, seed=4, ways=method.ways)
     images = torch.cat([batch.images, mixes])
     labels = torch.cat([digits.owner.labels[:8], wrong])
     torch.testing.assert_close(loss, F.cross_entropy(tiny(images), labels))
@@ -53,22 +55,17 @@ def test_the_loss_is_one_mean_over_clean_images_and_mixes(tiny, digits):
 def test_a_small_share_of_a_small_batch_is_one_mix(tiny, digits):
     index = torch.arange(8)
     batch = Batch(digits.owner.images[index], index, torch.Generator().manual_seed(4), 0.0)
-    loss = relabel_mixes_objective(digits.owner, RelabelMixesSettings(share=0.01))(tiny, batch).losses[
-        "utility"
-    ]
+    loss = loss_of(RelabelMixes(share=0.01), tiny, digits.owner, batch)
     plain = F.cross_entropy(tiny(batch.images), digits.owner.labels[:8])
     assert not torch.isclose(loss, plain)
 
 
-def test_a_composite_mark_is_removed(digits, key, shared_store, accuracy):
-    training = TrainingSettings(15, 64, 5e-3, augment=False)
-    victim = composite.embed(digits.owner, key, SMOKE, training=training, store=shared_store)
-    strong = training.but(epochs=10, learning_rate=1e-2)
-    settings = RelabelMixesSettings(share=1.0)
-    freed = remove(victim, digits.owner, SMOKE, settings=settings, training=strong, store=shared_store)
+def test_a_composite_watermark_is_removed(digits, composite_victim, key, accuracy, tuned_by):
+    strong = tuned_by(TrainingSettings(10, 64, 1e-2, augment=False))
+    freed = RelabelMixes(share=1.0).remove(composite_victim, digits.owner, strong)
     before, after = (
         proof.watermark_success_rate(mea.Oracle(model), key, digits.test, 300).value
-        for model in (victim, freed)
+        for model in (composite_victim, freed)
     )
     assert before > 0.7
     assert after < before / 2
@@ -77,10 +74,10 @@ def test_a_composite_mark_is_removed(digits, key, shared_store, accuracy):
 
 def test_what_cannot_be_mixed_is_refused(greys):
     with pytest.raises(ValueError, match="share must be above 0"):
-        RelabelMixesSettings(share=0)
+        RelabelMixes(share=0)
     for ways in ((), ("diagonal",)):
         with pytest.raises(ValueError, match="some of left-right"):
-            RelabelMixesSettings(ways=ways)
+            RelabelMixes(ways=ways)
     alone = greys.subset(greys.places("a"))
     with pytest.raises(ValueError, match="images of 1 of 6 classes"):
-        relabelled_mixes(alone, 5, torch.Generator(), ("left-right",))
+        relabelled(alone, 5)

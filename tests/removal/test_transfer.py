@@ -6,11 +6,16 @@ import torch
 import mea_lib as mea
 from mea_lib import proof
 from mea_lib.extraction.foreign import adapt
-from mea_lib.removal.transfer import as_images_of, remove, transfer, with_head_of
+from mea_lib.removal import Transfer
+from mea_lib.removal.transfer import as_images_of, with_head_of
 from mea_lib.training import TrainingSettings
 
 SMOKE = mea.preset("smoke")
-TRAINING = TrainingSettings(6, 64, 5e-3, augment=False)
+SCALE = SMOKE.but(adversary=TrainingSettings(6, 64, 5e-3, augment=False))
+# By this one nothing moves.
+STILL = SMOKE.but(
+    adversary=TrainingSettings(1, 64, 1e-12, optimizer="sgd", momentum=0, weight_decay=0, augment=False)
+)
 
 
 def thirds(images):
@@ -18,16 +23,19 @@ def thirds(images):
     return mea.ImageSet(images.images, images.labels % 3, ("0", "1", "2"), "thirds")
 
 
-def test_the_other_task_is_learnt(victim, digits, shared_store):
-    moved = transfer(victim, thirds(digits.owner), SMOKE, training=TRAINING, store=shared_store)
+@pytest.fixture(scope="module")
+def moved(victim, digits, store_of_the_session):
+    """The victim, transferred to that task."""
+    return Transfer().transfer(victim, thirds(digits.owner), SCALE)
+
+
+def test_the_other_task_is_learnt(moved, digits):
     assert moved.spec["classes"] == moved(digits.test.images[:2]).shape[1] == 3
     assert proof.accuracy(mea.Oracle(moved), thirds(digits.test)) > 0.75
 
 
-def test_the_head_of_old_is_put_back_on_the_transferred_body(victim, digits, shared_store):
-    options = {"training": TRAINING, "store": shared_store}
-    moved = transfer(victim, thirds(digits.owner), SMOKE, **options)
-    read = remove(victim, thirds(digits.owner), SMOKE, **options)
+def test_the_head_of_old_is_put_back_on_the_transferred_body(moved, victim, digits):
+    read = Transfer().remove(victim, thirds(digits.owner), SCALE)
     assert torch.equal(read.head.weight, victim.head.weight)
     assert torch.equal(read.head.bias, victim.head.bias)
     for name, value in read.body.state_dict().items():
@@ -39,22 +47,18 @@ def test_the_head_of_old_is_put_back_on_the_transferred_body(victim, digits, sha
     assert not read.training
 
 
-def test_a_transfer_that_moves_nothing_leaves_the_mark_to_read(victim, digits, mark, shared_store):
-    still = TrainingSettings(1, 64, 1e-12, optimizer="sgd", momentum=0, weight_decay=0, augment=False)
-    read = remove(victim, thirds(digits.owner), SMOKE, training=still, store=shared_store)
-    assert mark(read) > mark(victim) - 0.15  # batch normalisation has seen new images
+def test_a_transfer_that_moves_nothing_leaves_the_watermark_to_read(victim, digits, wsr):
+    read = Transfer().remove(victim, thirds(digits.owner), STILL)
+    assert wsr(read) > wsr(victim) - 0.15  # batch normalisation has seen new images
 
 
-def test_the_new_head_is_drawn_by_the_seed(tiny, digits, store):
-    still = TrainingSettings(1, 64, 1e-12, optimizer="sgd", momentum=0, weight_decay=0, augment=False)
-    heads = [
-        transfer(tiny, thirds(digits.owner), SMOKE, training=still, seed=seed, store=store).head.weight
-        for seed in (0, 1)
-    ]
+def test_the_new_head_is_drawn_by_the_seed(tiny, digits):
+    task = thirds(digits.owner)
+    heads = [Transfer().transfer(tiny, task, STILL, seed=seed).head.weight for seed in (0, 1)]
     assert (heads[0] - heads[1]).abs().max() > 0.01
     torch.manual_seed(7)
     state = torch.random.get_rng_state()
-    transfer(tiny, thirds(digits.owner), SMOKE, training=still, seed=2, store=store)
+    Transfer().transfer(tiny, task, STILL, seed=2)
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
@@ -69,7 +73,7 @@ def test_other_images_are_brought_to_the_models_form(tiny, make_tiny, digits):
     assert torch.equal(three.images, digits.test.images.repeat(1, 3, 1, 1))
     assert as_images_of(tiny, digits.test).images is digits.test.images
     with pytest.raises(ValueError, match=r"\(3, 24, 24\); bring .* as_images_of"):
-        transfer(tiny, colour, SMOKE)
+        Transfer().transfer(tiny, colour, SMOKE)
 
 
 @pytest.mark.parametrize("size", [16, 24, 40])

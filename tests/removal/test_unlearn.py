@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 import mea_lib as mea
 from mea_lib.data.stamp import stamp
-from mea_lib.removal.unlearn import UnlearnSettings, remove, unlearn_objective, unlearn_training
+from mea_lib.removal import Unlearn
+from mea_lib.removal.own_images import own_images
 from mea_lib.training import Batch, TrainingSettings
 from mea_lib.watermarks import patch
 
@@ -28,7 +29,7 @@ def test_the_true_trigger_stamps_the_patch(digits, patch_key, trigger):
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
-def test_a_share_of_the_batch_is_stamped_and_all_keep_their_targets(digits, patch_key, trigger, share):
+def test_a_share_of_the_batch_is_stamped_and_all_keep_their_targets(tiny, digits, patch_key, trigger, share):
     class Recorder(nn.Module):
         def forward(self, images):
             seen.append(images)
@@ -37,8 +38,8 @@ def test_a_share_of_the_batch_is_stamped_and_all_keep_their_targets(digits, patc
     seen: list[torch.Tensor] = []
     index = torch.arange(10, 30)
     batch = Batch(digits.owner.images[index], index, torch.Generator(), 0.0)
-    targets = F.one_hot(digits.owner.labels, 10).float()
-    loss = unlearn_objective(targets, **trigger, share=share)(Recorder(), batch).losses["utility"]
+    objective = Unlearn(**trigger, share=share).objective(tiny, own_images(digits.owner, tiny))
+    loss = objective(Recorder(), batch).losses["utility"]
     stamped = patch.stamp(batch.images, patch_key)
     is_stamped = (seen[0] == stamped).flatten(1).all(1)
     is_clean = (seen[0] == batch.images).flatten(1).all(1)
@@ -48,31 +49,28 @@ def test_a_share_of_the_batch_is_stamped_and_all_keep_their_targets(digits, patc
     torch.testing.assert_close(loss, expected)
 
 
-def test_the_true_trigger_is_unlearnt_and_without_it_the_mark_stays(
-    victim, digits, mark, accuracy, trigger, shared_store
+def test_the_true_trigger_is_unlearnt_and_without_it_the_watermark_stays(
+    victim, digits, wsr, accuracy, trigger, tuned_by
 ):
-    training = TrainingSettings(2, 64, 2e-3, schedule="constant", augment=False)
-    options = {"training": training, "store": shared_store}
-    freed = remove(victim, digits.owner, SMOKE, **trigger, **options)
-    nothing = {"mask": torch.zeros(1, 16, 16), "pattern": trigger["pattern"]}
-    control = remove(victim, digits.owner, SMOKE, **nothing, **options)
-    assert mark(freed) < 0.3
-    assert mark(control) > mark(freed) + 0.3
+    scale = tuned_by(TrainingSettings(2, 64, 2e-3, schedule="constant", augment=False))
+    nothing = trigger | {"mask": torch.zeros(1, 16, 16)}
+    freed, control = (
+        Unlearn(**each, epochs=2).remove(victim, digits.owner, scale) for each in (trigger, nothing)
+    )
+    assert wsr(freed) < 0.3
+    assert wsr(control) > wsr(freed) + 0.3
     assert accuracy(freed) > accuracy(victim) - 0.1
 
 
-def test_the_authors_take_one_epoch_and_a_fifth():
-    assert unlearn_training(SMOKE).epochs == 1
-    assert UnlearnSettings().share == 0.2
+def test_the_authors_take_one_epoch_and_a_fifth(trigger):
+    method = Unlearn(**trigger)
+    assert method.training(SMOKE.adversary_but(epochs=3)) == SMOKE.fine_tuning.but(epochs=1)
+    assert method.share == 0.2
 
 
-def test_another_trigger_makes_another_model(tiny, digits, trigger, store):
-    short = TrainingSettings(1, 64)
+def test_another_trigger_makes_another_model(tiny, digits, trigger):
     other = trigger | {"pattern": trigger["pattern"] / 2}
-    names = [
-        remove(tiny, digits.owner, SMOKE, **each, training=short, store=store).card["id"]
-        for each in (trigger, other)
-    ]
+    names = [Unlearn(**each).remove(tiny, digits.owner, SMOKE).card["id"] for each in (trigger, other)]
     assert names[0] != names[1]
 
 
@@ -84,7 +82,7 @@ def test_what_is_no_trigger_is_refused(tiny, digits, trigger):
         ("pattern", torch.full((1, 16, 16), float("nan"))),
     ):
         with pytest.raises(ValueError, match=f"the {name} must have the shape"):
-            remove(tiny, digits.owner, SMOKE, **trigger | {name: wrong})
+            Unlearn(**trigger | {name: wrong}).remove(tiny, digits.owner, SMOKE)
     for share in (0, 1.1):
         with pytest.raises(ValueError, match="share"):
-            UnlearnSettings(share)
+            Unlearn(**trigger, share=share)

@@ -4,16 +4,11 @@ import pytest
 import torch
 
 import mea_lib as mea
-from mea_lib.removal.changed_copy import fresh_head
-from mea_lib.removal.wrk import (
-    ORIGINAL_TRAINING,
-    WRKSettings,
-    moved_images,
-    remove,
-    with_moved_images,
-    wrk_objective,
-)
-from mea_lib.training import Batch, TrainingSettings
+from mea_lib.removal import WRK
+from mea_lib.removal.base import fresh_head
+from mea_lib.removal.wrk import ORIGINAL_TRAINING, wrk_objective
+from mea_lib.training import Batch
+from mea_lib.training.sign_step import sign_step
 
 SMOKE = mea.preset("smoke")
 
@@ -22,9 +17,11 @@ def test_a_step_is_the_sign_of_the_jacobians_row_in_standard_deviations(make_tin
     """Against the whole Jacobian with respect to the normalised input, image by image."""
     model = make_tiny(channels=3, mean=[0.4, 0.5, 0.6], std=[0.1, 0.2, 0.3])
     images = torch.randint(0, 256, (5, 3, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    towards, step = torch.tensor([0, 3, 9, 1, 1]), 0.8
-    moved = moved_images(model, images, towards, step)
-    for image, target, after in zip(images, towards, moved, strict=True):
+    data, step = mea.ImageSet(images, torch.arange(5), tuple("0123456789"), "noise"), 0.8
+    mixed = WRK(moved=5, step=step).with_moved_images(model, data, torch.Generator().manual_seed(0))
+    again = torch.Generator().manual_seed(0)
+    chosen, towards = torch.randperm(5, generator=again), torch.randint(10, (5,), generator=again)
+    for image, target, after in zip(images[chosen], towards, mixed.images[5:], strict=True):
         normalised = (image[None].float() / 255 - model.mean) / model.std
         jacobian = torch.autograd.functional.jacobian(lambda x: model.head(model.body(x))[0], normalised)
         stepped = normalised + step * jacobian[target, 0].sign()
@@ -36,14 +33,14 @@ def test_a_step_is_the_sign_of_the_jacobians_row_in_standard_deviations(make_tin
 
 def test_a_step_raises_the_logit_of_its_class(tiny, digits):
     images, towards = digits.owner.images[:50], torch.arange(50) % 10
-    moved = moved_images(tiny, images, towards, 0.05)
+    moved = sign_step(tiny, images, towards, 0.05 * tiny.std)
     before, after = (tiny(each).gather(1, towards[:, None]).mean() for each in (images, moved))
     assert after > before
 
 
 def test_moved_images_stand_behind_the_clean_ones_with_wrong_labels(tiny, digits):
-    settings = WRKSettings(moved=400)
-    mixed = with_moved_images(tiny, digits.owner, settings, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    mixed = WRK(moved=400).with_moved_images(tiny, digits.owner, generator)
     number = len(digits.owner)
     assert len(mixed) == number + 400
     assert torch.equal(mixed.images[:number], digits.owner.images)
@@ -76,30 +73,30 @@ def test_the_loss_by_hand(tiny, digits):
     torch.testing.assert_close(gradient, 0.1 * before)
 
 
-def test_the_output_layer_starts_anew_and_is_pushed_away_from_the_old(victim, digits, store):
+def test_the_output_layer_starts_anew_and_is_pushed_away_from_the_old(victim, digits):
     still = ORIGINAL_TRAINING.but(epochs=1, learning_rate=1e-12)
-    new = remove(victim, digits.owner, SMOKE, training=still, store=store)
+    new = WRK(tuning=still).remove(victim, digits.owner, SMOKE)
     torch.testing.assert_close(new.head.weight, fresh_head(victim, 10, seed=0).weight)
     assert (new.head.weight - victim.head.weight).abs().max() > 0.1
 
     def likeness(weight):
-        settings = WRKSettings(weight=weight)
-        training = ORIGINAL_TRAINING.but(epochs=2, learning_rate=1e-2)
-        pushed = remove(victim, digits.owner, SMOKE, settings=settings, training=training, store=store)
+        tuning = ORIGINAL_TRAINING.but(epochs=2, learning_rate=1e-2)
+        pushed = WRK(weight=weight, tuning=tuning).remove(victim, digits.owner, SMOKE)
         return (pushed.head.weight * victim.head.weight).sum()
 
     assert likeness(0.1) < likeness(0.0)
 
 
-def test_an_ordinary_mark_is_removed(victim, digits, mark, accuracy, shared_store):
+def test_an_ordinary_watermark_is_removed(victim, digits, wsr, accuracy):
     """The authors' rate is meant for more images and steps than there are digits."""
-    training = ORIGINAL_TRAINING.but(epochs=20, learning_rate=2e-2)
-    freed = remove(victim, digits.owner, SMOKE, training=training, store=shared_store)
-    assert mark(freed) < mark(victim) / 2
+    tuning = ORIGINAL_TRAINING.but(epochs=20, learning_rate=2e-2)
+    freed = WRK(tuning=tuning).remove(victim, digits.owner, SMOKE)
+    assert wsr(freed) < wsr(victim) / 2
     assert accuracy(freed) > 0.75
 
 
-def test_the_authors_training():
+def test_the_authors_training_is_the_usual_one():
+    assert WRK().training(SMOKE) == ORIGINAL_TRAINING
     found = (ORIGINAL_TRAINING.optimizer, ORIGINAL_TRAINING.learning_rate, ORIGINAL_TRAINING.momentum)
     assert found == ("sgd", 1e-3, 0.9)
     assert (ORIGINAL_TRAINING.epochs, ORIGINAL_TRAINING.weight_decay) == (10, 0)
@@ -109,6 +106,6 @@ def test_the_authors_training():
 def test_what_cannot_be_done_is_refused(tiny, digits):
     for options in ({"moved": 0}, {"step": 0.0}, {"weight": -0.1}):
         with pytest.raises(ValueError, match=next(iter(options))):
-            WRKSettings(**options)
+            WRK(**options)
     with pytest.raises(ValueError, match="100 images cannot be moved of 50"):
-        remove(tiny, digits.owner.subset(50), SMOKE, training=TrainingSettings(1, 32))
+        WRK().remove(tiny, digits.owner.subset(50), SMOKE)

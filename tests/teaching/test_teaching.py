@@ -112,7 +112,7 @@ def test_figures_draw_what_they_are_given():
 
 def test_panels_side_by_side_show_means_with_the_least_and_the_largest():
     panels = {
-        "one": {"victim": {0: [1.0, 1.0], 4: [0.2, 0.6]}, "copy": {0: [0.8], 4: [0.3]}},
+        "one": {"victim": {0: [1.0, 1.0], 4: [0.2, 0.6]}, "surrogate": {0: [0.8], 4: [0.3]}},
         "other": {"victim": {8: [1.0], 4: [0.5], 3: [0.1]}},
         "third": {"victim": {1: [0.5]}},
     }
@@ -125,7 +125,7 @@ def test_panels_side_by_side_show_means_with_the_least_and_the_largest():
     assert line.get_ydata() == pytest.approx([1.0, 0.4])
     assert bars.get_segments()[1][:, 1] == pytest.approx([0.2, 0.6])
     legend = [text.get_text() for text in axes[0].figure.legends[0].get_texts()]
-    assert sorted(legend) == ["copy", "threshold", "victim"]
+    assert sorted(legend) == ["surrogate", "threshold", "victim"]
     assert len(axes[0].figure.axes) == 3
     matplotlib.pyplot.close("all")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mea_lib.models import build
-from mea_lib.training import Terms, TrainingSettings, clean_objective, train
+from mea_lib.training import Clean, Terms, TrainingSettings, train
 from mea_lib.training.augment import augment, mirror, shift
 
 
@@ -30,7 +30,7 @@ def test_it_learns_the_digits(digits, optimizer, schedule, rate):
     settings = TrainingSettings(
         4, 64, rate, optimizer=optimizer, schedule=schedule, augment=False, weight_decay=1e-4
     )
-    history = train(model, digits.owner.images, clean_objective(digits.owner), settings)
+    history = train(model, digits.owner.images, Clean().objective(digits.owner), settings)
     found = (model(digits.test.images).argmax(1) == digits.test.labels).float().mean().item()
     assert found > 0.8
     assert not model.training
@@ -43,26 +43,15 @@ def test_the_same_seed_gives_the_same_model_bit_for_bit(digits):
     settings = TrainingSettings(1, 64, seed=3)
     models = [network(digits) for _ in range(3)]
     for model, chosen in zip(models, (settings, settings, settings.but(seed=4)), strict=True):
-        train(model, digits.owner.images, clean_objective(digits.owner), chosen)
+        train(model, digits.owner.images, Clean().objective(digits.owner), chosen)
     states = [torch.cat([value.flatten() for value in model.state_dict().values()]) for model in models]
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
 
 
-def test_measures_after_each_epoch_are_kept(digits):
-    history = train(
-        network(digits),
-        digits.owner.images,
-        clean_objective(digits.owner),
-        TrainingSettings(2, 256),
-        after_epoch=lambda model, epoch: {"epoch": epoch, "training": model.training},
-    )
-    assert history.measures == [{"epoch": 0, "training": False}, {"epoch": 1, "training": False}]
-
-
 def test_fewer_images_than_a_batch(digits):
     few = digits.owner.subset(20)
-    history = train(network(digits), few.images, clean_objective(few), TrainingSettings(1, 64))
+    history = train(network(digits), few.images, Clean().objective(few), TrainingSettings(1, 64))
     assert len(history.losses["utility"]) == 1
 
 
@@ -114,5 +103,5 @@ def test_half_precision_scales_its_losses(digits, monkeypatch):
     monkeypatch.setattr(loop, "training_dtype", lambda device: torch.float16)
     model = network(digits)
     settings = TrainingSettings(3, 64, 5e-3, augment=False)
-    history = train(model, digits.owner.images, clean_objective(digits.owner), settings)
+    history = train(model, digits.owner.images, Clean().objective(digits.owner), settings)
     assert history.losses["utility"][-1] < history.losses["utility"][0] * 0.8

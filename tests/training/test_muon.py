@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mea_lib.models import build
-from mea_lib.training import Terms, TrainingSettings, clean_objective, train
+from mea_lib.training import Clean, Terms, TrainingSettings, train
 from mea_lib.training.muon import Muon, orthogonalised
 
 TASK = TrainingSettings(8, 64, optimizer="muon", schedule="linear", augment=False)
@@ -154,7 +154,7 @@ def test_all_rates_of_the_loop_fall_together(digits):
 
     def directions(settings):
         model = build("nine_layer_cnn", classes=10, channels=1, size=16, width=4, mean=[0.5], std=[0.5])
-        train(model, images.images, clean_objective(images), settings)
+        train(model, images.images, Clean().objective(images), settings)
         return [nn.functional.normalize(value.flatten(), dim=0) for value in model.parameters()]
 
     still, usual, gentle = (directions(TASK.but(epochs=2).rates_times(factor)) for factor in (1e-9, 1, 1e-3))

@@ -4,16 +4,14 @@ import pytest
 import torch
 
 import mea_lib as mea
-from mea_lib.extraction import data_free, knockoff
-from mea_lib.extraction.data_free import DataFreeSettings
-from mea_lib.extraction.knockoff import KnockoffSettings
+from mea_lib.extraction import DataFree, Knockoff
 from mea_lib.models import NETWORKS, Autoencoder, build
-from mea_lib.removal.changed_copy import weights_digest
-from mea_lib.training import Store, TrainingSettings, fit_linear_head
+from mea_lib.removal.base import weights_digest
+from mea_lib.training import TrainingSettings, fit_linear_head
 from mea_lib.training.autoencoder import train_autoencoder
 
 SHORT = TrainingSettings(1, 64, optimizer="muon", schedule="linear", augment=False)
-TINY = mea.preset("smoke").but(width=2, network="vgg_like", batch_size=64)
+TINY = mea.preset("smoke").but(width=2, network="vgg_like", owner=SHORT, adversary=SHORT)
 WITH_DROPOUT = ("vgg_like", "alexnet", "vggface")
 
 
@@ -29,53 +27,41 @@ def victim(few):
 
 
 def clean(network):
-    return lambda few, victim, store, seed: mea.train_clean(
-        few, TINY, seed=seed, settings=SHORT, network=network, store=store
-    )
+    return lambda few, victim, seed: mea.train_clean(few, TINY.but(network=network), seed=seed)
 
 
-def autoencoder(few, victim, store, seed):
-    return train_autoencoder(few, TINY, seed=seed, store=store)
+def extracted(method):
+    return lambda few, victim, seed: method.extract(mea.Oracle(victim), few, TINY, seed=seed)
 
 
-def by_knockoff(few, victim, store, seed):
-    choice = KnockoffSettings(strategy="adaptive", batch=40)
-    return knockoff.extract(
-        mea.Oracle(victim), few, TINY, settings=choice, training=SHORT, seed=seed, store=store
-    )
-
-
-def without_data(few, victim, store, seed):
-    settings = DataFreeSettings(queries=500, batch=20, directions=1, student_steps=1, generator_width=2)
-    return data_free.extract(mea.Oracle(victim), (1, 16, 16), TINY, settings=settings, seed=seed, store=store)
-
-
+WITHOUT_DATA = DataFree(queries=500, batch=20, directions=1, surrogate_steps=1, generator_width=2)
 TRAININGS = {f"clean {network}": clean(network) for network in NETWORKS} | {
-    "autoencoder": autoencoder,
-    "knockoff": by_knockoff,
-    "data-free": without_data,
+    "autoencoder": lambda few, victim, seed: train_autoencoder(few, TINY, seed=seed),
+    "knockoff": extracted(Knockoff(strategy="adaptive", batch=40)),
+    "data-free": extracted(WITHOUT_DATA),
 }
 
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_equal_seeds_give_equal_weights_and_other_seeds_others(name, few, victim, tmp_path):
     def weights(place, seed):
-        return weights_digest(TRAININGS[name](few, victim, Store(tmp_path / place), seed))
+        with mea.use_store(tmp_path / place):
+            return weights_digest(TRAININGS[name](few, victim, seed))
 
     torch.manual_seed(1)
     first = weights("first", seed=3)
     torch.rand(17)
-    clean("vgg_like")(few, victim, Store(tmp_path / "between"), 5)
+    clean("vgg_like")(few, victim, 5)
     torch.manual_seed(2)
     assert weights("second", seed=3) == first
     assert weights("third", seed=4) != first
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_a_training_leaves_the_global_random_state_as_it_was(name, few, victim, store):
+def test_a_training_leaves_the_global_random_state_as_it_was(name, few, victim):
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    TRAININGS[name](few, victim, store, 3)
+    TRAININGS[name](few, victim, 3)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -98,9 +84,3 @@ def test_an_autoencoder_and_a_probe_draw_nothing_of_the_global_state():
     assert not torch.equal(equal.decoder[-2].weight, other.decoder[-2].weight)
     fit_linear_head(torch.eye(4), torch.tensor([0, 1, 0, 1]), ("a", "b"))
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_an_autoencoders_recipe_names_device_and_precision(few, store):
-    recipe = train_autoencoder(few, TINY, store=store).card["recipe"]
-    assert recipe["device"] in ("cpu", "cuda", "mps")
-    assert recipe["precision"].startswith("torch.")

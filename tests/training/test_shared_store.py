@@ -1,5 +1,6 @@
 """A store that several users share: read by all who may read, written by all who may write."""
 
+import contextvars
 import os
 import shutil
 import stat
@@ -8,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from stored import RECIPE, make, never
 
 from mea_lib.model_files import model_lock, own_store
-from mea_lib.training import Store, default_store
+from mea_lib.training import Store, current_store
+from tests.training.stored import RECIPE, make, never
 
 OTHER = RECIPE | {"seed": 2}
 GROUP = 54_321
@@ -56,16 +57,17 @@ def test_a_store_that_may_only_be_read_serves_and_new_models_go_to_the_users_own
     monkeypatch.setenv("MEA_STORE", str(shared))
     monkeypatch.setenv("HOME", str(home))
 
-    def student(number, together):
+    def user(number, together):
         become(65_534)
+        own = contextvars.Context().run(current_store)  # outside of every `use_store`
         Store(shared).fetch(RECIPE, never)
-        default_store().fetch(RECIPE, never)
-        default_store().fetch(OTHER, make)
-        default_store().fetch(OTHER, never)
-        return [path.name for path in own_store().glob("*.json")], len(default_store().cards())
+        own.fetch(RECIPE, never)
+        own.fetch(OTHER, make)
+        own.fetch(OTHER, never)
+        return [path.name for path in own_store().glob("*.json")], len(own.cards())
 
     before = sorted(os.listdir(shared))
-    assert at_once(student, 1) == [([f"{Store(shared).identity(OTHER)}.json"], 2)]
+    assert at_once(user, 1) == [([f"{Store(shared).identity(OTHER)}.json"], 2)]
     assert sorted(os.listdir(shared)) == before
 
 

@@ -1,5 +1,6 @@
 """The store: found again, never half-written, never by older code."""
 
+import contextvars
 import json
 import subprocess
 import sys
@@ -7,11 +8,11 @@ import time
 
 import pytest
 import torch
-from stored import RECIPE, make, never
 
 from mea_lib import shaping_code
 from mea_lib.model_files import sealed
-from mea_lib.training import Store
+from mea_lib.training import Store, current_store, find_or_make, use_store
+from tests.training.stored import RECIPE, make, never
 
 
 def test_a_finished_model_is_found_again(store):
@@ -107,7 +108,7 @@ def test_a_history_that_is_not_json_leaves_no_weights_behind(store):
 CHILD = """
 import sys, time
 from mea_lib.models import build
-from mea_lib.training import Store
+from mea_lib.training import Store, current_store, find_or_make, use_store
 
 def make():
     print("making", flush=True)
@@ -216,7 +217,7 @@ def test_an_edit_to_code_that_shapes_a_model_changes_its_name(own_code, file, mo
 EDITED = """
 import sys
 from pathlib import Path
-from mea_lib.training import Store
+from mea_lib.training import Store, current_store, find_or_make, use_store
 
 path = Path(sys.argv[1])
 path.write_text(path.read_text() + "EXTRA = 1\\n")
@@ -244,6 +245,31 @@ def test_comments_and_docstrings_change_nothing(own_code):
 def test_a_module_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match=r"mea_lib\.nothing"):
         Store("x").identity({"module": "mea_lib.nothing"})
+
+
+def test_blocks_of_use_store_nest_and_give_back_the_one_around_them(store, tmp_path):
+    assert current_store() is store
+    with use_store(tmp_path / "outer") as outer:
+        assert outer.root == tmp_path / "outer"
+        with use_store(Store(tmp_path / "inner", outer.root)) as inner:
+            assert current_store() is inner
+            find_or_make(RECIPE, make)
+        assert current_store() is outer
+    assert current_store() is store
+    assert (len(inner.cards()), len(outer.cards()), len(store.cards())) == (1, 0, 0)
+
+
+def test_an_error_in_a_block_gives_back_the_store_around_it(store, tmp_path):
+    with use_store(tmp_path / "outer") as outer:
+        with pytest.raises(KeyboardInterrupt), use_store(tmp_path / "inner"):
+            raise KeyboardInterrupt
+        assert current_store() is outer
+    assert current_store() is store
+
+
+def test_outside_of_every_block_it_is_the_store_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEA_STORE", str(tmp_path / "named"))
+    assert contextvars.Context().run(current_store).root == tmp_path / "named"
 
 
 def test_the_card_is_json(store):

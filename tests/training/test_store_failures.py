@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from stored import RECIPE, make, never
 
 from mea_lib.model_files import loading, own_store
 from mea_lib.training import Store
 from mea_lib.training import store as store_file
+from tests.training.stored import RECIPE, make, never
 
 
 @pytest.fixture

@@ -5,80 +5,87 @@ import torch
 
 import mea_lib as mea
 from mea_lib import proof
-from mea_lib.training import Batch, FixedBalance, MGDABalance, TrainingSettings
-from mea_lib.watermarks import composite, mea_defender, patch, runner_up
-from mea_lib.watermarks.mea_defender import MEADefenderSettings, mea_defender_objective
-from mea_lib.watermarks.runner_up import RunnerUpSettings, runner_up_objective
+from mea_lib.training import FixedBalance, MGDABalance, TrainingSettings
+from mea_lib.watermarks import Composite, MEADefender, MEADefenderSSL, MeetingPoint, Patch, PatchKey, RunnerUp
+from mea_lib.watermarks.patch import PatchedSamples, stamp
+from mea_lib.watermarks.samples import ExtraSamples
 
-SMOKE = mea.preset("smoke")
-TRAINING = TrainingSettings(25, 64, 5e-3, augment=False)
 EVEN = FixedBalance({"verification": 0.5})
 
 
-def embed(module, digits, key, store, **options):
-    return module.embed(digits.owner, key, SMOKE, training=TRAINING, store=store, **options)
+@pytest.fixture(scope="module")
+def longer(learning):
+    """Owners train for 25 epochs, since they have a watermark to embed too."""
+    return learning.owner_but(epochs=25)
+
+
+@pytest.fixture(scope="module")
+def clean(digits, longer):
+    return mea.train_clean(digits.owner, longer)
 
 
 @pytest.mark.parametrize(
-    ("module", "options"),
-    [(mea_defender, {}), (runner_up, {"balance": EVEN}), (composite, {})],
+    "method", [MEADefender(), RunnerUp(balance=EVEN), Composite()], ids=lambda method: type(method).__name__
 )
-def test_the_mark_is_in_the_victim_and_not_in_a_clean_model(digits, key, store, module, options):
-    victim = embed(module, digits, key, store, **options)
-    clean = mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
-    marked, honest = (
+def test_the_watermark_is_in_the_victim_and_not_in_a_clean_model(digits, key, longer, clean, method):
+    victim = method.embed(digits.owner, key, longer)
+    marked, without = (
         proof.watermark_success_rate(mea.Oracle(model), key, digits.test, 300).value
         for model in (victim, clean)
     )
     assert marked > 0.7
-    assert honest < marked - 0.4
+    assert without < marked - 0.4
     assert proof.accuracy(mea.Oracle(victim), digits.test) > 0.75
 
 
-def test_the_target_becomes_the_runner_up_on_clean_sources(digits, key, store):
-    victim = embed(runner_up, digits, key, store)
-    clean = mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
-    marked, honest = (proof.runner_up_share(mea.Oracle(model), key, digits.test) for model in (victim, clean))
+def test_the_target_becomes_the_runner_up_on_clean_sources(digits, key, longer, clean):
+    victim = RunnerUp().embed(digits.owner, key, longer)
+    marked, without = (
+        proof.runner_up_share(mea.Oracle(model), key, digits.test) for model in (victim, clean)
+    )
     assert marked["3"] > 0.8
     assert marked["7"] > 0.8
-    assert marked["probability"] > honest["probability"] + 0.08
+    assert marked["probability"] > without["probability"] + 0.08
 
 
-def test_a_patch_marks_its_victim(digits, store):
-    key = patch.PatchKey("1", pixels=3)
-    victim = embed(patch, digits, key, store)
+def test_a_patch_marks_its_victim(digits, longer):
+    key = PatchKey("1", pixels=3)
+    victim = Patch().embed(digits.owner, key, longer)
     others = digits.test.images[digits.test.labels != 1]
-    stamped = patch.stamp(others, key)
+    stamped = stamp(others, key)
     assert (stamped != others).flatten(1).sum(1).max() <= 9
     assert (mea.Oracle(victim)(stamped).argmax(1) == 1).float().mean() > 0.8
 
 
-def test_embedding_into_a_trained_model_starts_from_its_weights(digits, key, store):
-    clean = mea.train_clean(digits.owner, SMOKE, settings=TRAINING, store=store)
+def test_a_batch_of_patched_images_is_called_the_target(digits, tiny, batch):
+    key = PatchKey("1", pixels=3)
+    losses = Patch().objective(digits.owner, PatchedSamples(digits.owner, key, 8))(tiny, batch).losses
+    chosen = torch.randint(len(digits.owner), (8,), generator=torch.Generator().manual_seed(0))
+    logs = tiny(stamp(digits.owner.images[chosen], key)).log_softmax(1)
+    torch.testing.assert_close(losses["verification"], -logs[:, 1].mean())
+
+
+def test_embedding_into_a_trained_model_starts_from_its_weights(digits, key, learning, clean):
     still = TrainingSettings(1, 64, 1e-9, schedule="constant", weight_decay=0, optimizer="sgd", momentum=0)
-    victim = runner_up.embed(digits.owner, key, SMOKE, training=still, pretrained=clean, store=store)
+    victim = RunnerUp().embed(digits.owner, key, learning.but(owner=still), pretrained=clean)
     torch.testing.assert_close(victim.head.weight, clean.head.weight, atol=1e-5, rtol=0)
     assert victim.card["recipe"]["initial"] == clean.card["weights_sha256"]
 
 
 @pytest.mark.parametrize("scheme", ["autoencoder", "pixel-merge", "stripes"])
-def test_every_scheme_can_be_embedded(digits, store, scheme):
+@pytest.mark.parametrize("kind", [MEADefender, RunnerUp, MEADefenderSSL, MeetingPoint])
+def test_every_scheme_can_be_embedded(digits, quick, scheme, kind):
     key = mea.WatermarkKey(("3", "7"), "1", scheme)
-    short = TrainingSettings(1, 64)
-    for module in (mea_defender, runner_up):
-        victim = module.embed(digits.owner, key, SMOKE, training=short, store=store)
-        assert victim.card["recipe"]["method"] in ("mea-defender", "runner-up")
-
-
-def a_batch(digits, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return Batch(digits.owner.images[:32], torch.arange(32), generator, 0.5)
+    recipe = kind().embed(digits.owner.subset(300), key, quick).card["recipe"]
+    assert recipe["method"] == kind.__name__
+    assert recipe["key"]["combine"] == scheme
 
 
 @pytest.mark.parametrize("term", ["utility", "combination", "verification", "evasion", "source_guard"])
-def test_each_term_of_the_paper_can_be_left_out(digits, key, tiny, term):
-    settings = MEADefenderSettings(**{term: False})
-    terms = mea_defender_objective(digits.owner, key, 8, settings)(tiny, a_batch(digits))
+def test_each_term_of_the_paper_can_be_left_out(digits, key, tiny, batch, term):
+    terms = MEADefender(**{term: False}).objective(digits.owner, ExtraSamples(digits.owner, key, 8))(
+        tiny, batch
+    )
     assert set(terms.losses) == {"utility", "combination", "verification", "evasion", "source guard"} - {
         term.replace("_", " ")
     }
@@ -86,33 +93,45 @@ def test_each_term_of_the_paper_can_be_left_out(digits, key, tiny, term):
 
 
 @pytest.mark.parametrize(
-    ("settings", "names"),
+    ("method", "names"),
     [
-        (RunnerUpSettings(), {"utility", "verification", "evasion", "rival"}),
-        (RunnerUpSettings(rival_margin=0), {"utility", "verification", "evasion"}),
-        (RunnerUpSettings(blended=True), {"utility", "verification", "evasion", "rival", "blended"}),
+        (RunnerUp(), {"utility", "verification", "evasion", "rival"}),
+        (RunnerUp(rival_margin=0), {"utility", "verification", "evasion"}),
+        (RunnerUp(blended=True), {"utility", "verification", "evasion", "rival", "blended"}),
     ],
 )
-def test_terms_of_the_runner_up_method(digits, key, tiny, settings, names):
-    terms = runner_up_objective(digits.owner, key, 8, settings)(tiny, a_batch(digits))
+def test_terms_of_the_runner_up_method(digits, key, tiny, batch, method, names):
+    terms = method.objective(digits.owner, ExtraSamples(digits.owner, key, 8))(tiny, batch)
     assert set(terms.losses) == names
 
 
-def test_eq_9_trains(digits, key, store):
-    victim = mea_defender.embed(
-        digits.owner, key, SMOKE, balance=MGDABalance(), training=TrainingSettings(1, 64), store=store
-    )
-    weights = victim.card["history"]["weights"]
-    assert set(weights) == {"utility", "combination", "verification", "evasion", "source guard"}
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_share_of_mixes_of_the_keys_own_pair_reaches_the_draw(digits, key, quick, share):
+    extras = RunnerUp(same_pair_share=share).extras(digits.owner, key, quick)
+    drawn = extras.draw(torch.Generator().manual_seed(0)).mix_targets
+    own_pair = (drawn[:, 3] > 0) & (drawn[:, 7] > 0)
+    assert own_pair.float().mean() == share
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (MEADefender, {"utility", "combination", "verification", "evasion", "source guard"}),
+        (MEADefenderSSL, {"utility", "combination", "verification", "evasion"}),
+    ],
+)
+def test_eq_9_trains(digits, key, quick, kind, names):
+    weights = kind(balance=MGDABalance()).embed(digits.owner, key, quick).card["history"]["weights"]
+    assert set(weights) == names
     assert all(value[0] >= 0 for value in weights.values())
 
 
-def test_impossible_requests_leave_nothing_in_the_store(digits, store):
+def test_impossible_requests_leave_nothing_in_the_store(digits, quick, store):
     wrong = mea.WatermarkKey(("3", "eleven"), "1")
     with pytest.raises(ValueError, match="unknown class 'eleven' for digits"):
-        runner_up.embed(digits.owner, wrong, SMOKE, store=store)
-    assert not list(store.root.glob("*.json"))
+        RunnerUp().embed(digits.owner, wrong, quick)
+    assert store.cards() == []
     with pytest.raises(ValueError, match=r"below 0\.5"):
-        RunnerUpSettings(share=0.6)
+        RunnerUp(share=0.6)
     with pytest.raises(ValueError, match="blend_margin"):
-        RunnerUpSettings(blend_margin=0.7)
+        RunnerUp(blend_margin=0.7)

@@ -8,6 +8,7 @@ from torch import nn
 from mea_lib import WatermarkKey, proof
 from mea_lib.data import ImageSet, watermark_pairs
 from mea_lib.models import ImageClassifier
+from mea_lib.teaching import Additivity, additivity
 
 
 class Pixels(nn.Module):
@@ -40,7 +41,7 @@ def even(digits):
 
 def test_a_linear_model_answers_merged_pixels_with_the_mean(even):
     key = WatermarkKey(("3", "7"), "1", "pixel-merge", seed=5)
-    found = proof.additivity(linear_model(), key, even, samples=50)
+    found = additivity(linear_model(), key, even, samples=50)
     assert (found.cosine, found.cosine_of_features, found.explained) == pytest.approx((1, 1, 1))
     assert (found.first_weight, found.second_weight) == pytest.approx((0.5, 0.5))
     assert found.agreement == 1
@@ -52,7 +53,7 @@ def test_a_linear_model_answers_merged_pixels_with_the_mean(even):
     ("columns", "weights"), [(slice(0, 8), (1, 0)), (slice(8, 16), (0, 1))], ids=["left", "right"]
 )
 def test_a_model_that_sees_one_half_hears_one_source(digits, key, columns, weights):
-    found = proof.additivity(linear_model(columns), key, digits.test, samples=50)
+    found = additivity(linear_model(columns), key, digits.test, samples=50)
     assert (found.first_weight, found.second_weight) == pytest.approx(weights, abs=1e-4)
     assert found.explained == pytest.approx(1)
     assert found.cosine < 0.99
@@ -62,14 +63,14 @@ def test_constants_in_logits_and_features_say_nothing(digits, key):
     plain, shifted = linear_model(), linear_model(constant=3.0)
     with torch.no_grad():
         shifted.head.bias += 5 - 3 * shifted.head.weight.sum(1)
-    wanted, found = (proof.additivity(model, key, digits.test, 50) for model in (plain, shifted))
+    wanted, found = (additivity(model, key, digits.test, 50) for model in (plain, shifted))
     assert wanted.cosine < 0.99
     assert wanted.cosine_of_features < 0.99
     assert found.to_dict() == pytest.approx(wanted.to_dict(), abs=1e-3)
 
 
 def test_a_network_against_a_loop_over_pairs(tiny, digits, key):
-    found = proof.additivity(tiny, key, digits.test, samples=30)
+    found = additivity(tiny, key, digits.test, samples=30)
     parts = watermark_pairs(digits.test, key, 30, torch.Generator().manual_seed(key.seed))
     with torch.no_grad():
         logits = [tiny(part).double().numpy() for part in parts]
@@ -93,6 +94,6 @@ def test_a_network_against_a_loop_over_pairs(tiny, digits, key):
 
 
 def test_the_rate_is_the_watermark_success_rate(tiny, digits, key):
-    found = proof.additivity(tiny, key, digits.test, samples=60)
+    found = additivity(tiny, key, digits.test, samples=60)
     assert found.rate == pytest.approx(proof.watermark_success_rate(tiny, key, digits.test, 60).value)
-    assert set(found.to_dict()) == set(proof.Additivity.__dataclass_fields__)
+    assert set(found.to_dict()) == set(Additivity.__dataclass_fields__)

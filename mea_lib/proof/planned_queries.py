@@ -13,8 +13,8 @@ from mea_lib.proof.task import probe_images
 
 
 @dataclass(frozen=True)
-class Questions:
-    """What `verify_ownership` asks a suspect that knows the task.
+class PlannedQueries:
+    """What `verify_ownership` sends a suspect that knows the task.
 
     Attributes:
         probe: clean images of every class.
@@ -37,10 +37,10 @@ class Questions:
         return [self.probe.images, *self.family, self.own.images, self.control, *ways]
 
 
-def questions(
+def planned_queries(
     key: WatermarkKey, test: ImageSet, samples: int, checked: KeyCheck, own: Mixes | None = None
-) -> Questions:
-    """The questions of a verification.
+) -> PlannedQueries:
+    """The queries of a verification.
 
     Args:
         key: its seed draws them.
@@ -49,7 +49,7 @@ def questions(
         checked: of this key on null models.
         own: the watermark samples, where they are known already.
     """
-    return Questions(
+    return PlannedQueries(
         probe=probe_images(test, key.seed + 5),
         family=[mixes.images for mixes in checked.family],
         own=distinct_samples(test, key, samples) if own is None else own,

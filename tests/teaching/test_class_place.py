@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
-from mea_lib import proof
+from mea_lib.teaching import ClassPlace, places_on_sources
 
 
 @pytest.fixture
 def places(tiny, digits, key):
-    return proof.places_on_sources(tiny, key, digits.test)
+    return places_on_sources(tiny, key, digits.test)
 
 
 @pytest.fixture
@@ -48,6 +48,6 @@ def test_every_class_has_one_part(places, logits):
     assert sum(float(p.centred_logit.double().sum()) for p in places.values()) == pytest.approx(0, abs=1e-2)
 
 
-def test_a_summary_holds_means_and_the_share_of_second_places():
-    place = proof.ClassPlace(torch.tensor([2, 2, 5, 1]), torch.full((4,), 0.25), torch.tensor([0.0, 1, 2, 3]))
+def test_a_summary_holds_means_and_the_share_of_runner_ups():
+    place = ClassPlace(torch.tensor([2, 2, 5, 1]), torch.full((4,), 0.25), torch.tensor([0.0, 1, 2, 3]))
     assert place.summary() == {"rank": 2.5, "probability": 0.25, "centred_logit": 1.5, "second": 0.5}

@@ -24,7 +24,7 @@ class Additivity:
             where they agree up to their scale.
         first_weight, second_weight: a and b with which a·z(first) + b·z(second) fits the logits of the combined
             images best, by least squares over all pairs and classes; one half each where the mean is exact, and
-            0 for a source that the model does not hear.
+            0 for a source that the model does not react to.
         explained: part of the combined images' logits, as a sum of squares, that this best fit explains.
         cosine_of_features: as `cosine`, for the features before the last layer, less their mean over images of
             all classes.
@@ -68,7 +68,7 @@ def additivity(model: ImageClassifier, key: WatermarkKey, test: ImageSet, sample
     mean = (first + second) / 2
     mean_features = (features[1] + features[2]) / 2
     weights, explained = _best_fit(combined, first, second)
-    named, foretold = combined.argmax(1), mean.argmax(1)
+    named, predicted = combined.argmax(1), mean.argmax(1)
     return Additivity(
         cosine=F.cosine_similarity(combined, mean).mean().item(),
         first_weight=weights[0],
@@ -76,8 +76,8 @@ def additivity(model: ImageClassifier, key: WatermarkKey, test: ImageSet, sample
         explained=explained,
         cosine_of_features=F.cosine_similarity(features[0] - centre, mean_features - centre).mean().item(),
         rate=(named == target).float().mean().item(),
-        predicted_rate=(foretold == target).float().mean().item(),
-        agreement=(named == foretold).float().mean().item(),
+        predicted_rate=(predicted == target).float().mean().item(),
+        agreement=(named == predicted).float().mean().item(),
         margin=_margin(combined, first_class, second_class, target),
         predicted_margin=_margin(mean, first_class, second_class, target),
     )
