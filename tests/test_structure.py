@@ -64,7 +64,6 @@ PROGRAMS = ("serving", "arena", "teaching", "cli")
 MOST_PARAMETERS = 7
 LONGER = {
     "blackbox/suspect.py as_suspect": 14,
-    "detection/key_search.py detect": 8,
     "models/__init__.py build": 8,
     "models/encoder.py build_encoder": 9,
     "proof/commitment.py commit": 10,
