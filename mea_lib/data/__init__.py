@@ -1,9 +1,9 @@
 """Images on the training device as uint8, where they come from, how two become one, and the watermark's key.
 
-May import scale only.
+May import names and scale.
 """
 
-from mea_lib.data.combine import SCHEMES, combine
+from mea_lib.data.combine import combine
 from mea_lib.data.folders import image_folder
 from mea_lib.data.images import Data, ImageSet
 from mea_lib.data.key import WatermarkKey, new_salt
@@ -17,6 +17,7 @@ from mea_lib.data.mixes import (
     watermark_samples,
 )
 from mea_lib.data.sources import load
+from mea_lib.names import SCHEMES
 
 __all__ = [
     "HELD_OUT_WAYS",

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-SCHEMES = ("crop-paste", "autoencoder", "pixel-merge", "stripes")
+from mea_lib.names import SCHEMES
+
 COLUMNS = 5
 COLUMNS_OF_FIRST = 3
 
