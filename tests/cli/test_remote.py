@@ -181,12 +181,12 @@ def test_every_setting_is_known_to_the_oracle():
     import inspect
 
     from mea_lib.blackbox import as_suspect
-    from mea_lib.cli.server import FILE_SETTINGS, SETTINGS, SUSPECT_SETTINGS
+    from mea_lib.cli.settings import FILE_SETTINGS, SERVER_SETTINGS, SUSPECT_SETTINGS
     from mea_lib.serving.remote import RemoteOracle
 
     own = {"url", "token", "budget", "log", "on_failure", "purpose"}
     both = set(SUSPECT_SETTINGS)
-    assert set(SETTINGS) | both == set(inspect.signature(RemoteOracle).parameters) - own
+    assert set(SERVER_SETTINGS) | both == set(inspect.signature(RemoteOracle).parameters) - own
     assert both | set(FILE_SETTINGS) == set(inspect.signature(as_suspect).parameters) - {
         "model",
         "batch_size",
