@@ -49,7 +49,7 @@ def serve(
     ] = None,
     batch_limit: Annotated[int, options.number_option("--batch-limit", "Images in one request.", 1)] = 256,
     log: Annotated[
-        Path | None, options.file_to_write("--log", "Write every request here, a line each.")
+        Path | None, options.file_to_write("--log", "Keep every request here, an entry each.")
     ] = None,
     hard: Annotated[bool, typer.Option("--hard", help="Answer with hard labels.")] = False,
     answers: options.AnswerOptions,
@@ -64,7 +64,7 @@ def serve(
     Examples:
       mea serve --model 3f2a --port 8080 --decimals 2
       mea serve --model model.safetensors --data fashion-mnist --mark-answers key.json
-      mea serve --model model.safetensors --host 0.0.0.0 --token-file tokens.txt --client-budget 50000 --log log.jsonl
+      mea serve --model model.safetensors --host 0.0.0.0 --token-file tokens.txt --client-budget 50000 --log log.sqlite
     """
     if model is None:
         raise typer.BadParameter("a model is needed: give --model")
