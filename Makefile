@@ -43,7 +43,7 @@ book: $(BOOK) ## run every chapter, check every claim, render the site
 	@$(BIN)/python book/make_book.py --scale $(SCALE) $(if $(WORKERS),--workers $(WORKERS))
 
 test: lint ## everything that CI runs
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(TEST) ## style of the code
 	@$(BIN)/ruff check .

@@ -79,6 +79,11 @@ def at_once() -> Callable[..., list[Any]]:
     return run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The chapters first: they take minutes, and whoever begins them last waits for them alone."""
+    items.sort(key=lambda item: "chapters" not in item.keywords)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def store_of_the_session(tmp_path_factory) -> Iterator[Store]:
     """The store in use while fixtures of a module or of the session are made."""
