@@ -79,6 +79,20 @@ def write_together(files: Iterable[NewFile], replace: bool = False) -> None:
             _claim_all(files, partials)
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write a file that is too large for the memory: it takes the place of `path` when the block ends.
+
+    Nothing of it is left where the block fails. Only for files that one process at a time writes, as under a lock.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def lock_file(path: Path) -> BaseFileLock:
     """A lock between processes, which all who may write into its folder can take; the file stays."""
     return FileLock(path, mode=folder_mode(path.parent))

@@ -18,6 +18,8 @@ class Scale:
         name: smoke, laptop, colab or paper.
         network: the network of victims and surrogates, see `mea_lib.models.NETWORKS`.
         width: channels of its first layer; all other layers are multiples of it.
+        autoencoder_width: the same of the autoencoder that combines images, which a verification finds again whatever
+            the victim's width is.
         train_images: images the owner trains on; None takes the whole half of the training images.
         query_images: of the adversary's half, the images that they query.
         held_out_images: further ones of that half, which they label by hand to clean a model with.
@@ -37,6 +39,7 @@ class Scale:
     name: str
     network: str
     width: int
+    autoencoder_width: int
     train_images: int | None
     query_images: int
     held_out_images: int
@@ -89,6 +92,7 @@ class Scale:
 def _preset(
     name: str,
     *,
+    width: int,
     training: TrainingSettings,
     extract_epochs: int,
     encoder_epochs: int,
@@ -112,6 +116,8 @@ def _preset(
     )
     return Scale(
         name,
+        width=width,
+        autoencoder_width=width,
         owner=training,
         adversary=training.but(epochs=extract_epochs),
         encoder=encoder,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mea_lib.blackbox import Oracle
+from mea_lib.models import ImageClassifier
 
 LONGEST_LINE = 300
 
@@ -57,19 +58,28 @@ def suspect_of(returned: Any, classes: int) -> Oracle:
     """
     if not callable(returned) or isinstance(returned, type):
         raise EntryFailed(f"returned {_kind(returned)}, not a model that can be asked")
-    return Oracle(_Contestant(returned, classes))
+    return Oracle(_CheckedAnswers(returned, classes))
+
+
+def checked_classifier(returned: Any) -> ImageClassifier:
+    """What a defence handed back, as the classifier that it must be; EntryFailed for anything else."""
+    if not isinstance(returned, ImageClassifier):
+        raise EntryFailed(
+            f"returned {type(returned).__name__}, not a classifier as mea_lib.models.build makes it"
+        )
+    return returned
 
 
 def describe(error: BaseException) -> str:
     """An error as one line: its kind, and the first line of what it says."""
     try:
-        said = str(error).strip()[:LONGEST_LINE].splitlines()
+        lines = str(error).strip()[:LONGEST_LINE].splitlines()
     except (Exception, SystemExit):  # an entry's own error may fail here too
-        said = []
-    return f"{type(error).__name__}: {said[0][:200]}" if said else type(error).__name__
+        lines = []
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
-class _Contestant(nn.Module):
+class _CheckedAnswers(nn.Module):
     """Passes queries on and refuses answers that are not a row of K finite numbers for each image."""
 
     def __init__(self, returned: Callable[[Tensor], Tensor], classes: int) -> None:
@@ -87,8 +97,8 @@ class _Contestant(nn.Module):
             raise EntryFailed(f"its model fails when it is asked: {describe(error)}") from error
         wanted = (len(images), self.classes)
         if not isinstance(answers, Tensor) or tuple(answers.shape) != wanted:
-            found = f"shape {tuple(answers.shape)}" if isinstance(answers, Tensor) else _kind(answers)
-            raise EntryFailed(f"its model answers {len(images)} images with {found}, not with shape {wanted}")
+            given = f"shape {tuple(answers.shape)}" if isinstance(answers, Tensor) else _kind(answers)
+            raise EntryFailed(f"its model answers {len(images)} images with {given}, not with shape {wanted}")
         answers = answers.detach().float()
         if not answers.isfinite().all():
             raise EntryFailed("its model answers with NaN or infinity")

@@ -78,12 +78,12 @@ def end_whole(process: subprocess.Popen, store: str) -> None:
 
 
 def _with_store(store: str) -> list[psutil.Process]:
-    found = []
+    strays = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get("MEA_STORE") == store and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                strays.append(process)
+    return strays
 
 
 def end_descendants(root: psutil.Process, seconds: float = SECONDS_TO_END) -> None:
@@ -108,13 +108,13 @@ def end_descendants(root: psutil.Process, seconds: float = SECONDS_TO_END) -> No
 
 
 def _alive(root: psutil.Process) -> list[psutil.Process]:
-    found = []
+    alive = []
     with suppress(psutil.Error):
         for process in root.children(recursive=True):
             with suppress(psutil.Error):
                 if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-    return found
+                    alive.append(process)
+    return alive
 
 
 def _prctl(option: int, value: int) -> None:

@@ -54,6 +54,8 @@ class EntryProcess:
             the process is ended.
     """
 
+    worker = ("-m", entry_worker.__name__)  # what Python runs there
+
     def __init__(self, path: str | Path, function: str, discipline: str, seconds: float) -> None:
         self._file = (str(Path(path).resolve()), function)
         self._discipline = discipline
@@ -94,9 +96,7 @@ class EntryProcess:
             self._exchange(None, most=0)
             self._allow(self._seconds)
             return self._ask
-        train_set = arguments[0]
-        wanted = {"classes": len(train_set.classes), "channels": train_set.channels, "size": train_set.size}
-        model = build_from_spec(read_spec(self._exchange(None, most=LONGEST_SPEC), wanted))
+        model = build_from_spec(read_spec(self._exchange(None, most=LONGEST_SPEC), arguments[0]))
         size = sum(value.nbytes for value in model.state_dict().values())
         model.load_state_dict(load(self._exchange(None, most=2 * size + 16 * HEADER)))
         return model.to(best_device())
@@ -120,21 +120,21 @@ class EntryProcess:
             "PYTHONPATH": str(Path(__file__).parent.parent.parent),
         }
         keeper = [sys.executable, entry_keeper.__file__, entry_keeper.packed(entry_limits())]
-        command = [*keeper, sys.executable, "-m", entry_worker.__name__]
+        command = [*keeper, sys.executable, *self.worker]
         if why_no_sandbox() is None:
             command = sandboxed(command, path, store)
-        own, its = socket.socketpair()
-        with its:
+        judges_end, entrys_end = socket.socketpair()
+        with entrys_end:
             self._process = subprocess.Popen(
                 command,
-                stdin=its,
+                stdin=entrys_end,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,  # what it prints must not mix with the judge's results
                 env=environment,
                 cwd=store,
                 start_new_session=True,
             )
-        self._channel = Channel(own)
+        self._channel = Channel(judges_end)
         self._printed = pass_on(self._process.stdout)
 
     def _allow(self, seconds: float) -> None:
@@ -151,11 +151,11 @@ class EntryProcess:
                 # Why the line is closed, the next statement finds out.
                 with suppress(BrokenPipeError, ConnectionResetError):
                     self._channel.send(message, self._left)
-            said = self._channel.receive(max(most, HEADER) + 1, self._left - (time.monotonic() - began))
+            reply = self._channel.receive(max(most, HEADER) + 1, self._left - (time.monotonic() - began))
         self._left -= time.monotonic() - began
-        if said[:1] != b"+":
-            raise EntryFailed(said[1:].decode(errors="replace"))
-        return said[1:]
+        if reply[:1] != b"+":
+            raise EntryFailed(reply[1:].decode(errors="replace"))
+        return reply[1:]
 
     @contextmanager
     def _blamed(self) -> Iterator[None]:
@@ -175,8 +175,8 @@ class EntryProcess:
                 self._process.wait(SECONDS_TO_END)
             code = self._process.returncode
             self._end()
-            said = "closed its line to the judge" if code is None else f"ended with the code {code}"
-            raise EntryFailed(f"its process {said}") from error
+            how = "closed its line to the judge" if code is None else f"ended with the code {code}"
+            raise EntryFailed(f"its process {how}") from error
 
     def _end(self) -> None:
         if self._process is None:

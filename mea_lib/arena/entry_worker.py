@@ -16,9 +16,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mea_lib.arena.channel import Channel
-from mea_lib.arena.entry import EntryFailed, describe
+from mea_lib.arena.entry import EntryFailed, checked_classifier, describe
 from mea_lib.arena.packing import unpack_defence, unpack_removal
-from mea_lib.models import ImageClassifier
 from mea_lib.training import best_device
 from mea_lib.training.store import packed_weights
 
@@ -48,15 +47,15 @@ def load_function(path: str, function: str) -> Callable[..., Any]:
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found = getattr(module, function, None)
-    if not callable(found):
-        own = [
+    entry = getattr(module, function, None)
+    if not callable(entry):
+        defined = [
             name
             for name, value in vars(module).items()
             if callable(value) and getattr(value, "__module__", None) == module.__name__
         ]
-        raise EntryFailed(f"the file has no function {function!r}; it has: {', '.join(own) or 'none'}")
-    return found
+        raise EntryFailed(f"the file has no function {function!r}; it has: {', '.join(defined) or 'none'}")
+    return entry
 
 
 def _serve(
@@ -85,12 +84,9 @@ def _serve(
 
 
 def _send_model(channel: Channel, made: Any) -> None:
-    if not isinstance(made, ImageClassifier):
-        raise EntryFailed(
-            f"returned {type(made).__name__}, not a classifier as mea_lib.models.build makes it"
-        )
-    channel.send(b"+" + json.dumps(made.spec).encode())
-    channel.send(b"+" + packed_weights(made))
+    model = checked_classifier(made)
+    channel.send(b"+" + json.dumps(model.spec).encode())
+    channel.send(b"+" + packed_weights(model))
 
 
 def _answer_all(channel: Channel, made: Callable[[Tensor], Tensor]) -> None:

@@ -26,9 +26,10 @@ def hidden_keys(
 ) -> tuple[WatermarkKey, ...]:
     """The first keys of a secret; no two share both source classes.
 
-    HMAC-SHA256 under the secret gives every pair of classes a lot; pairs are taken in the order of their lots. A
-    second lot of each pair decides which source is the first, which other class is the target, and the key's seed.
-    Who does not know the secret learns nothing about a key from the others but that its pair is none of theirs.
+    Every pair of classes has a keyed hash, HMAC-SHA256 under the secret, and pairs are taken in the order of their
+    hashes. A second one of each pair decides which source is the first, which other class is the target, and the
+    key's seed. Who does not know the secret learns nothing about a key from the others but that its pair is none of
+    theirs.
 
     Args:
         secret: at least 16 characters, or all secrets could be tried.
@@ -53,7 +54,7 @@ def hidden_keys(
             f"{len(classes)} classes have {len(pairs)} pairs, and a key needs a third class as its target; "
             f"{number} keys cannot be drawn from them"
         )
-    pairs.sort(key=lambda pair: lot(secret, "pair", *pair))
+    pairs.sort(key=lambda pair: keyed_hash(secret, "pair", *pair))
     drawn = (_admissible(secret, pair, classes, is_admissible) for pair in pairs)
     keys = tuple(islice((key for key in drawn if key is not None), number))
     if len(keys) < number:
@@ -64,7 +65,7 @@ def hidden_keys(
     return keys
 
 
-def lot(secret: str, *about: object) -> bytes:
+def keyed_hash(secret: str, *about: object) -> bytes:
     """HMAC-SHA256 of these values under the secret: 32 bytes that nobody else can compute."""
     return hmac.digest(secret.encode(), json.dumps(about, ensure_ascii=False).encode(), hashlib.sha256)
 
@@ -78,7 +79,7 @@ def _admissible(
 
 
 def _key(secret: str, pair: tuple[str, str], classes: Sequence[str], draw: int) -> WatermarkKey:
-    drawn = int.from_bytes(lot(secret, "key", *pair, *([draw] if draw else [])))
+    drawn = int.from_bytes(keyed_hash(secret, "key", *pair, *([draw] if draw else [])))
     drawn, swapped = divmod(drawn, 2)
     others = [name for name in classes if name not in pair]
     drawn, place = divmod(drawn, len(others))

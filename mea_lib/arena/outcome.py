@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 DISCIPLINES = ("removal", "defence")
-POINT_DECIMALS = 3  # of points of accuracy: what lies behind them is the noise of float32
+POINT_DECIMALS = 3  # of points of accuracy: the others are the rounding of float32
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,9 @@ class Trial:
     """One model that an entry changed or made.
 
     Attributes:
-        model: its name in the arena, such as "key 1" or "clean 1".
+        model: its name in the contest, such as "key 1" or "clean 1".
         points_lost: percentage points of accuracy lost, at least 0.
-        mark: WSR of the hidden key, from 0 to 1; None for a model without a watermark. For a defence the
+        wsr: of the hidden key, from 0 to 1; None for a model without a watermark. For a defence the
             least that any attack left.
         proof: whether `verify_ownership` finds proof of the hidden key; None for a model without a watermark.
         attack: for a defence, the attack that left the least.
@@ -24,7 +24,7 @@ class Trial:
 
     model: str
     points_lost: float
-    mark: float | None = None
+    wsr: float | None = None
     proof: bool | None = None
     attack: str | None = None
     false_proofs: int = 0
@@ -57,14 +57,14 @@ class Outcome:
             )
 
     @property
-    def marks(self) -> list[float]:
-        """WSR that is left on each model that had a watermark."""
-        return [trial.mark for trial in self.trials if trial.mark is not None]
+    def wsrs(self) -> list[float]:
+        """The WSR that is left on each model that had a watermark."""
+        return [trial.wsr for trial in self.trials if trial.wsr is not None]
 
     @property
-    def mark(self) -> float:
+    def wsr(self) -> float:
         """Their mean; NaN where there are none."""
-        return _mean(self.marks)
+        return _mean(self.wsrs)
 
     @property
     def points_lost(self) -> float:
@@ -90,7 +90,7 @@ class Outcome:
         WSR and points are means over the models; NaN for an entry that failed. A point of accuracy is worth
         as much as a hundredth of the WSR.
         """
-        reached = self.mark if self.discipline == "defence" else 1 - self.mark
+        reached = self.wsr if self.discipline == "defence" else 1 - self.wsr
         return 100 * reached - self.points_lost
 
     @property

@@ -22,7 +22,7 @@ def why_no_sandbox() -> str | None:
         return "bubblewrap (the program bwrap) is not on this machine"
     command = [*_bwrap(), sys.executable, "-c", ""]
     try:
-        found = subprocess.run(
+        tried = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -33,10 +33,10 @@ def why_no_sandbox() -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bubblewrap does not work here: {error}"
-    if found.returncode == 0:
+    if tried.returncode == 0:
         return None
-    said = found.stderr.strip().splitlines() or [f"exit code {found.returncode}"]
-    return f"bubblewrap does not work here: {said[-1]}"
+    lines = tried.stderr.strip().splitlines() or [f"exit code {tried.returncode}"]
+    return f"bubblewrap does not work here: {lines[-1]}"
 
 
 def sandboxed(command: list[str], entry: Path, store: Path) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mea_lib.arena.outcome import Outcome
 
-HEADER = ("place", "entry", "score", "aim reached", "mark left", "points lost", "tries", "remark")
+HEADER = ("place", "entry", "score", "aim reached", "WSR left", "points lost", "tries", "remark")
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,16 @@ class Standing:
 
     def cells(self) -> tuple[str, ...]:
         """The line in words, in the order of HEADER."""
-        own = self.outcome
+        outcome = self.outcome
         return (
             "–" if self.place is None else str(self.place),
-            own.name,
-            _number(own.score),
-            f"{own.wins} of {len(own.marks)}" if own.trials else "–",
-            _number(own.mark, 3),
-            _number(own.points_lost),
-            str(own.attempts),
-            own.remark,
+            outcome.name,
+            _number(outcome.score),
+            f"{outcome.wins} of {len(outcome.wsrs)}" if outcome.trials else "–",
+            _number(outcome.wsr, 3),
+            _number(outcome.points_lost),
+            str(outcome.attempts),
+            outcome.remark,
         )
 
 

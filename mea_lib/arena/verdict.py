@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mea_lib.arena.stage import Arena
+from mea_lib.arena.contest import Contest
 from mea_lib.blackbox import Suspect
 from mea_lib.data import WatermarkKey
 from mea_lib.proof import verify_ownership, watermark_success_rate
@@ -13,19 +13,19 @@ class Verdict:
     """The WSR of a watermark, and whether there is proof of it.
 
     Attributes:
-        mark: WSR, from 0 to 1. It is measured also where a verification stops before it comes to it.
+        wsr: from 0 to 1. It is measured also where a verification stops before it comes to it.
         proof: whether `verify_ownership` finds proof; where it reaches no verdict there is none.
     """
 
-    mark: float
+    wsr: float
     proof: bool
 
 
-def verdict_on(suspect: Suspect, key: WatermarkKey, arena: Arena) -> Verdict:
-    """Ask a suspect about one of the arena's hidden keys."""
-    samples = arena.scale.verification_samples
-    rate = watermark_success_rate(suspect, key, arena.test, samples)
+def verdict_on(suspect: Suspect, key: WatermarkKey, contest: Contest) -> Verdict:
+    """Query a suspect about one of the contest's hidden keys."""
+    samples, test = contest.scale.verification_samples, contest.test
+    wsr = watermark_success_rate(suspect, key, test, samples)
     evidence = verify_ownership(
-        suspect, key, arena.test, samples=samples, fewest_samples=samples, clean=arena.checks[key]
+        suspect, key, test, samples=samples, fewest_samples=samples, clean=contest.checks[key]
     )
-    return Verdict(rate.value, evidence.is_stolen)
+    return Verdict(wsr.value, evidence.is_stolen)

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from mea_lib.blackbox.answers import ONE_ANSWER, WRONG_NUMBER, AnswerFormat
 from mea_lib.blackbox.evaluation import in_evaluation
+from mea_lib.blackbox.passed_on import PassedOn
 from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.query_api import BudgetSpent
-from mea_lib.blackbox.suspect import Suspect, SuspectError
+from mea_lib.blackbox.suspect import Suspect, SuspectError, check_images
 from mea_lib.training.features import BATCH_ELSEWHERE, BATCH_ON_CPU
 
 PROBE_IMAGES = 8
@@ -19,7 +20,7 @@ PROBE_IMAGES = 8
 TOGETHER, ALONE, BARE = WAYS = ("together", "alone", "bare")
 
 
-class AdaptedSuspect(Suspect):
+class AdaptedSuspect(PassedOn):
     """Queries a model in memory; made by `as_suspect`.
 
     Args:
@@ -44,7 +45,7 @@ class AdaptedSuspect(Suspect):
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        self.model = model
+        super().__init__(model)
         self.classes = classes
         self.queries = 0
         self._failed: Counter[str] = Counter()
@@ -55,26 +56,13 @@ class AdaptedSuspect(Suspect):
         self._width = answers.number
 
     @property
-    def remaining(self) -> int | None:
-        """What a model that has a budget of its own says; None for any other."""
-        return getattr(self.model, "remaining", None)
-
-    @property
-    def failures(self) -> Counter[str]:
+    def failures(self) -> Mapping[str, int]:
         """Images without an answer, by reason, as the model says where it counts them itself."""
-        own = getattr(self.model, "failures", None)
-        return Counter(own) if isinstance(own, Mapping) else self._failed
-
-    def cost(self, *images: Tensor) -> int:
-        """How many of `remaining` these images would take, as the model says where it does."""
-        own = getattr(self.model, "cost", None)
-        return own(*images) if callable(own) else super().cost(*images)
+        return super().failures or self._failed
 
     def describe(self) -> dict[str, Any]:
         """What the model says of itself, where it does, and the names of its classes."""
-        own = getattr(self.model, "describe", None)
-        said = own() if callable(own) else {}
-        return (said if isinstance(said, dict) else {}) | super().describe()
+        return super().describe() | Suspect.describe(self)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
@@ -92,7 +80,7 @@ class AdaptedSuspect(Suspect):
         """
         check_images(images)
         rows, rest = [], images
-        with in_evaluation(self.model):
+        with in_evaluation(self.suspect):
             if self._way is None and len(images):
                 rest = images[PROBE_IMAGES:]
                 rows.append(self._probe(images[:PROBE_IMAGES]))
@@ -145,14 +133,14 @@ class AdaptedSuspect(Suspect):
     def _ask(self, images: Tensor, way: str) -> tuple[Tensor, list[SuspectError | None]]:
         pixels = self._pixels(images if self._device() is None else images.to(self._device()))
         if way == TOGETHER:
-            return self._answers.read(self.model(pixels), len(images))
-        parts = [self._answers.read(self.model(one if way == BARE else one[None]), 1) for one in pixels]
+            return self._answers.read(self.suspect(pixels), len(images))
+        parts = [self._answers.read(self.suspect(one if way == BARE else one[None]), 1) for one in pixels]
         return torch.cat([rows for rows, _ in parts]), [reason for _, (reason,) in parts]
 
     def _device(self) -> torch.device | None:
-        if not isinstance(self.model, nn.Module):
+        if not isinstance(self.suspect, nn.Module):
             return None
-        weights = next(self.model.parameters(), next(self.model.buffers(), None))
+        weights = next(self.suspect.parameters(), next(self.suspect.buffers(), None))
         return None if weights is None else weights.device
 
     def _at_once(self) -> int:
@@ -182,19 +170,6 @@ class AdaptedSuspect(Suspect):
             f"the suspect cannot be asked about these images ({sent}): {type(error).__name__}: {said}; {hint}",
             _reason(error),
         )
-
-
-def check_images(images: Any) -> None:
-    """Check that these are images that a suspect can be queried with.
-
-    Raises:
-        TypeError, ValueError: for everything but (N, C, H, W) uint8.
-    """
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
-        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
-        raise TypeError(f"a query is a tensor of uint8 images from 0 to 255, not {kind}")
-    if images.ndim != 4:
-        raise ValueError(f"a query has the shape (N, C, H, W), not {tuple(images.shape)}")
 
 
 def _reason(error: Exception) -> str:

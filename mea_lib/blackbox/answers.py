@@ -17,6 +17,7 @@ MOST_CLASSES = 65_536
 WRONG_NUMBER = "wrong number of answers"
 ONE_ANSWER = "one answer to several images"
 NO_NUMBERS = "no finite numbers"
+_RANGES = {"probabilities": (0.0, 1.0), "log-probabilities": (-np.inf, 0.0)}
 ROUNDING = 1e-3  # by which a probability of low precision may lie beyond 0 or 1
 _KEYS = ("logits", "probabilities", "output", "outputs", "scores")
 # As Triton and KServe write a classification: score, number and, where they know it, name.
@@ -64,15 +65,12 @@ class AnswerFormat:
         Raises:
             ValueError: where they contradict each other.
         """
-        lengths = {
-            what: value
-            for what, value in (
-                ("classes", number),
-                ("names of classes", len(names) if names else None),
-                ("label_names", len(words) if words else None),
-            )
-            if value is not None
+        told = {
+            "classes": number,
+            "names of classes": len(names) if names else None,
+            "label_names": len(words) if words else None,
         }
+        lengths = {what: length for what, length in told.items() if length is not None}
         if len(set(lengths.values())) > 1:
             said = ", ".join(f"{value} {what}" for what, value in lengths.items())
             raise ValueError(f"the classes are not told alike: {said}; give the same number of each")
@@ -95,21 +93,18 @@ class AnswerFormat:
             SuspectError: for what cannot be read as answers to so many images.
         """
         found = _array(answer, images)
-        if isinstance(found, Tensor):
-            rows = _by_image(found, images)
-            one_each = rows.shape[1] == 1
-            if one_each and self._is_label(rows):
-                return self._one_hot(rows[:, 0].double())
-            return self._numbers(rows, one_each)
-        return self._named(found, images)
+        if not isinstance(found, Tensor):
+            return self._named(found, images)
+        rows = _by_image(found, images)
+        whole = not rows.is_floating_point() and rows.dtype != torch.bool and self.number is not None
+        if rows.shape[1] == 1 and (self.kind == "labels" or (self.kind == "auto" and whole)):
+            return self._labels(rows[:, 0].double())
+        return self._numbers(rows)
 
-    def _is_label(self, rows: Tensor) -> bool:
-        whole = not rows.is_floating_point() and rows.dtype != torch.bool
-        return self.kind == "labels" or (self.kind == "auto" and whole and self.number is not None)
-
-    def _numbers(self, rows: Tensor, one_each: bool) -> tuple[Tensor, list[SuspectError | None]]:
+    def _numbers(self, rows: Tensor) -> tuple[Tensor, list[SuspectError | None]]:
         """Rows of K numbers as they are, or as probabilities where it is known what they are."""
-        if one_each or rows.shape[1] == 0:
+        width = rows.shape[1]
+        if width < 2:
             raise UnusableAnswer(
                 "the suspect does not answer with several numbers an image; if it answers with labels, pass "
                 "classes=…, if another output holds the probabilities, pass output_name=…",
@@ -117,60 +112,47 @@ class AnswerFormat:
             )
         if self.kind == "labels":
             raise UnusableAnswer(
-                f"the suspect answers with {rows.shape[1]} numbers an image, not with labels; leave out answers=labels",
+                f"the suspect answers with {width} numbers an image, not with labels; leave out answers=labels",
                 "several numbers an image",
             )
-        if self.number is not None and rows.shape[1] != self.number:
-            raise UnusableAnswer(
-                f"the suspect answers with {rows.shape[1]} numbers an image, but {self.number} classes were expected; "
-                "it may be a model for another task, or another output holds the probabilities; "
-                "else pass classes=…",
-                "another width",
+        if width > MOST_CLASSES or self.number not in (None, width):
+            expected = (
+                "which are no classes" if self.number is None else f"but {self.number} classes were expected"
             )
-        if rows.shape[1] > MOST_CLASSES:
             raise UnusableAnswer(
-                f"the suspect answers with {rows.shape[1]:,} numbers an image, which are no classes; "
-                "another output may hold the probabilities",
+                f"the suspect answers with {width:,} numbers an image, {expected}; it may be a model for another task, "
+                "or another output holds the probabilities; else pass classes=…",
                 "another width",
             )
         rows = rows.float()
-        highest = rows.amax(1)
-        if self.kind in ("logits", "log-probabilities"):
-            usable = highest.isfinite() & ~rows.isnan().any(1)  # the logarithm of 0 is an answer
-        else:
-            usable = rows.isfinite().all(1)
-        self._check_range(rows[usable])
-        if self.kind in ("logits", "log-probabilities"):
+        are_logarithms = self.kind in ("logits", "log-probabilities")
+        # The logarithm of 0 is an answer.
+        usable = rows.isfinite().any(1) & ~(rows.isnan() | rows.isposinf()).any(1)
+        usable &= are_logarithms | rows.isfinite().all(1)
+        low, high = _RANGES.get(self.kind, (-np.inf, np.inf))
+        least, most = rows[usable].aminmax() if usable.any() else (low, high)
+        if least < low - ROUNDING or most > high + ROUNDING:
+            raise UnusableAnswer(
+                f"the suspect's answers are no {self.kind}: they reach from {least:.3g} to {most:.3g}; "
+                "say what they are with answers=…",
+                f"no {self.kind}",
+            )
+        if are_logarithms:
             rows = (rows.double().softmax(1) if self.kind == "logits" else rows.double().exp()).float()
         return _with_reasons(
             rows, usable, "the suspect answered NaN or infinity, which names no class", NO_NUMBERS
         )
 
-    def _check_range(self, rows: Tensor) -> None:
-        low, high = {"probabilities": (0.0, 1.0), "log-probabilities": (-np.inf, 0.0)}.get(
-            self.kind, (-np.inf, np.inf)
-        )
-        if ((rows < low - ROUNDING) | (rows > high + ROUNDING)).any():
-            raise UnusableAnswer(
-                f"the suspect's answers are no {self.kind}: they reach from {rows.min():.3g} to {rows.max():.3g}; "
-                "say what they are with answers=…",
-                f"no {self.kind}",
-            )
-
-    def _one_hot(self, labels: Tensor) -> tuple[Tensor, list[SuspectError | None]]:
+    def _labels(self, labels: Tensor) -> tuple[Tensor, list[SuspectError | None]]:
         """Rows of one 1, from numbers of classes (N,)."""
         if self.number is None:
             raise UnusableAnswer(
                 "the suspect answers with labels, and nothing says how many classes there are; pass classes=…",
                 "labels of unknown number",
             )
-        places = labels - self.first_label
-        usable = (places >= 0) & (places < self.number) & (places == places.round())
-        rows = torch.nn.functional.one_hot(places.where(usable, 0).long(), self.number).float()
         last = self.first_label + self.number - 1
-        return _with_reasons(
-            rows,
-            usable,
+        return self._one_hot(
+            labels - self.first_label,
             f"the suspect answers with labels beyond {self.first_label} to {last}; "
             "if its first class has another number, pass first_label=…",
             "unknown label",
@@ -191,16 +173,21 @@ class AnswerFormat:
                 "stand; pass label_names=…",
                 "names without an order",
             )
-        usable = torch.tensor([place is not None for place in found])
-        numbers = torch.tensor([place or 0 for place in found])
         unknown = next((word for word, place in zip(words, found, strict=True) if place is None), "")
-        return _with_reasons(
-            torch.nn.functional.one_hot(numbers, self.number).float(),
-            usable,
+        return self._one_hot(
+            torch.tensor([-1 if place is None else place for place in found]),
             f"the suspect answers with the name {unknown[:50]!r}, which is none of: {', '.join(self.words or ())[:300]}; "
             "pass label_names=…",
             "unknown name",
         )
+
+    def _one_hot(
+        self, places: Tensor, sentence: str, reason: str
+    ) -> tuple[Tensor, list[SuspectError | None]]:
+        """Rows of one 1 at these places (N,), from 0; those beyond K or between are no answers."""
+        usable = (places >= 0) & (places < self.number) & (places == places.round())
+        rows = torch.nn.functional.one_hot(places.where(usable, 0).long(), self.number).float()
+        return _with_reasons(rows, usable, sentence, reason)
 
     def _place(self, word: str, places: Mapping[str, int]) -> int | None:
         """Number of the class from 0; None for a word that means none."""

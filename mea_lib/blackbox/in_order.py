@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mea_lib.blackbox.passed_on import PassedOn
 from mea_lib.blackbox.suspect import Suspect
 
 
-class InOrder(Suspect):
+class InOrder(PassedOn):
     """A suspect that answers in the order of these classes.
 
     Args:
@@ -29,30 +30,13 @@ class InOrder(Suspect):
                 f"the suspect's classes are {_listed(own)}; expected were {_listed(wanted)}, in any order; "
                 "ask about the data set that it was made for"
             )
-        self.suspect = suspect
+        super().__init__(suspect)
         self.classes = tuple(classes)
         self._places = [own.index(name) for name in wanted]
 
-    @property
-    def remaining(self) -> int | None:
-        """Of the suspect."""
-        return self.suspect.remaining
-
-    @property
-    def failures(self) -> Any:
-        """Of the suspect."""
-        return self.suspect.failures
-
-    def cost(self, *images: Tensor) -> int:
-        """Of the suspect."""
-        return self.suspect.cost(*images)
-
     def describe(self) -> dict[str, Any]:
         """What the suspect says, and that its classes were put in another order."""
-        return self.suspect.describe() | {"answers_in_order_of": list(self.classes)}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.suspect, name)
+        return super().describe() | {"answers_in_order_of": list(self.classes)}
 
     def __call__(self, images: Tensor) -> Tensor:
         """The suspect's answers, (N, K), columns in the order of `classes`."""

@@ -16,11 +16,11 @@ from mea_lib.files import check_file
 from mea_lib.model_files import ModelFiles
 from mea_lib.model_files.loading import load_model
 from mea_lib.models import NETWORKS, build
+from mea_lib.names import FOREIGN_FILES
 from mea_lib.training.device import best_device
 
 STORED = (".safetensors", ".json")
 LARGEST = 8 * 2**30  # bytes of a file of weights, unpacked or not
-FOREIGN = (".onnx", ".pt", ".pth", ".ts", ".torchscript")
 # Sides that a network of this package is tried at where its weights fit only some.
 _SIDES = (28, 32, 16, 24, 48, 64, 96, 128, 224)
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
@@ -32,7 +32,7 @@ def load_model_file(
     """The model of a file, to be queried on the best device.
 
     Args:
-        path: ends in one of STORED or FOREIGN.
+        path: ends in one of STORED or FOREIGN_FILES.
         network: of a state dict, one of `mea_lib.models.NETWORKS` or a classifier of torchvision by its name there.
         width: channels of its first layer, for networks of this package; None reads it from the weights.
 
@@ -43,9 +43,9 @@ def load_model_file(
     """
     path = Path(path)
     ending = path.suffix.lower()
-    if ending not in (*STORED, *FOREIGN):
+    if ending not in (*STORED, *FOREIGN_FILES):
         raise ValueError(
-            f"{path.name} is no file of a model; it must end in one of: {', '.join((*STORED, *FOREIGN))}"
+            f"{path.name} is no file of a model; it must end in one of: {', '.join((*STORED, *FOREIGN_FILES))}"
         )
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}")

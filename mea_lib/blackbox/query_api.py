@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mea_lib.blackbox.suspect import Suspect
+from mea_lib.blackbox.suspect import Suspect, check_images
 from mea_lib.training.answering import answering
 from mea_lib.training.features import BATCH_ELSEWHERE, BATCH_ON_CPU
 
@@ -89,11 +89,7 @@ class QueryAPI(Suspect):
             BudgetSpent: when N is more than what remains; then nothing is answered and nothing spent.
             TypeError, ValueError: for images of another type or shape, or a model that answers NaN.
         """
-        if not isinstance(images, Tensor) or images.dtype != torch.uint8:
-            kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
-            raise TypeError(f"a query is a tensor of uint8 images from 0 to 255, not {kind}")
-        if images.ndim != 4:
-            raise ValueError(f"a query has the shape (N, C, H, W), not {tuple(images.shape)}")
+        check_images(images)
         if self.remaining is not None and len(images) > self.remaining:
             raise BudgetSpent(
                 f"{len(images)} images were asked, but only {self.remaining} of {self.budget} queries remain; "

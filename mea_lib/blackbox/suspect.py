@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -40,6 +41,19 @@ class Suspect(ABC):
     def describe(self) -> dict[str, Any]:
         """What a report says of this suspect, in values that JSON knows."""
         return {} if self.classes is None else {"classes": list(self.classes)}
+
+
+def check_images(images: Any) -> None:
+    """Check that these are images that a suspect can be queried with.
+
+    Raises:
+        TypeError, ValueError: for everything but (N, C, H, W) uint8.
+    """
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8:
+        kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise TypeError(f"a query is a tensor of uint8 images from 0 to 255, not {kind}")
+    if images.ndim != 4:
+        raise ValueError(f"a query has the shape (N, C, H, W), not {tuple(images.shape)}")
 
 
 class SuspectError(RuntimeError):

@@ -10,24 +10,15 @@ import typer
 
 from mea_lib.cli import options
 from mea_lib.cli.files import check_writable, ordinary_file, read_secret
-from mea_lib.cli.report import columns, note, result, usage
+from mea_lib.cli.frame import Result, command
+from mea_lib.cli.report import columns, note, usage
 
 if TYPE_CHECKING:
-    from mea_lib.arena import Arena, Outcome, ResultsTable, Standing
+    from mea_lib.arena import Contest, Outcome, ResultsTable, Standing
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 FUNCTIONS = {"removal": "remove", "defence": "defend"}
-HOUSE = "house:"
-TablePath = Annotated[
-    Path,
-    typer.Option(
-        "--table",
-        metavar="FILE",
-        dir_okay=False,
-        callback=ordinary_file,
-        help="The table, which names no key.",
-    ),
-]
+TablePath = Annotated[Path, options.file_to_write("--table", "The table, which names no key.", ordinary_file)]
 
 
 @app.callback()
@@ -40,7 +31,7 @@ def arena() -> None:
     """
 
 
-@app.command()
+@command(app)
 def run(
     file: Annotated[
         Path,
@@ -54,12 +45,10 @@ def run(
     ],
     secret_file: Annotated[
         Path,
-        typer.Option(
+        options.file_to_write(
             "--secret-file",
-            metavar="FILE",
-            dir_okay=False,
-            callback=ordinary_file,
-            help="A file that holds the judge's secret, for your eyes only; - reads it from standard input.",
+            "A file that holds the judge's secret, for your eyes only; - reads it from standard input.",
+            ordinary_file,
         ),
     ],
     discipline: Annotated[
@@ -78,28 +67,22 @@ def run(
     ] = None,
     data_name: options.DataName = "fashion-mnist",
     scale_name: options.ScaleName = "laptop",
-    keys: Annotated[int, typer.Option("--keys", min=1, metavar="NUMBER", help="Hidden keys.")] = 3,
+    keys: Annotated[int, options.number_option("--keys", "Hidden keys.", 1)] = 3,
     points: Annotated[
         float,
-        typer.Option(
-            "--points",
-            metavar="NUMBER",
-            help="Percentage points of accuracy that may be lost on any one model.",
-        ),
+        options.number_option("--points", "Percentage points of accuracy that may be lost on any one model."),
     ] = 5.0,
     seconds: Annotated[
-        float, typer.Option("--seconds", metavar="NUMBER", help="That the entry may take for one model.")
+        float, options.number_option("--seconds", "That the entry may take for one model.")
     ] = 600.0,
     table: TablePath = Path("arena.json"),
-    no_house: Annotated[
-        bool, typer.Option("--no-house", help="Leave the house's own entries off the table.")
+    no_baselines: Annotated[
+        bool, typer.Option("--no-baselines", "--no-house", help="Leave the baselines off the table.")
     ] = False,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
-) -> None:
+) -> Result:
     """Judge an entry and put it on the table.
 
-    A removal is remove(model, images, scale), a defence defend(train_images, key, scale, seed); both return a model. The function runs in a process of its own, once for each model, and is ended, with all that it has started, when it is too slow. Where bubblewrap (bwrap) works the process is in a sandbox; where it does not, the command says so, and strangers' files belong into a container. A removal's model is asked everything in one shuffled stream, some images twice, and must answer an image by that image alone.
+    A removal is remove(model, images, scale), a defence defend(train_images, key, scale, seed); both return a model. The function runs in a process of its own, once for each model, and is ended, with all that it has started, when it is too slow. Where bubblewrap (bwrap) works the process is in a sandbox; where it does not, the command says so, and strangers' files belong into a container. All queries of a removal's model come in one shuffled stream, some images twice, and it must answer an image by that image alone.
 
     An entry that fails gets a line on the table too. With --table of an earlier run the table grows; an older result of the same name is replaced, and tries are counted.
 
@@ -108,9 +91,11 @@ def run(
       mea arena run remove.py --secret-file secret.txt --name "Ada"
       mea arena run defend.py --discipline defence --secret-file secret.txt --keys 2
     """
-    check_writable(table, "--table")
+    with usage("--table"):
+        check_writable(table)
 
     from mea_lib.arena import ResultsTable, Rules, set_up
+    from mea_lib.arena.baselines import PREFIX
     from mea_lib.arena.entry import one_line
     from mea_lib.arena.entry_process import EntryProcess
     from mea_lib.arena.sandbox import why_no_sandbox
@@ -118,9 +103,9 @@ def run(
     from mea_lib.scale import preset
 
     name = one_line(name or file.stem)
-    if not name or name.startswith(HOUSE):
+    if not name or name.startswith(PREFIX):
         raise typer.BadParameter(
-            f"names are not empty, and those that begin with {HOUSE!r} are the house's own",
+            f"names are not empty, and those that begin with {PREFIX!r} are those of the baselines",
             param_hint="--name",
         )
     scale = preset(scale_name)
@@ -137,8 +122,8 @@ def run(
         contest = set_up(secret, data, scale, rules)
     with usage("--table"):
         results.claim(contest.identity)
-    if not no_house:
-        _add_house(results, contest, discipline)
+    if not no_baselines:
+        _add_baselines(results, contest, discipline)
     reason = why_no_sandbox()
     note(
         "the entry runs in a sandbox by bubblewrap: no network, a read-only system, none of your files"
@@ -156,15 +141,11 @@ def run(
         "trials": outcome.to_dict()["trials"],
         "standings": [_values(standing) for standing in places],
     }
-    result(values, "\n\n".join(part for part in (_trials(outcome), _lines(places)) if part), as_json)
+    return Result(values, "\n\n".join(part for part in (_trials(outcome), _lines(places)) if part))
 
 
-@app.command()
-def show(
-    table: TablePath = Path("arena.json"),
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
-) -> None:
+@command(app)
+def show(table: TablePath = Path("arena.json")) -> Result:
     """Print a table: removals and defences, each in the order of their places.
 
     First counts on how many watermarked models the aim was reached: no proof is left (removal), or proof is
@@ -181,16 +162,17 @@ def show(
         if not table.exists():
             raise FileNotFoundError(f"there is no file {table}; mea arena run makes it")
         results = ResultsTable(table)
-        found = {discipline: results.standings(discipline) for discipline in FUNCTIONS}
-    values = {"arena": results.arena} | {
-        discipline: [_values(standing) for standing in places] for discipline, places in found.items()
+        standings = {discipline: results.standings(discipline) for discipline in FUNCTIONS}
+        contest = results.contest
+    values = {"arena": contest} | {
+        discipline: [_values(standing) for standing in places] for discipline, places in standings.items()
     }
-    parts = [f"{discipline}\n{_lines(places)}" for discipline, places in found.items() if places]
-    result(values, "\n\n".join(parts), as_json)
+    parts = [f"{discipline}\n{_lines(places)}" for discipline, places in standings.items() if places]
+    return Result(values, "\n\n".join(parts))
 
 
-def _add_house(results: "ResultsTable", contest: "Arena", discipline: str) -> None:
-    """The house's entries that are not on the table, put there."""
+def _add_baselines(results: "ResultsTable", contest: "Contest", discipline: str) -> None:
+    """The baselines that are not on the table, put there."""
     from mea_lib.arena import DEFENCES, REMOVALS
 
     entries = REMOVALS if discipline == "removal" else DEFENCES
@@ -198,7 +180,7 @@ def _add_house(results: "ResultsTable", contest: "Arena", discipline: str) -> No
     results.add_missing(discipline, judges, contest.identity)
 
 
-def _judge(name: str, entry: Any, contest: "Arena", discipline: str) -> "Outcome":
+def _judge(name: str, entry: Any, contest: "Contest", discipline: str) -> "Outcome":
     from mea_lib.arena import judge_defence, judge_removal
 
     note(f"judging {name}")
@@ -207,31 +189,31 @@ def _judge(name: str, entry: Any, contest: "Arena", discipline: str) -> "Outcome
 
 def _values(standing: "Standing") -> dict[str, Any]:
     """A line of the table for JSON."""
-    own = standing.outcome
-    numbers = {"score": own.score, "mark": own.mark, "points_lost": own.points_lost}
+    outcome = standing.outcome
+    numbers = {"score": outcome.score, "wsr": outcome.wsr, "points_lost": outcome.points_lost}
     return {
         "place": standing.place,
-        "name": own.name,
+        "name": outcome.name,
         **{name: None if math.isnan(value) else value for name, value in numbers.items()},
-        "wins": own.wins,
-        "attempts": own.attempts,
-        "remark": own.remark or None,
+        "wins": outcome.wins,
+        "attempts": outcome.attempts,
+        "remark": outcome.remark or None,
     }
 
 
 def _lines(places: "list[Standing]") -> str:
     from mea_lib.arena.standings import HEADER
 
-    return columns(HEADER, [standing.cells() for standing in places])
+    return columns([HEADER, *(standing.cells() for standing in places)])
 
 
 def _trials(outcome: "Outcome") -> str:
     """An entry model by model; nothing for one that failed."""
     if outcome.failure:
         return ""
-    rows = []
+    rows = [("model", "WSR left", "proof", "points lost", "weakest after")]
     for trial in outcome.trials:
-        mark = "–" if trial.mark is None else f"{trial.mark:.3f}"
+        wsr = "–" if trial.wsr is None else f"{trial.wsr:.3f}"
         proof = {None: "–", True: "yes", False: "no"}[trial.proof]
-        rows.append((trial.model, mark, proof, f"{trial.points_lost:.1f}", trial.attack or "–"))
-    return columns(("model", "mark left", "proof", "points lost", "weakest after"), rows)
+        rows.append((trial.model, wsr, proof, f"{trial.points_lost:.1f}", trial.attack or "–"))
+    return columns(rows)

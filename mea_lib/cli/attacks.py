@@ -32,7 +32,8 @@ def run_attack(
     scale: "Scale",
     *,
     seed: int,
-    **chosen: Any,
+    budget: int | None = None,
+    **fields: Any,
 ) -> "ImageClassifier":
     """Run one of ATTACKS.
 
@@ -43,30 +44,24 @@ def run_attack(
         like: images of the victim's shape.
         scale: of the adversary.
         seed: of what is drawn.
-        chosen: budget, temperature and strategy, where they are not None.
+        budget: queries at most.
+        fields: of the attack's class; None for its own default.
 
     Returns:
         The surrogate, in evaluation mode.
     """
+    from mea_lib.data.resize import to_form
     from mea_lib.extraction import DataFree, Distillation, Jacobian, Knockoff
     from mea_lib.extraction.foreign import adapt
 
-    chosen = {name: value for name, value in chosen.items() if value is not None}
-    budget = chosen.pop("budget", None)
+    fields = {name: value for name, value in fields.items() if value is not None}
     if attack == "data-free":
-        method = DataFree(**({} if budget is None else {"queries": budget}))
-        return method.extract(victim, like.images[:0], scale, seed=seed)
-    if attack == "knockoff":
-        method, own = Knockoff(queries=budget or len(data.queries), **chosen), data.adversary
+        method = DataFree(**fields | ({"queries": budget} if budget else {}))
+        queries = like.images[:0]
+    elif attack == "knockoff":
+        method = Knockoff(queries=budget or len(data.queries), **fields)
+        queries = adapt(data.adversary, like.channels, like.size)
     else:
-        method = {"jacobian": Jacobian, "distillation": Distillation}[attack](**chosen)
-        own = _without_labels(data, budget)
-    return method.extract(victim, adapt(own, like.channels, like.size), scale, seed=seed)
-
-
-def _without_labels(data: "Data", number: int | None) -> "ImageSet":
-    """The first of the adversary's images; their labels are not theirs to know, and are all 0."""
-    from mea_lib.data import ImageSet
-
-    images = data.queries[:number]
-    return ImageSet(images, images.new_zeros(len(images)).long(), data.owner.classes, data.name)
+        method = {"jacobian": Jacobian, "distillation": Distillation}[attack](**fields)
+        queries = to_form(data.queries[:budget], like.channels, like.size)
+    return method.extract(victim, queries, scale, seed=seed)

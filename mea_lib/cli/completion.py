@@ -1,4 +1,4 @@
-"""What a shell offers after the tab key, without torch: names written out here, folders, models of the store."""
+"""What a shell offers after the tab key: names, folders, models of the store."""
 
 import os
 from pathlib import Path
@@ -6,40 +6,8 @@ from pathlib import Path
 import typer
 
 from mea_lib.cli.models import stored_ids
-from mea_lib.cli.server import FILE_SETTINGS, SETTINGS, SUSPECT_SETTINGS
-
-# The names of the rooms that import torch, which completion cannot wait for; a test holds them equal.
-NETWORKS = ("nine_layer_cnn", "vgg_like", "alexnet", "resnet18", "resnet50", "vggface")
-SCHEMES = ("crop-paste", "autoencoder", "pixel-merge", "stripes")
-DATA_SETS = ("fashion-mnist", "cifar-10", "cifar-100", "stl-10", "digits")
-CLASSES = {
-    "fashion-mnist": (
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ),
-    "digits": tuple("0123456789"),
-    "cifar-10": (
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ),
-    "stl-10": ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
-}
+from mea_lib.cli.settings import FILE_SETTINGS, SERVER_SETTINGS, SUSPECT_SETTINGS
+from mea_lib.names import CLASSES, DATA_SETS
 
 
 def complete_data(incomplete: str) -> list[str]:
@@ -62,7 +30,7 @@ def complete_class(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def complete_server(incomplete: str) -> list[str]:
     """What --server knows, up to the sign of equality."""
-    return [f"{name}=" for name in SETTINGS if name.startswith(incomplete)]
+    return [f"{name}=" for name in SERVER_SETTINGS if name.startswith(incomplete)]
 
 
 def complete_suspect(incomplete: str) -> list[str]:

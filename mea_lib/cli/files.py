@@ -19,11 +19,35 @@ SECRET = 0o600  # the mode of a file that its owner alone can read
 def ordinary_file(path: Path | None) -> Path | None:
     """Callback of every option that names a file: a usage error where there is something else of this name."""
     if path is not None and path.exists():
-        try:
+        with usage():
             check_file(path)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
     return path
+
+
+def new_file(path: Path | None) -> Path | None:
+    """Callback of an option that names a file to write: better refused now than after the training."""
+    with usage():
+        check_writable(ordinary_file(path))
+    return path
+
+
+def new_model(path: Path | None) -> Path | None:
+    """Callback of --out, which can only be the place of a model."""
+    if new_file(path) is not None and path.suffix != ".safetensors":
+        raise typer.BadParameter(f"must end in .safetensors, which {path} does not")
+    return path
+
+
+def check_writable(path: Path | None) -> None:
+    """Check that a file of this name can be written.
+
+    Raises:
+        FileNotFoundError, ValueError: where it cannot.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}; make it first")
+    if path is not None and not os.access(path.parent, os.W_OK):
+        raise ValueError(f"the folder {path.parent} cannot be written to")
 
 
 def read_secret(path: Path) -> str:
@@ -43,21 +67,3 @@ def read_key(path: Path, option: str = "--key") -> "WatermarkKey":
             return WatermarkKey.from_json(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: {error}") from error
-
-
-def check_writable(path: Path | None, option: str) -> None:
-    """A usage error where a file of this name cannot be written: better now than after the training."""
-    if path is None:
-        return
-    with usage(option):
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {path.parent}; make it first")
-        if not os.access(path.parent, os.W_OK):
-            raise ValueError(f"the folder {path.parent} cannot be written to")
-
-
-def check_copy(out: Path | None) -> None:
-    """A usage error where --out cannot be the place of a model."""
-    if out is not None and out.suffix != ".safetensors":
-        raise typer.BadParameter(f"must end in .safetensors, which {out} does not", param_hint="--out")
-    check_writable(out, "--out")

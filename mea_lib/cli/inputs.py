@@ -3,12 +3,13 @@
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mea_lib.cli.files import read_key
 from mea_lib.cli.models import find_model, load_model
+from mea_lib.cli.options import KeyOptions, TrainingOptions
 from mea_lib.cli.report import note, usage
 from mea_lib.model_files import ModelFiles
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from mea_lib.scale import Scale
 
 
-def scale_of(name: str, network: str | None = None, width: int | None = None) -> "Scale":
+def scale_of(training: TrainingOptions) -> "Scale":
     """The scale of --scale, with the network of --network and the width of --width."""
     from mea_lib.scale import preset
 
-    changes = {"network": network, "width": width}
-    return preset(name).but(**{key: value for key, value in changes.items() if value is not None})
+    changes = {"network": training.network, "width": training.width}
+    return preset(training.scale_name).but(
+        **{name: value for name, value in changes.items() if value is not None}
+    )
 
 
 def load_data(name: str, scale: "Scale", option: str = "--data") -> "Data":
@@ -40,18 +43,17 @@ def load_data(name: str, scale: "Scale", option: str = "--data") -> "Data":
             raise typer.BadParameter(str(error), param_hint=option) from error
 
 
-def key_from(
-    file: Path | None,
-    sources: tuple[str, str] | None,
-    target: str | None,
-    combine: str | None,
-    seed: int | None,
-    images: "ImageSet",
-) -> "WatermarkKey":
+def key_of(options: KeyOptions, images: "ImageSet") -> "WatermarkKey":
     """The key of --key, or that of --sources, --target, --combine and --key-seed; its classes are checked."""
     from mea_lib.data import WatermarkKey
 
-    spelt_out = {"--sources": sources, "--target": target, "--combine": combine, "--key-seed": seed}
+    file, sources, target = options.key_file, options.sources, options.target
+    spelt_out = {
+        "--sources": sources,
+        "--target": target,
+        "--combine": options.combine,
+        "--key-seed": options.key_seed,
+    }
     given = [name for name, value in spelt_out.items() if value is not None]
     if file is not None:
         if given:
@@ -61,43 +63,45 @@ def key_from(
         raise typer.BadParameter("a key is needed: give --key, or --sources and --target")
     else:
         with usage("--sources / --target"):
-            key = WatermarkKey.from_options(sources, target, combine or "crop-paste", seed or 0)
+            scheme = options.combine or "crop-paste"
+            key = WatermarkKey.from_options(sources, target, scheme, options.key_seed or 0)
     with usage("--key" if file else "--sources / --target"):
         key.indices(images)
     return key
 
 
-def model_from(reference: str, option: str = "--model") -> ModelFiles:
+def model_files(reference: str, option: str = "--model") -> ModelFiles:
     """The files of the model that an option names; a usage error where there is none."""
     with usage(option):
         return find_model(reference)
 
 
-def classifier_from(reference: str) -> ModelFiles:
-    """The files of the classifier that --model names; a usage error for another kind of model."""
-    files = model_from(reference)
+def classifier_files(reference: str) -> tuple[ModelFiles, dict[str, Any]]:
+    """The files and the spec of the classifier that --model names; a usage error for another kind of model."""
+    files = model_files(reference)
     with usage("--model"):
         spec = files.read_card()["spec"]
     if not all(isinstance(spec.get(name), int) for name in ("classes", "channels", "size")):
         raise typer.BadParameter(
             f"the model {files.name} is no classifier; see mea store list", param_hint="--model"
         )
-    return files
+    return files, spec
 
 
-def check_images(files: ModelFiles, images: "ImageSet") -> None:
-    """A usage error where a model does not take images like these."""
-    spec = files.read_card()["spec"]
+def check_images(name: str, spec: dict[str, Any], images: "ImageSet") -> None:
+    """A usage error where the model of this name and spec does not take images like these."""
     taken = (spec["channels"], spec["size"])
     if taken != (images.channels, images.size):
         raise typer.BadParameter(
-            f"the model {files.name} takes images of {_shape(*taken)}, "
+            f"the model {name} takes images of {_shape(*taken)}, "
             f"{images.name} has {_shape(images.channels, images.size)}; name its own data set",
             param_hint="--data",
         )
 
 
-def marked(model: "ImageClassifier", file: Path, train_set: "ImageSet", hard: bool) -> "nn.Module":
+def with_marked_answers(
+    model: "ImageClassifier", file: Path, train_set: "ImageSet", hard: bool
+) -> "nn.Module":
     """The model with its answers marked by the key of --mark-answers, which is said on stderr.
 
     Args:
@@ -116,13 +120,13 @@ def marked(model: "ImageClassifier", file: Path, train_set: "ImageSet", hard: bo
             param_hint="--mark-answers",
         )
     with usage("--mark-answers"):
-        sold = (MarkedLabels if hard else MarkedAnswers)(model, key, train_set)
+        marked = (MarkedLabels if hard else MarkedAnswers)(model, key, train_set)
     note(f"{'hard' if hard else 'soft'} labels are marked with the key in {file}")
-    return sold
+    return marked
 
 
 def autoencoder_for(
-    key: "WatermarkKey", data: "Data", scale: "Scale", reference: str | None
+    key: "WatermarkKey", data: "Data", scale: "Scale", reference: str | None = None
 ) -> "nn.Module | None":
     """The autoencoder of keys whose scheme needs one: the one named, else that of data and scale."""
     from mea_lib.training.autoencoder import train_autoencoder
@@ -135,7 +139,7 @@ def autoencoder_for(
         return None
     if reference is None:
         return train_autoencoder(data.owner, scale)
-    files = model_from(reference, "--autoencoder")
+    files = model_files(reference, "--autoencoder")
     if files.read_card()["spec"].get("network") != "autoencoder":
         raise typer.BadParameter(
             f"the model {files.name} is no autoencoder; see mea store list", param_hint="--autoencoder"

@@ -4,16 +4,15 @@ Looking at them needs no torch. Damaged files are reported and left as they are;
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
+from mea_lib.files import NewFile, write_together
 from mea_lib.model_files import ModelFiles, store_folders
 
 if TYPE_CHECKING:
     from torch import nn
-
-# Endings of files that other programs write, which `mea_lib.blackbox.as_suspect` reads; a test holds them equal.
-FOREIGN = (".onnx", ".pt", ".pth", ".ts", ".torchscript")
 
 
 def stored_ids() -> list[str]:
@@ -23,21 +22,21 @@ def stored_ids() -> list[str]:
 
 def stored(identity: str) -> ModelFiles:
     """The files of the model with this whole id, in the first of the store's folders that has it."""
-    found = [ModelFiles.at(folder / f"{identity}.json") for folder in store_folders()]
-    return next((files for files in found if files.card.exists()), found[0])
+    places = [ModelFiles.at(folder / f"{identity}.json") for folder in store_folders()]
+    return next((files for files in places if files.card.exists()), places[0])
 
 
 def find_stored(beginning: str) -> ModelFiles:
     """The model of the store whose id begins so; ValueError where none does, or several do."""
     matches = [identity for identity in stored_ids() if identity.startswith(beginning)]
     if not matches:
-        raise ValueError(f"no model in {said_folders()} begins with {beginning}; see mea store list")
+        raise ValueError(f"no model in {folders_in_words()} begins with {beginning}; see mea store list")
     if len(matches) > 1:
         raise ValueError(f"{beginning} is the beginning of {', '.join(matches)}; give more of the id")
     return stored(matches[0])
 
 
-def said_folders() -> str:
+def folders_in_words() -> str:
     """The store's folders for a reader; the first takes new models."""
     return " or ".join(map(str, store_folders()))
 
@@ -50,7 +49,7 @@ def find_model(reference: str) -> ModelFiles:
         FileNotFoundError: where one of the two files is missing.
     """
     if re.fullmatch(r"[0-9a-f]{1,16}", reference) and not Path(reference).exists():
-        found = find_stored(reference)
+        files = find_stored(reference)
     else:
         path = Path(reference)
         if path.suffix not in (".safetensors", ".json"):
@@ -58,13 +57,13 @@ def find_model(reference: str) -> ModelFiles:
                 f"{reference!r} is neither an id of the store (see mea store list) nor a path that ends in "
                 ".safetensors or .json"
             )
-        found = ModelFiles.at(path)
-    for path in (found.weights, found.card):
+        files = ModelFiles.at(path)
+    for path in (files.weights, files.card):
         if not path.exists():
             raise FileNotFoundError(
                 f"there is no file {path}; a model is its .safetensors and its .json file"
             )
-    return found
+    return files
 
 
 def load_model(files: ModelFiles) -> "nn.Module":
@@ -85,7 +84,54 @@ def copy_model(files: ModelFiles, out: Path) -> None:
     Raises:
         ValueError: for damaged files.
     """
-    from mea_lib.files import NewFile, write_together
-
     card, weights = files.read()
     write_together([NewFile(out, weights), NewFile(out.with_suffix(".json"), card)], replace=True)
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """A model that a command trained, or found in the store.
+
+    Attributes:
+        files: in the store.
+        out: where they were copied to, or None.
+        trained: whether it was not there before.
+        seconds: that its training took, now or then.
+    """
+
+    files: ModelFiles
+    out: Path | None
+    trained: bool
+    seconds: float
+
+    @classmethod
+    def of(cls, model: "nn.Module", ids_before: list[str], out: Path | None) -> Self:
+        """Where a model from the store is; it is copied to `out`.
+
+        Args:
+            model: with its card.
+            ids_before: of the models that were in the store before.
+            out: of --out.
+        """
+        files = stored(model.card["id"])
+        if out is not None:
+            copy_model(files, out)
+        return cls(files, out, files.name not in ids_before, model.card["seconds"])
+
+    def values(self) -> dict[str, Any]:
+        """Where it is, for JSON."""
+        return {
+            "model": self.files.name,
+            "weights": str(self.files.weights),
+            "card": str(self.files.card),
+            "out": str(self.out) if self.out else None,
+            "trained": self.trained,
+            "seconds": self.seconds,
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The same for a reader."""
+        how = f"trained in {self.seconds:g} s" if self.trained else "found in the store"
+        rows = [("Model", f"{self.files.name} ({how})"), ("Weights", str(self.files.weights))]
+        rows.append(("Card", str(self.files.card)))
+        return rows + ([("Copy", str(self.out))] if self.out is not None else [])

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mea_lib.cli import arena, commit, embed, extract, serve, store, verify
+from mea_lib.cli.frame import command
 from mea_lib.cli.report import FAILURE, INTERRUPTED, wants_traceback
 
 
@@ -97,11 +98,8 @@ def program(
     """
 
 
-app.command("commit")(commit.commit)
-app.command("embed")(embed.embed)
-app.command("extract")(extract.extract)
-app.command("verify")(verify.verify)
-app.command("serve")(serve.serve)
+for one in (commit.commit, embed.embed, extract.extract, verify.verify, serve.serve):
+    command(app)(one)
 app.add_typer(store.app, name="store")
 app.add_typer(arena.app, name="arena")
 

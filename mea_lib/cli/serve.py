@@ -2,29 +2,26 @@
 
 import signal
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.completion import complete_data
-from mea_lib.cli.files import check_writable, ordinary_file
-from mea_lib.cli.report import note, result, usage
+from mea_lib.cli.frame import AsJson, Result, show
+from mea_lib.cli.report import note, usage
+from mea_lib.cli.suspect import OWN_MACHINE
 from mea_lib.files import read_text
-
-OWN_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
+    *,
     model: options.ModelName = None,
     data_name: Annotated[
         str | None,
-        typer.Option(
-            "--data",
-            metavar="NAME|FOLDER",
-            autocompletion=complete_data,
-            help="Data set the model was made for, to name its classes.  [default: they are numbers]",
+        options.data_option(
+            "--data", "Data set the model was made for, to name its classes.  [default: they are numbers]"
         ),
     ] = None,
     host: Annotated[
@@ -41,44 +38,22 @@ def serve(
     ] = "classifier",
     token_file: Annotated[
         Path | None,
-        typer.Option(
+        options.file_to_read(
             "--token-file",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            callback=ordinary_file,
-            help="Tokens, one a line, of which a client must show one.  [default: everybody may query]",
+            "Tokens, one a line, of which a client must show one.  [default: everybody may query]",
         ),
     ] = None,
     client_budget: Annotated[
         int | None,
-        typer.Option(
-            "--client-budget",
-            min=0,
-            metavar="NUMBER",
-            help="Query budget of each client.  [default: no limit]",
-        ),
+        options.number_option("--client-budget", "Query budget of each client.  [default: no limit]", 0),
     ] = None,
-    batch_limit: Annotated[
-        int, typer.Option("--batch-limit", min=1, metavar="NUMBER", help="Images in one request.")
-    ] = 256,
+    batch_limit: Annotated[int, options.number_option("--batch-limit", "Images in one request.", 1)] = 256,
     log: Annotated[
-        Path | None,
-        typer.Option(
-            "--log",
-            metavar="FILE",
-            dir_okay=False,
-            callback=ordinary_file,
-            help="Write every request here, a line each.",
-        ),
+        Path | None, options.file_to_write("--log", "Keep every request here, an entry each.")
     ] = None,
     hard: Annotated[bool, typer.Option("--hard", help="Answer with hard labels.")] = False,
-    top_k: options.TopK = None,
-    decimals: options.Decimals = None,
-    noise: options.Noise = None,
-    mark_answers: options.MarkAnswers = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
+    answers: options.AnswerOptions,
+    as_json: AsJson = False,
 ) -> None:
     """Put a model behind an HTTP API.
 
@@ -89,29 +64,28 @@ def serve(
     Examples:
       mea serve --model 3f2a --port 8080 --decimals 2
       mea serve --model model.safetensors --data fashion-mnist --mark-answers key.json
-      mea serve --model model.safetensors --host 0.0.0.0 --token-file tokens.txt --client-budget 50000 --log log.jsonl
+      mea serve --model model.safetensors --host 0.0.0.0 --token-file tokens.txt --client-budget 50000 --log log.sqlite
     """
     if model is None:
         raise typer.BadParameter("a model is needed: give --model")
-    if mark_answers is not None and data_name is None:
+    if answers.mark_answers is not None and data_name is None:
         raise typer.BadParameter(
             "needs --data, the model's own, for the names of its classes", param_hint="--mark-answers"
         )
-    check_writable(log, "--log")
     tokens = _tokens(token_file)
 
     from mea_lib.blackbox import Oracle
-    from mea_lib.cli.inputs import check_images, classifier_from, load_data, marked
+    from mea_lib.cli.inputs import check_images, classifier_files, load_data, with_marked_answers
     from mea_lib.cli.models import load_model
     from mea_lib.scale import preset
     from mea_lib.serving.service import BackgroundServer, ServiceSettings, create_app
 
-    files = classifier_from(model)
+    files, spec = classifier_files(model)
     classes: tuple[str, ...] = ()
     if data_name is not None:
-        own_images = load_data(data_name, preset()).owner
-        check_images(files, own_images)
-        classes = own_images.classes
+        train_set = load_data(data_name, preset()).owner
+        check_images(files.name, spec, train_set)
+        classes = train_set.classes
     with usage("--name / --token-file"):
         settings = ServiceSettings(
             name=name,
@@ -120,11 +94,12 @@ def serve(
             tokens=tokens,
             log=log,
         )
-    network = load_model(files)
-    sold = network if mark_answers is None else marked(network, mark_answers, own_images, hard)
-    answer = "hard" if hard else "soft"
-    oracle = Oracle(sold, answer=answer, top_k=top_k, decimals=decimals, noise=noise or 0.0)
-    shape = (network.spec["channels"], network.spec["size"], network.spec["size"])
+    answering = load_model(files)
+    chosen = {option: value for option, value in asdict(answers).items() if value is not None}
+    if mark_answers := chosen.pop("mark_answers", None):
+        answering = with_marked_answers(answering, mark_answers, train_set, hard)
+    oracle = Oracle(answering, answer="hard" if hard else "soft", **chosen)
+    shape = (spec["channels"], spec["size"], spec["size"])
     with usage("--data / --log"):
         app = create_app(oracle, shape, settings, classes)
     if host not in OWN_MACHINE and not tokens:
@@ -139,7 +114,7 @@ def serve(
             "shape": list(shape),
             "answers_marked": mark_answers is not None,
         }
-        result(values, f"{files.name} answers at {server.url}/v2/models/{name}", as_json)
+        show(Result(values, f"{files.name} answers at {server.url}/v2/models/{name}"), as_json)
         while not stop.wait(1):
             pass
 

@@ -2,16 +2,17 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from typing import Annotated, Any
 
 import typer
 
-from mea_lib.cli import options
 from mea_lib.cli.completion import complete_model
-from mea_lib.cli.inputs import model_from
-from mea_lib.cli.models import find_stored, said_folders, stored, stored_ids
-from mea_lib.cli.report import FAILURE, columns, note, result, usage
+from mea_lib.cli.frame import Result, command
+from mea_lib.cli.inputs import model_files
+from mea_lib.cli.models import find_stored, folders_in_words, stored, stored_ids
+from mea_lib.cli.report import FAILURE, columns, note, usage
 from mea_lib.model_files import ModelFiles, model_lock, store_folders
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -39,57 +40,46 @@ def store() -> None:
     """
 
 
-@app.command("list")
-def list_models(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+@command(app, "list")
+def list_models() -> Result:
     """List the models of the store, the oldest first.
 
     \b
     Example:
       mea store list --json
     """
-    models, damaged, unreadable = [], [], []
-    for identity in stored_ids():
-        files = stored(identity)
-        try:
-            models.append(_summary(files, files.read_card()))
-        except FileNotFoundError:  # removed since the folder was looked at
-            continue
-        except ValueError as error:
-            damaged.append(identity)
-            note(str(error))
-        except (OSError, MemoryError) as error:
-            unreadable.append(identity)
-            note(f"{identity} cannot be read: {error}")
-    models.sort(key=lambda model: model["made"])
-    values = {"folders": _folders(), "models": models, "damaged": damaged, "unreadable": unreadable}
-    result(values, _table(models) if models else f"No models in {said_folders()}.", as_json)
+    cards, damaged, unreadable = _read(map(stored, stored_ids()), ModelFiles.read_card)
+    models = sorted((_summary(*one) for one in cards), key=lambda model: model["made"])
+    values = {"folders": _folders(), "models": models}
+    values |= {"damaged": list(damaged), "unreadable": list(unreadable)}
+    return Result(values, _table(models) if models else f"No models in {folders_in_words()}.")
 
 
-@app.command()
-def show(model: Identity, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+@command(app)
+def show(model: Identity) -> Result:
     """Print a model's card: its recipe, network, losses and weights over the epochs, machine and versions.
 
     \b
     Example:
       mea store show 3f2a
     """
-    card = model_from(model, "ID|FILE").read_card()
-    result(card, json.dumps(card, indent=2, ensure_ascii=False), as_json)
+    card = model_files(model, "ID|FILE").read_card()
+    return Result(card, json.dumps(card, indent=2, ensure_ascii=False))
 
 
-@app.command()
-def path(model: Identity, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+@command(app)
+def path(model: Identity) -> Result:
     """Print the path of a model's weights; the card lies beside it as .json.
 
     \b
     Example:
       cp "$(mea store path 3f2a)" model.safetensors
     """
-    files = model_from(model, "ID|FILE")
-    result({"weights": str(files.weights), "card": str(files.card)}, str(files.weights), as_json)
+    files = model_files(model, "ID|FILE")
+    return Result({"weights": str(files.weights), "card": str(files.card)}, str(files.weights))
 
 
-@app.command()
+@command(app)
 def remove(
     models: Annotated[
         list[str],
@@ -100,9 +90,7 @@ def remove(
         ),
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
-) -> None:
+) -> Result:
     """Remove models from the store. They are trained again when they are wanted.
 
     \b
@@ -128,14 +116,13 @@ def remove(
             freed += files.bytes
             files.card.unlink(missing_ok=True)  # first: a model without a card is not there
             files.weights.unlink(missing_ok=True)
-    result(
+    return Result(
         {"removed": list(chosen), "bytes": freed},
         f"Removed {len(chosen)} model{'s' if len(chosen) > 1 else ''}, {freed / 1e6:.1f} MB.",
-        as_json,
     )
 
 
-@app.command()
+@command(app)
 def verify(
     models: Annotated[
         list[str] | None,
@@ -143,9 +130,7 @@ def verify(
             metavar="[ID|FILE]…", autocompletion=complete_model, help="Only these.  [default: all]"
         ),
     ] = None,
-    as_json: options.AsJson = False,
-    debug: options.Debug = False,
-) -> None:
+) -> Result:
     """Check that cards and weights on disk are as they were written; ends with 1 where some are not.
 
     Models that another process removes or makes again meanwhile are not damaged. What cannot be read, for want of a
@@ -155,17 +140,25 @@ def verify(
     Example:
       mea store verify
     """
-    chosen = (
-        [model_from(model, "ID|FILE") for model in models]
-        if models
-        else [stored(identity) for identity in stored_ids()]
-    )
+    named = [model_files(model, "ID|FILE") for model in models or ()]
+    sound, damaged, unreadable = _read(named or map(stored, stored_ids()), lambda files: bool(files.read()))
+    values = {"folders": _folders(), "sound": [files.name for files, _ in sound]}
+    values |= {"damaged": damaged, "unreadable": unreadable}
+    of_all = len(sound) + len(damaged) + len(unreadable)
+    text = f"{len(sound)} of {of_all} models are as their cards describe them."
+    return Result(values, text, FAILURE if damaged or unreadable else 0)
+
+
+Read = tuple[list[tuple[ModelFiles, Any]], dict[str, str], dict[str, str]]
+
+
+def _read(models: Iterable[ModelFiles], read: Callable[[ModelFiles], Any]) -> Read:
+    """What `read` gives for each model, and by name why others are damaged, or cannot be read, which goes to stderr."""
     sound, damaged, unreadable = [], {}, {}
-    for files in chosen:
+    for files in models:
         try:
-            files.read()
-            sound.append(files.name)
-        except FileNotFoundError:  # removed since it was chosen
+            sound.append((files, read(files)))
+        except FileNotFoundError:  # removed since the folder was looked at
             continue
         except ValueError as error:
             damaged[files.name] = str(error)
@@ -173,14 +166,7 @@ def verify(
         except (OSError, MemoryError) as error:
             unreadable[files.name] = str(error)
             note(f"{files.name} cannot be read: {error}")
-    of_all = len(sound) + len(damaged) + len(unreadable)
-    result(
-        {"folders": _folders(), "sound": sound, "damaged": damaged, "unreadable": unreadable},
-        f"{len(sound)} of {of_all} models are as their cards describe them.",
-        as_json,
-    )
-    if damaged or unreadable:
-        raise typer.Exit(FAILURE)
+    return sound, damaged, unreadable
 
 
 def _folders() -> list[str]:
@@ -189,7 +175,7 @@ def _folders() -> list[str]:
 
 def _summary(files: ModelFiles, card: dict[str, Any]) -> dict[str, Any]:
     recipe = card["recipe"]
-    training = recipe.get("training")
+    training = recipe.get("training") or recipe.get("settings")  # which older cards have
     return {
         "id": card["id"],
         "folder": str(files.card.parent),
@@ -209,4 +195,4 @@ def _table(models: list[dict[str, Any]]) -> str:
     for model in models:
         shown = model | {"MB": f"{model['bytes'] / 1e6:.2f}", "made": model["made"][:16].replace("T", " ")}
         rows.append(tuple("–" if shown[name] is None else str(shown[name]) for name in COLUMNS))
-    return columns(COLUMNS, rows)
+    return columns([COLUMNS, *rows])

@@ -1,6 +1,6 @@
 """Images on the training device as uint8, where they come from, how two become one, and the watermark's key."""
 
-from mea_lib.data.combine import SCHEMES, WAYS, Way, combine, ways_to_mix
+from mea_lib.data.combine import WAYS, Way, combine, ways_to_mix
 from mea_lib.data.folders import image_folder
 from mea_lib.data.images import Data, ImageSet
 from mea_lib.data.key import WatermarkKey, new_salt
@@ -11,6 +11,7 @@ from mea_lib.data.mixes import (
     watermark_samples,
 )
 from mea_lib.data.sources import load
+from mea_lib.names import SCHEMES
 
 __all__ = [
     "SCHEMES",

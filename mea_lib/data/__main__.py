@@ -8,7 +8,8 @@ tried again.
 import argparse
 import sys
 
-from mea_lib.data.sources import NAMES, read_parts
+from mea_lib.data.sources import read_parts
+from mea_lib.names import DATA_SETS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
         "python -m mea_lib.data", description="Make sure that data sets are there."
     )
     parser.add_argument(
-        "names", nargs="+", metavar="NAME", help=f"{', '.join(NAMES)}, or a folder of class folders"
+        "names", nargs="+", metavar="NAME", help=f"{', '.join(DATA_SETS)}, or a folder of class folders"
     )
     for name in parser.parse_args(arguments).names:
         try:

@@ -1,31 +1,9 @@
 """The order of a data set's classes: a property of the data set, not of the folder it is read from."""
 
-FASHION = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
-CIFAR_10 = (
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
-STL_10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
-OWN_ORDER = {"fashion-mnist": FASHION, "cifar-10": CIFAR_10, "stl-10": STL_10}
+from mea_lib.names import CLASSES
+
+FASHION = CLASSES["fashion-mnist"]
+OWN_ORDER = {name: CLASSES[name] for name in ("fashion-mnist", "cifar-10", "stl-10")}
 # What people call a class where its name cannot be that of a folder, as T-shirt/top cannot.
 _OTHER_NAMES = {"tshirt": "tshirttop", "trousers": "trouser", "sandals": "sandal", "sneakers": "sneaker"}
 

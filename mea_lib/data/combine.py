@@ -16,13 +16,11 @@ class Way:
 
     Attributes:
         join: two uint8 batches (N, C, H, W), a generator, an autoencoder → (N, C, H, W) uint8.
-        is_scheme: a key may be of it: it is one of the paper's.
         is_mix: random mixes are made so, and mixes of a key's classes in another arrangement than the key's.
         is_held_out: no training makes such mixes, so that it measures what no model has seen.
     """
 
     join: Callable[..., Tensor]
-    is_scheme: bool = False
     is_mix: bool = False
     is_held_out: bool = False
 
@@ -128,16 +126,16 @@ def _join_halves(first: Tensor, second: Tensor, dim: int) -> Tensor:
     )
 
 
+# The paper's schemes, of which a key may be, are `mea_lib.names.SCHEMES`.
 # The order is that in which random mixes take turns, so another one would train other models.
 WAYS: dict[str, Way] = {
-    "crop-paste": Way(left_right, is_scheme=True),  # the paper's name for left-right
-    "autoencoder": Way(blend_codes, is_scheme=True),
+    "crop-paste": Way(left_right),  # the paper's name for left-right
+    "autoencoder": Way(blend_codes),
     "left-right": Way(left_right, is_mix=True),
     "right-left": Way(lambda first, second, *_: left_right(second, first), is_mix=True),
     "top-bottom": Way(top_bottom, is_mix=True),
     "bottom-top": Way(lambda first, second, *_: top_bottom(second, first), is_mix=True),
-    "pixel-merge": Way(merge_pixels, is_scheme=True, is_mix=True),
-    "stripes": Way(weave_stripes, is_scheme=True, is_mix=True),
+    "pixel-merge": Way(merge_pixels, is_mix=True),
+    "stripes": Way(weave_stripes, is_mix=True),
     "quadrants": Way(quadrants, is_mix=True, is_held_out=True),
 }
-SCHEMES = tuple(name for name, way in WAYS.items() if way.is_scheme)

@@ -7,7 +7,6 @@ another of the same size and time is another file.
 import hashlib
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from mea_lib.data.cache import cache_folder
 from mea_lib.data.decode import decode
 from mea_lib.data.reading import Tally
 from mea_lib.data.resize import to_form
-from mea_lib.files import check_file, read_file
+from mea_lib.files import check_file, read_file, replacing
 
 IN_COLOUR, SPREAD = "in colour, so that all become RGB", "grey spread over three channels"
 LARGEST_FILE = (
@@ -165,16 +164,14 @@ def _sides(picture: Tensor) -> str:
 
 
 def _save(found: Decoded, kept: Path) -> None:
-    """Write beside, then move: nobody ever sees half a file."""
+    """Keep them; a cache that takes nothing is no error."""
     tensors = {str(number): images.contiguous() for number, images in enumerate(found.images)}
     about = {"digest": _digest(tensors), "done": json.dumps([asdict(tally) for tally in found.done])}
-    partial = kept.with_suffix(".partial")
     try:
-        save_file(tensors, partial, metadata=about)
-        os.replace(partial, kept)
+        with replacing(kept) as partial:
+            save_file(tensors, partial, metadata=about)
     except (OSError, SafetensorError) as error:
         _log.warning("decoded images could not be kept in %s (%s)", kept, error)
-        partial.unlink(missing_ok=True)
 
 
 def _load(kept: Path, parts: list[list[Path]]) -> Decoded | None:

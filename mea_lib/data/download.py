@@ -1,7 +1,6 @@
 """One file from the internet: checked, shown while it comes, and never half there."""
 
 import hashlib
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from mea_lib.data.reachable import check_reachable
+from mea_lib.files import replacing
 
 READ_SECONDS = 20  # without a byte
 PART = 1 << 18
@@ -40,10 +40,12 @@ def download(urls: Sequence[str], target: Path, md5: str) -> None:
 
 
 def _fetch(url: str, target: Path, md5: str) -> None:
-    partial = target.with_name(target.name + ".partial")
     found, started = hashlib.md5(usedforsecurity=False), time.monotonic()
     # tqdm is silent without a terminal, where two lines say the same
-    with urlopen(Request(url, headers={"User-Agent": "mea-lib"}), timeout=READ_SECONDS) as answer:
+    with (
+        replacing(target) as partial,
+        urlopen(Request(url, headers={"User-Agent": "mea-lib"}), timeout=READ_SECONDS) as answer,
+    ):
         length = answer.length or 0
         _line(f"{target.name}: fetching {length / 1e6:.1f} MB from {urlsplit(url).hostname}")
         with (
@@ -54,10 +56,8 @@ def _fetch(url: str, target: Path, md5: str) -> None:
                 file.write(part)
                 found.update(part)
                 bar.update(len(part))
-    if found.hexdigest() != md5:
-        partial.unlink()
-        raise ValueError("what came is not the file that was asked for: its checksum is another")
-    os.replace(partial, target)
+        if found.hexdigest() != md5:
+            raise ValueError("what came is not the file that was asked for: its checksum is another")
     _line(f"{target.name}: there after {time.monotonic() - started:.0f} s")
 
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from mea_lib.data.cache import cache_folder
 from mea_lib.data.images import ImageSet
-from mea_lib.files import read_json
+from mea_lib.files import read_json, write_whole
 
 REMEMBERED_SECONDS = 300
 WAIT_SECONDS = 2  # for another process, before that is said
@@ -127,8 +127,7 @@ def _fetch(name: str, ways: list[Way], cache: Path, again: bool) -> tuple[Sets, 
             shutil.rmtree(partial, ignore_errors=True)
     tried = "\n  ".join(failures)
     with contextlib.suppress(OSError):  # a full disk is among what was tried
-        partial.with_suffix(".json").write_text(json.dumps({"when": time.time(), "tried": tried}))
-        os.replace(partial.with_suffix(".json"), memory)
+        write_whole(memory, json.dumps({"when": time.time(), "tried": tried}))
     raise DataNotFound(tried)
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mea_lib.data.combine import SCHEMES
+from mea_lib.names import SCHEMES
 
 if TYPE_CHECKING:
     from mea_lib.data.images import ImageSet

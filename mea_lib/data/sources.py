@@ -17,13 +17,13 @@ from mea_lib.data.fetch import DataNotFound, fetch
 from mea_lib.data.find_images import plain_name, visible
 from mea_lib.data.folders import class_folders, has_class_folders, image_folder
 from mea_lib.data.images import Data, ImageSet
-from mea_lib.data.known import KINDS, has_files, read_files, ways
+from mea_lib.data.known import has_files, read_files, ways
 from mea_lib.data.parties import DRAW_SEED, image_digests, split_parties
 from mea_lib.data.reading import Part, Parts, Tally
 from mea_lib.data.resize import to_form
+from mea_lib.names import DATA_SETS
 from mea_lib.scale import Scale, preset
 
-NAMES = (*KINDS, "digits")
 QUERIES = ("adversary", "owner")
 ANOTHERS = "an image that is also the owner's or the judge's"
 
@@ -117,12 +117,12 @@ def read_parts(
         )
     if name == "digits":
         return _sized(_digits(), size)
-    if name in NAMES:
+    if name in DATA_SETS:
         return _from_root(name, chosen, root, size) if chosen else _sized(_from_system(name, again), size)
     folder = Path(name).expanduser()
     if not folder.is_dir():
         raise ValueError(
-            f"unknown data set {name!r}: it is neither one of {', '.join(NAMES)} "
+            f"unknown data set {name!r}: it is neither one of {', '.join(DATA_SETS)} "
             "nor a folder of class folders"
         )
     return class_folders(folder, size=size)

@@ -16,6 +16,7 @@ from torch import nn
 from mea_lib.models import alexnet, nine_layer_cnn, resnet, vgg_like, vggface
 from mea_lib.models.autoencoder import Autoencoder
 from mea_lib.models.base import ImageClassifier
+from mea_lib.names import NETWORKS
 
 _BODIES = {
     "nine_layer_cnn": nine_layer_cnn.body,
@@ -25,7 +26,6 @@ _BODIES = {
     "resnet50": resnet.body_50,
     "vggface": vggface.body,
 }
-NETWORKS = tuple(_BODIES)
 PAPER_WIDTH = 64
 
 

@@ -94,27 +94,21 @@ def at_the_door(suspect: object, classes: Sequence[str]) -> Suspect:
         ValueError, ImportError: for a file that cannot be, as `as_suspect`.
     """
     if not isinstance(suspect, Suspect):
-        given = suspect
-        in_batches = isinstance(given, nn.Module | str | Path)
-        suspect = as_suspect(given, batch_size=None if in_batches else _WHOLE_QUERY)
-        suspect.classes = suspect.classes or named_classes(given, classes)
+        in_batches = isinstance(suspect, nn.Module | str | Path)
+        suspect = as_suspect(suspect, batch_size=None if in_batches else _WHOLE_QUERY)
     names = named_classes(suspect, classes)
     return in_order(suspect, classes) if names and sorted(names) == sorted(classes) else suspect
 
 
 def named_classes(suspect: Suspect, classes: Sequence[str]) -> tuple[str, ...] | None:
     """The names a suspect gives to its classes; None where it has none, or mere numbers of classes that have names."""
-    given = getattr(suspect, "classes", None)
-    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
-        return None
-    names = tuple(unicodedata.normalize("NFC", str(name)) for name in given)
+    names = tuple(unicodedata.normalize("NFC", name) for name in suspect.classes or ())
     is_numbered = all(_NUMBERED.fullmatch(name) for name in names)
     return None if not names or (is_numbered and set(names) != set(classes)) else names
 
 
 def _first_failure(suspect: Suspect) -> str | None:
-    failures = getattr(suspect, "failures", None) or {}
-    return next((reason for reason, images in failures.items() if images), None)
+    return next((reason for reason, images in suspect.failures.items() if images), None)
 
 
 def _other_names(names: Sequence[str], classes: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mea_lib.blackbox.named_class import Suspect, most_probable
+from mea_lib.blackbox.passed_on import suspect_of
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.commitment import Commitment
 from mea_lib.proof.dependence import effective_rate
@@ -108,7 +109,7 @@ def verify_features(
         salt=salt,
         autoencoder=autoencoder,
     )
-    key, alpha = key.named(test), plan.alpha
+    key, alpha, suspect = key.named(test), plan.alpha, suspect_of(suspect)
     smallest = max(1 / (resamples + 1), 2.0**-plan.samples)
     if smallest >= alpha:
         raise ValueError(
@@ -153,7 +154,7 @@ def verify_features(
             control=placement(nearest(clean), *classes, resamples),
             queries=sum(map(len, every)),
         )
-    return replace(evidence, suspect=suspect.describe() if hasattr(suspect, "describe") else None)
+    return replace(evidence, suspect=suspect.describe() or None)
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,19 @@
 """A suspect that offers features only, made one that says something about classes: what every such way shares."""
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mea_lib.blackbox.named_class import Suspect
+from mea_lib.blackbox.passed_on import PassedOn
 from mea_lib.data import ImageSet
 from mea_lib.proof.plan import check_budget
 from mea_lib.training.linear_probe import check_every_class
 
-_PASSED_ON = ("remaining", "cost", "failures", "describe")
 
-
-class FeatureSuspect(ABC):
+class FeatureSuspect(PassedOn, ABC):
     """An encoder's API that was queried with labelled images, and from then on answers K numbers an image.
-
-    What the API has of `remaining`, `cost`, `failures` and `describe` is found here too, for `verify_ownership`.
 
     Args:
         suspect: (N, C, H, W) uint8 images → (N, F) features; usually a `FeatureOracle`.
@@ -30,14 +26,14 @@ class FeatureSuspect(ABC):
 
     def __init__(self, suspect: Suspect, labelled: ImageSet) -> None:
         check_every_class(labelled.labels, labelled.classes)
+        super().__init__(suspect)
         check_budget(
-            suspect,
+            self,
             len(labelled),
             lambda: (labelled.images,),
             f"learning the classes of {labelled.name} from {len(labelled)} labelled images",
             "label fewer images",
         )
-        self._suspect = suspect
         self._size: int | None = None
         found = self.features(labelled.images)
         lost = int(found.isnan().any(1).sum())
@@ -60,7 +56,7 @@ class FeatureSuspect(ABC):
         Raises:
             ValueError: for an answer of another shape.
         """
-        answers = torch.as_tensor(self._suspect(images)).float().cpu()
+        answers = torch.as_tensor(self.suspect(images)).float().cpu()
         size = self._size or (answers.shape[1] if answers.ndim == 2 and answers.shape[1] else "F")
         if answers.shape != (len(images), size):
             raise ValueError(
@@ -92,8 +88,3 @@ class FeatureSuspect(ABC):
     @abstractmethod
     def _scores(self, features: Tensor) -> Tensor:
         """(N, F) features → (N, K), the larger the likelier; NaN where there are NaN."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _PASSED_ON:
-            return getattr(self._suspect, name)
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mea_lib.blackbox import BudgetSpent
+from mea_lib.blackbox import BudgetSpent, Suspect
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.commitment import Commitment, open_commitment
 from mea_lib.proof.samples import Mixes, class_images, images_for
@@ -117,7 +117,7 @@ def check_decides(name: str, value: float) -> None:
 
 
 def check_budget(
-    suspect: Callable[[Tensor], Tensor],
+    suspect: Suspect,
     queries: int,
     images: Callable[[], Iterable[Tensor]],
     what: str,
@@ -127,7 +127,7 @@ def check_budget(
 
     Args:
         suspect: its `remaining` limits the queries, and `cost(*images)` says how many of them it has still to
-            send; it need not have either.
+            send.
         queries: how many will be sent in all.
         images: gives them, (N, C, H, W) each; called only where a cost must be found.
         what: the queries are for, and `instead` what could be sent, for the error's text.
@@ -135,13 +135,12 @@ def check_budget(
     Raises:
         BudgetSpent: when it does not cover them.
     """
-    remaining = getattr(suspect, "remaining", None)
-    if remaining is None or remaining >= queries:
+    if suspect.remaining is None or suspect.remaining >= queries:
         return
-    cost = suspect.cost(*images()) if hasattr(suspect, "cost") else queries
-    if remaining < cost:
+    cost = suspect.cost(*images())
+    if suspect.remaining < cost:
         raise BudgetSpent(
-            f"{what} takes {cost} queries, but only {remaining} remain; {instead}, or raise the budget"
+            f"{what} takes {cost} queries, but only {suspect.remaining} remain; {instead}, or raise the budget"
         )
 
 

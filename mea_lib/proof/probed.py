@@ -40,8 +40,7 @@ class ProbedSuspect(FeatureSuspect):
 
     def describe(self) -> dict[str, Any]:
         """What a report says of this suspect: what the API says of itself, and what the head was fitted to."""
-        own = self._suspect.describe() if hasattr(self._suspect, "describe") else {}
-        return own | {"probe": self._probe}
+        return super().describe() | {"probe": self._probe}
 
     def _learn(self, features: Tensor, labelled: ImageSet) -> None:
         self.head = fit_linear_head(features, labelled.labels, labelled.classes, **self._settings)

@@ -7,6 +7,7 @@ from typing import Any
 
 from scipy.stats import fisher_exact
 
+from mea_lib.blackbox import Suspect
 from mea_lib.files import write_whole
 from mea_lib.proof.rates import Rate
 
@@ -55,11 +56,9 @@ def queries_shown(queries: int, asked_now: int | None) -> str:
     )
 
 
-def sent_so_far(suspect: object) -> int | None:
+def sent_so_far(suspect: Suspect) -> int | None:
     """Images a suspect was really sent, where its `describe()` says so."""
-    describe = getattr(suspect, "describe", None)
-    said = describe() if describe else {}
-    return said.get("sent") if isinstance(said, dict) else None
+    return suspect.describe().get("sent")
 
 
 def suspect_lines(known: dict[str, Any] | None) -> list[str]:

@@ -154,11 +154,10 @@ def _reason(
             return f"{short}, but {_permutation_shown(other[0], probe.classes, other[1])}", 0
     asked = 0
     for name, (what, change) in _RETRIES.items():
-        remaining = getattr(suspect, "remaining", None)
         unfit = (name == "BGR" and probe.channels != 3) or (
             name == "turned" and probe.size != probe.images.shape[3]
         )
-        if unfit or (remaining is not None and remaining < len(probe)):
+        if unfit or (suspect.remaining is not None and suspect.remaining < len(probe)):
             continue
         asked += len(probe)
         again = _rate(_called(answers_of(suspect, change(probe.images), probe.classes)), probe.labels).value

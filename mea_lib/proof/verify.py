@@ -100,7 +100,7 @@ def verify_ownership(
         autoencoder=autoencoder,
     )
     key, suspect = key.named(test), at_the_door(suspect, test.classes)
-    failures_before, sent_before = _failures(suspect), sent_so_far(suspect)
+    failures_before, sent_before = Counter(suspect.failures), sent_so_far(suspect)
     own = distinct_samples(test, key, plan.samples, autoencoder)
     found: dict[str, Any] = {"stopped": check_samples(own, plan)}
     if found["stopped"] is None:
@@ -115,7 +115,7 @@ def verify_ownership(
         arrangement=plan.arrangement,
         commitment=plan.commitment,
         suspect=suspect.describe() or None,
-        failures=dict(_failures(suspect) - failures_before),
+        failures=dict(Counter(suspect.failures) - failures_before),
         asked_now=sent - sent_before if sent is not None and sent_before is not None else None,
         **found,
     )
@@ -169,8 +169,3 @@ def _too_few_keys(checked: KeyCheck, plan: Plan) -> str | None:
         f"{checked.places} places of admissible keys, on the suspect and {len(checked.clean)} clean models, cannot give "
         f"a p-value below alpha {plan.alpha:g}; pass {more} more clean models, or agree beforehand on a larger alpha"
     )
-
-
-def _failures(suspect: Callable[[Tensor], Tensor]) -> Counter[str]:
-    """Images without an answer so far, by reason; nothing for a suspect that does not count them."""
-    return Counter(getattr(suspect, "failures", None))

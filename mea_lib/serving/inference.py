@@ -7,17 +7,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mea_lib.blackbox.query_api import BudgetSpent
 from mea_lib.serving import oip
 from mea_lib.serving.clients import Clients
+from mea_lib.serving.messages import INPUT, OUTPUT, InferenceRequest
 from mea_lib.serving.oip import ProtocolError
 from mea_lib.serving.request_log import RequestLog
 
-INPUT, OUTPUT, DATATYPE = "images", "probabilities", "UINT8"
-LONGEST_ID = 256
 _logger = logging.getLogger(__name__)
 
 
@@ -75,13 +75,11 @@ class Inference:
             TooFast: when the client has to wait first.
             NotAnswered: when the model fails or the log cannot be written. After all of these nothing is spent.
         """
-        request, tensors = oip.unpack(body, header_length, "inputs")
-        images = self._images(tensors)  # (N, C, H, W)
-        binary = _wants_binary(request)
-        request_id = _id(request)
+        request, tensors = oip.unpack(body, header_length, InferenceRequest)
+        images = self._checked(tensors[INPUT])  # (N, C, H, W)
         entry = {
             "client": client,
-            "id": request_id,
+            "id": request.id,
             "images": len(images),
             "sha256": hashlib.sha256(images.numpy()).hexdigest(),
         }
@@ -98,18 +96,15 @@ class Inference:
             with suppress(OSError):
                 self._log.add(**entry, status=500)
             raise NotAnswered("these images could not be answered; nothing was spent on them") from error
-        fields = self._fields | ({} if request_id is None else {"id": request_id})
+        fields = self._fields | ({} if request.id is None else {"id": request.id})
         if remaining is not None:
             fields["parameters"] = {"remaining_budget": remaining}
-        return oip.pack(fields, "outputs", {OUTPUT: probabilities.numpy()}, [OUTPUT] if binary else [])
+        return oip.pack(
+            fields, "outputs", {OUTPUT: probabilities.numpy()}, [OUTPUT] if request.wants_bytes else []
+        )
 
-    def _images(self, tensors: dict[str, Any]) -> Tensor:
-        """The images of a request, if it is one for this model."""
-        if list(tensors) != [INPUT]:
-            raise ProtocolError(f"the inputs must be one tensor called {INPUT!r}")
-        images = tensors[INPUT]
-        if images.dtype != oip.DATATYPES[DATATYPE]:
-            raise ProtocolError(f"{INPUT!r} must be {DATATYPE}, pixels from 0 to 255")
+    def _checked(self, images: np.ndarray) -> Tensor:
+        """The images of a request, if they are such as this model takes."""
         if images.shape[1:] != self._shape or images.ndim != 4:
             raise ProtocolError(
                 f"the shape of {INPUT!r} must be {[-1, *self._shape]}, not {list(images.shape)}"
@@ -131,23 +126,3 @@ class Inference:
         if not answers.isfinite().all():
             raise ValueError("the model answered NaN or infinity")
         return answers
-
-
-def _id(request: dict[str, Any]) -> str | None:
-    found = request.get("id")
-    if found is not None and (not isinstance(found, str) or len(found) > LONGEST_ID):
-        raise ProtocolError(f"'id' must be a string of {LONGEST_ID} letters or fewer")
-    return found
-
-
-def _wants_binary(request: dict[str, Any]) -> bool:
-    """Whether the output should follow the JSON as bytes."""
-    binary = oip.parameters(request).get("binary_data_output", False)
-    wanted = oip.objects(request, "outputs")
-    if len(wanted) > 1 or any(output.get("name") != OUTPUT for output in wanted):
-        raise ProtocolError(f"this model has one output, {OUTPUT!r}; ask for it, or leave 'outputs' out")
-    for output in wanted:
-        binary = oip.parameters(output).get("binary_data", binary)
-    if not isinstance(binary, bool):
-        raise ProtocolError("'binary_data' and 'binary_data_output' must be true or false")
-    return binary

@@ -1,23 +1,25 @@
 """Messages of the Open Inference Protocol over HTTP: tensors in JSON, or as bytes that follow the JSON.
 
-Both sides use this file: a request carries its tensors as "inputs", a response as "outputs".
+Both sides use this file: a request carries its tensors as "inputs", a response as "outputs". What a message is made of
+is said by models of pydantic; members that they do not name are passed over, and one that is null is an absent one.
 
 Source: KServe, Open Inference Protocol, version 2 (REST); Triton, binary tensor data extension.
 """
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 
 try:
     import orjson
+    from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 except ImportError as error:
     raise ImportError(
-        "messages to and from a model behind HTTP are read with orjson, which is not installed; "
+        f"messages to and from a model behind HTTP are read with {error.name}, which is not installed; "
         "run: pip install 'mea-lib[service]'"
     ) from error
 
@@ -33,12 +35,84 @@ DATATYPES = {
     )
     for size in sizes
 }
-ONLY_ANSWERS = ("BF16", "BYTES")
+_ARRAYS = DATATYPES | {"BF16": np.dtype("<f4"), "BYTES": np.dtype(object)}
 MOST_DIMENSIONS = 32
 
 
 class ProtocolError(ValueError):
     """A message that is not one of the protocol; the sentence says what is wrong with it."""
+
+
+class Part(BaseModel):
+    """A JSON object of the protocol, whose members are of just these types."""
+
+    model_config = ConfigDict(strict=True)
+
+
+T = TypeVar("T")
+Count = Annotated[int, Field(ge=0)]
+
+
+class Parameters(Part):
+    """What is said of a message, a tensor or an output that is wanted: how many bytes it is, or whether it should be."""
+
+    binary_data_size: int | None = None
+    binary_data: bool | None = None
+    binary_data_output: bool | None = None
+
+
+class Tensor(Part):
+    """One tensor of a message; its data, flat or nested as the shape says, are here or follow as bytes."""
+
+    name: str
+    datatype: Literal[tuple(DATATYPES)]
+    shape: Annotated[list[Count], Field(max_length=MOST_DIMENSIONS)]
+    parameters: Parameters | None = None
+    data: list[Any] | None = None
+
+
+class AnswerTensor(Tensor):
+    """The same in an answer."""
+
+    datatype: Literal[tuple(_ARRAYS)]
+
+
+class Request(Part):
+    """A request of any model."""
+
+    inputs: Annotated[list[Tensor], Field(fail_fast=True)] | None = None
+
+
+class Answer(Part):
+    """An answer of any model."""
+
+    outputs: Annotated[list[AnswerTensor], Field(fail_fast=True)] | None = None
+
+
+def _list_of(dtype: np.dtype) -> TypeAdapter:
+    """Checks the elements of a tensor in JSON."""
+    if dtype.kind == "O":
+        element = str
+    elif dtype.kind == "f":
+        element = float
+    else:
+        element = Annotated[int, Field(ge=np.iinfo(dtype).min, le=np.iinfo(dtype).max)]
+    return TypeAdapter(Annotated[list[Annotated[element, Strict()]], Field(fail_fast=True)])
+
+
+_LISTS = {datatype: _list_of(dtype) for datatype, dtype in _ARRAYS.items()}
+
+
+def _checked(validate: Callable[[Any], T], value: Any, who: str) -> T:
+    """What pydantic makes of a value of JSON; else a ProtocolError that says which part is wrong, and what was expected."""
+    try:
+        return validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        words = "Input should be a JSON object" if first["type"] == "model_type" else first["msg"]
+        said = f"{words[:1].lower()}{words[1:200]}"
+        raise ProtocolError(f"{who} is refused{f' at {place[:100]!r}' if place else ''}: {said}") from error
 
 
 def pack(
@@ -79,62 +153,35 @@ def pack(
     return b"".join([head, *tail]), headers
 
 
-def unpack(body: bytes, header_length: str | None, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def unpack(body: bytes, header_length: str | None, model: type[T]) -> tuple[T, dict[str, np.ndarray]]:
     """Read a message of unknown origin; the work is bounded by the length of the body.
 
-    A member that is null is an absent one. Responses are read more kindly than requests: NaN and infinities, which
-    JSON lacks and some servers write, null among their numbers, which is NaN, and the datatypes BF16 and BYTES.
+    Responses are read more kindly than requests: NaN and infinities, which JSON lacks and some servers write, null
+    among their numbers, which is NaN, and the datatypes BF16 and BYTES.
 
     Args:
         body: of the request or response.
         header_length: value of the header HEADER_LENGTH; None where there is none.
-        kind: "inputs" for a request, "outputs" for a response.
+        model: what the message must be, a `Request` or an `Answer`.
 
     Returns:
-        all fields of the JSON object, and the tensors by name, each writable and of the shape it states; BF16 becomes
-        float32 and BYTES an array of `bytes` or `str`.
+        the message, and its tensors by name, each writable and of the shape it states; BF16 becomes float32 and BYTES
+        an array of `bytes` or `str`.
 
     Raises:
         ProtocolError: for everything that is no such message.
     """
     json_bytes, rest = _split(body, header_length)
-    is_answer = kind == "outputs"
-    fields = _json(json_bytes, is_answer)
-    if not isinstance(fields, dict):
-        raise ProtocolError(f"the message must be a JSON object, not {_word(fields)}")
+    is_answer = issubclass(model, Answer)
+    message = _checked(model.model_validate, _json(json_bytes, is_answer), "the message")
     tensors: dict[str, np.ndarray] = {}
-    for entry in objects(fields, kind):
-        name = entry.get("name")
-        if not isinstance(name, str) or name in tensors:
-            raise ProtocolError(f"each of the {kind} needs a name of its own, a string")
-        tensors[name], rest = _tensor(entry, f"the tensor {name[:50]!r}", rest, is_answer)
+    for entry in (message.outputs if is_answer else message.inputs) or ():
+        if entry.name in tensors:
+            raise ProtocolError(f"two tensors are called {entry.name[:50]!r}; each needs a name of its own")
+        tensors[entry.name], rest = _tensor(entry, f"the tensor {entry.name[:50]!r}", rest, is_answer)
     if rest:
         raise ProtocolError(f"{len(rest)} bytes are left over after the last tensor")
-    return fields, tensors
-
-
-def objects(fields: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The list of objects in this field, empty where it is missing or null.
-
-    Raises:
-        ProtocolError: for something else in its place.
-    """
-    found = [] if fields.get(name) is None else fields[name]
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise ProtocolError(f"{name!r} must be a list of objects")
-    return found
-
-
-def parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a message or tensor that are not null, empty where it has none.
-
-    Raises:
-        ProtocolError: for something else in their place.
-    """
-    found = {} if entry.get("parameters") is None else entry["parameters"]
-    if not isinstance(found, dict):
-        raise ProtocolError(f"'parameters' must be an object, not {_word(found)}")
-    return {name: value for name, value in found.items() if value is not None}
+    return message, tensors
 
 
 def _json(text: memoryview, is_answer: bool) -> Any:
@@ -165,36 +212,23 @@ def _split(body: bytes, header_length: str | None) -> tuple[memoryview, memoryvi
     return whole[: int(header_length)], whole[int(header_length) :]
 
 
-def _tensor(
-    entry: dict[str, Any], who: str, rest: memoryview, is_answer: bool
-) -> tuple[np.ndarray, memoryview]:
+def _tensor(entry: Tensor, who: str, rest: memoryview, is_answer: bool) -> tuple[np.ndarray, memoryview]:
     """The tensor that this entry describes, and the bytes that follow its own."""
-    datatype, shape = entry.get("datatype"), entry.get("shape")
-    known = (*DATATYPES, *ONLY_ANSWERS) if is_answer else tuple(DATATYPES)
-    if not isinstance(datatype, str) or datatype not in known:
-        raise ProtocolError(f"the datatype of {who} must be one of: {', '.join(known)}")
-    if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
-        raise ProtocolError(f"the shape of {who} must be a list of whole numbers from 0")
-    if len(shape) > MOST_DIMENSIONS:
-        raise ProtocolError(f"{who} has {len(shape)} dimensions; {MOST_DIMENSIONS} are the most")
-    size = parameters(entry).get("binary_data_size")
-    data = entry.get("data")
-    if (size is None) == (data is None):
+    size = entry.parameters and entry.parameters.binary_data_size
+    if (size is None) == (entry.data is None):
         raise ProtocolError(f"{who} needs either 'data' or the parameter 'binary_data_size'")
     if size is None:
-        array = _from_json(data, shape, datatype, who, is_answer)
+        array = _from_json(entry.data, entry.shape, entry.datatype, who, is_answer)
     else:
-        array, rest = _from_bytes(size, shape, datatype, who, rest)
+        array, rest = _from_bytes(size, entry.shape, entry.datatype, who, rest)
     try:
-        return array.reshape(shape), rest
+        return array.reshape(entry.shape), rest
     except ValueError as error:  # no elements, and the other dimensions too large
         raise ProtocolError(f"{who} states a shape that no tensor can have") from error
 
 
-def _from_json(data: Any, shape: list[int], datatype: str, who: str, is_answer: bool) -> np.ndarray:
+def _from_json(data: list, shape: list[int], datatype: str, who: str, is_answer: bool) -> np.ndarray:
     """The elements in a list, flat or nested as the shape says."""
-    if not isinstance(data, list):
-        raise ProtocolError(f"the data of {who} must be a list, not {_word(data)}")
     if data and isinstance(data[0], list):
         data = [data]
         for length in shape:
@@ -203,38 +237,30 @@ def _from_json(data: Any, shape: list[int], datatype: str, who: str, is_answer: 
             data = list(chain.from_iterable(data))
     if len(data) != math.prod(shape):
         raise ProtocolError(f"the data of {who} are {len(data)} numbers, but its shape is {shape}")
-    if datatype == "BYTES":
-        if not all(isinstance(word, str) for word in data):
-            raise ProtocolError(f"{who} is BYTES, so its data must be strings")
-        return np.array(data, object)
-    dtype = DATATYPES["FP32" if datatype == "BF16" else datatype]
+    dtype = _ARRAYS[datatype]
     if is_answer and dtype.kind == "f":
         data = [math.nan if number is None else number for number in data]
-    wrong = set(map(type, data)) - ({int, float} if dtype.kind == "f" else {int})
-    if wrong:
-        numbers = "numbers" if dtype.kind == "f" else "whole numbers"
-        found = ", ".join(sorted(_WORDS[kind] for kind in wrong))
-        raise ProtocolError(f"{who} is {datatype}, so its data must be {numbers}; found {found}")
+    elements = _checked(_LISTS[datatype].validate_python, data, f"{who}, {datatype},")
     try:
         with np.errstate(over="raise"):
-            return np.array(data, dtype)
-    except (OverflowError, FloatingPointError) as error:
-        kind = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
-        raise ProtocolError(f"the data of {who} must lie between {kind.min} and {kind.max}") from error
+            return np.array(elements, dtype)
+    except FloatingPointError as error:
+        most = np.finfo(dtype).max
+        raise ProtocolError(f"the data of {who}, {datatype}, must lie between {-most} and {most}") from error
 
 
 def _from_bytes(
-    size: Any, shape: list[int], datatype: str, who: str, rest: memoryview
+    size: int, shape: list[int], datatype: str, who: str, rest: memoryview
 ) -> tuple[np.ndarray, memoryview]:
     """The elements in the first bytes, and the bytes that follow."""
     if datatype == "BYTES":
-        if type(size) is not int or not 0 <= size <= len(rest):
-            raise ProtocolError(f"{who} states {size!r:.30} bytes, but {len(rest)} follow")
+        if not 0 <= size <= len(rest):
+            raise ProtocolError(f"{who} states {size!s:.30} bytes, but {len(rest)} follow")
         return _words_in(rest[:size], math.prod(shape), who), rest[size:]
-    dtype = np.dtype("<u2") if datatype == "BF16" else DATATYPES[datatype]
+    dtype = np.dtype("<u2") if datatype == "BF16" else _ARRAYS[datatype]
     needed = math.prod(shape) * dtype.itemsize
-    if type(size) is not int or size != needed:
-        raise ProtocolError(f"{who}, {datatype} of the shape {shape}, takes {needed} bytes, not {size!r:.30}")
+    if size != needed:
+        raise ProtocolError(f"{who}, {datatype} of the shape {shape}, takes {needed} bytes, not {size!s:.30}")
     if size > len(rest):
         raise ProtocolError(f"{who} takes {size} bytes, but only {len(rest)} follow")
     numbers = np.frombuffer(rest[:size], dtype).copy()
@@ -253,18 +279,3 @@ def _words_in(part: memoryview, number: int, who: str) -> np.ndarray:
     if place != len(part) or len(words) != number:
         raise ProtocolError(f"the bytes of {who} are not {number} strings, each after its length")
     return np.array(words, object)
-
-
-_WORDS = {
-    dict: "an object",
-    list: "a list",
-    str: "a string",
-    bool: "true or false",
-    type(None): "null",
-    int: "a number",
-    float: "a number with a fraction",
-}
-
-
-def _word(value: Any) -> str:
-    return _WORDS[type(value)]

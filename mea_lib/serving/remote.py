@@ -13,11 +13,11 @@ from urllib.parse import quote
 import torch
 from torch import Tensor
 
-from mea_lib.blackbox.adapted import PROBE_IMAGES, check_images
+from mea_lib.blackbox.adapted import PROBE_IMAGES
 from mea_lib.blackbox.answers import ONE_ANSWER
 from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.query_api import BudgetSpent, Query
-from mea_lib.blackbox.suspect import AnotherLog, Suspect, SuspectError
+from mea_lib.blackbox.suspect import AnotherLog, Suspect, SuspectError, check_images
 from mea_lib.data.parties import image_digests
 from mea_lib.serving.oip import HEADER_LENGTH
 from mea_lib.serving.query_log import QueryLog
@@ -29,6 +29,10 @@ ON_FAILURE = ("raise", "skip")
 PATIENT_BATCHES = 3
 PROBABILITY_TOLERANCE = 1e-2
 LARGEST_METADATA_BYTES = 8 << 20
+
+
+class _Smaller(Exception):
+    """A batch is to be sent again in smaller ones."""
 
 
 class RemoteOracle(Suspect):
@@ -220,19 +224,17 @@ class RemoteOracle(Suspect):
         if missing or again:
             largest = self.model.largest_batch(images)
             self.batch_size = min(self.batch_size, largest or self.batch_size)
-            with self._turn, self._transport as transport:
+            with self._turn, self._transport:
                 if again:
-                    self._confirm_log(
-                        transport, images_of(again), torch.stack([answers[key] for key in again])
-                    )
+                    self._confirm_log(images_of(again), torch.stack([answers[key] for key in again]))
                 while missing:
                     is_probe = self.query_log.width() is None
-                    size = min(self.batch_size, PROBE_IMAGES) if is_probe else self.batch_size
-                    batch, missing = missing[:size], missing[size:]
+                    batch = missing[: min(self.batch_size, PROBE_IMAGES) if is_probe else self.batch_size]
                     try:
-                        answers |= self._answer(transport, batch, images_of(batch))
-                    except TooLarge:
-                        missing = batch + missing
+                        answers |= self._answer(batch, images_of(batch))
+                    except _Smaller:
+                        continue
+                    missing = missing[len(batch) :]
                     if is_probe and self._is_hopeless():
                         self.failures[self._last_failure.reason] += len(missing)
                         break
@@ -261,55 +263,44 @@ class RemoteOracle(Suspect):
             "log_digest": self.query_log.digest(),
         }
 
-    def _answer(self, transport: Transport, keys: list[bytes], images: Tensor) -> dict[bytes, Tensor]:
-        """Query one batch, or find that another process has; the answers by key, where there are any.
-
-        Raises:
-            TooLarge: after the batch size was halved; then the batch must be sent again.
-        """
+    def _answer(self, keys: list[bytes], images: Tensor) -> dict[bytes, Tensor]:
+        """Query one batch, or find that another process has; the answers by key, where there are any."""
         with self.query_log.alone():
             found = self.query_log.find(keys)
-            if len(found) == len(keys):
-                return found
             asked = [number for number, key in enumerate(keys) if key not in found]
+            if not asked:
+                return found
             keys = [keys[number] for number in asked]
-            images = images[torch.tensor(asked, device=images.device)]
             width = self.query_log.width()
             try:
-                rows, faults = self._send(transport, images)
+                rows, faults = self._send(images[torch.tensor(asked, device=images.device)])
                 if width not in (None, rows.shape[1]):
                     raise SuspectError(
                         f"the suspect has answered with {width} numbers an image so far, and now with "
                         f"{rows.shape[1]}; it is not one model",
                         "another width",
                     )
-            except TooLarge as error:
-                if len(images) > 1:
-                    self.batch_size = len(images) // 2
-                    raise
-                return found | self._fail(keys, width, SuspectError(str(error), error.reason))
+                self._lost_batches = 0
             except SuspectError as error:
-                if error.reason == ONE_ANSWER and width is None:
-                    self.batch_size = 1
-                    raise TooLarge(str(error), error.reason) from error
-                return found | self._fail(keys, width, error)
-            self._lost_batches = 0
-            self.log.append(Query(self.queries - len(images), len(images)))
-            finite = torch.tensor([fault is None for fault in faults])
-            self.query_log.record(keys, rows, [None if fault is None else fault.reason for fault in faults])
-        self._asked_now |= {key for key, fault in zip(keys, faults, strict=True) if fault is None}
-        bad = [fault for fault in faults if fault is not None]
-        if bad:
-            self.failures.update(fault.reason for fault in bad[1:])
-            self._note(1, bad[0])
-        good = rows[finite]
-        if len(good):
+                self._lost_batches += 1
+                rows, faults = torch.full((len(keys), width or 1), torch.nan), [error] * len(keys)
+            self.query_log.record(keys, rows, [fault and fault.reason for fault in faults])
+        new = {key: row for key, row, fault in zip(keys, rows, faults, strict=True) if fault is None}
+        self._asked_now |= new.keys()
+        if new:
+            good = torch.stack(list(new.values()))
             sums_to_one = (good.sum(1) - 1).abs() < PROBABILITY_TOLERANCE
             are = bool((sums_to_one & (good >= 0).all(1)).all())
             self.are_probabilities = are and self.are_probabilities is not False
-        return found | {key: row for key, row, fine in zip(keys, rows, finite.tolist(), strict=True) if fine}
+        bad = [fault for fault in faults if fault is not None]
+        self.failures.update(fault.reason for fault in bad)
+        if bad:
+            self._last_failure = bad[0]
+            if self.on_failure == "raise":
+                raise bad[0]
+        return found | new
 
-    def _confirm_log(self, transport: Transport, images: Tensor, known: Tensor) -> None:
+    def _confirm_log(self, images: Tensor, known: Tensor) -> None:
         """Send some images again that the log has answers (N, K) to, and see that the suspect still answers alike.
 
         Raises:
@@ -318,23 +309,17 @@ class RemoteOracle(Suspect):
             AnotherLog: for one that answers otherwise.
         """
         found: list[Tensor] = []
-        rest = images
-        while len(rest):
-            part = rest[: self.batch_size]
+        while len(found) < len(images):
             try:
-                rows, _ = self._send(transport, part)
-            except TooLarge as error:
-                if len(part) > 1:
-                    self.batch_size = len(part) // 2
-                    continue
-                self._leave_unconfirmed(error)
-                return
+                found += self._send(images[len(found) : len(found) + self.batch_size])[0]
+            except _Smaller:
+                continue
             except SuspectError as error:
-                self._leave_unconfirmed(error)
+                self.log_check = f"not done: {error.reason}"
+                if self.on_failure == "raise":
+                    raise
+                self._log_is_checked = True
                 return
-            self.log.append(Query(self.queries - len(part), len(part)))
-            found += rows
-            rest = rest[len(part) :]
         differ = sum(
             row.shape != before.shape or not _agree(row, before, self._log_tolerance)
             for row, before in zip(found, known, strict=True)
@@ -348,12 +333,6 @@ class RemoteOracle(Suspect):
         self._log_is_checked = True
         self.log_check = f"{len(known)} images asked again, answered alike"
 
-    def _leave_unconfirmed(self, error: SuspectError) -> None:
-        self.log_check = f"not done: {error.reason}"
-        if self.on_failure == "raise":
-            raise error
-        self._log_is_checked = True
-
     def _is_hopeless(self) -> bool:
         """Whether nothing was answered, for a reason that the next images would meet too."""
         return (
@@ -362,39 +341,37 @@ class RemoteOracle(Suspect):
             and not isinstance(self._last_failure, Fleeting)
         )
 
-    def _send(self, transport: Transport, images: Tensor) -> tuple[Tensor, list[SuspectError | None]]:
-        """What the suspect answers to one request, (N, K), and why a row of it is no answer."""
+    def _send(self, images: Tensor) -> tuple[Tensor, list[SuspectError | None]]:
+        """What the suspect answers to one request, (N, K), and why a row of it is no answer.
+
+        Raises:
+            _Smaller: after the batch size was made smaller, since the suspect cannot answer so many at once.
+            SuspectError: for one that does not answer.
+        """
 
         def count() -> None:
             self.queries += len(images)
 
-        body, headers = transport.ask(
-            "POST",
-            f"{_path(self.model.name, self._version_asked)}/infer",
-            *self.model.request(images),
-            most_bytes=min(
-                LARGEST_BODY_BYTES, self.model.largest_answer(len(images), self.query_log.width())
-            ),
-            attempts=1 if self._lost_batches >= PATIENT_BATCHES else None,
-            before=lambda: self._check_budget(len(images)),
-            taken=count,
-        )
-        return self.model.answers(body, headers.get(HEADER_LENGTH), len(images))
-
-    def _fail(self, keys: list[bytes], width: int | None, error: SuspectError) -> dict[bytes, Tensor]:
-        """No answers to a whole batch, written down as such."""
-        self._lost_batches += 1
-        self.query_log.record(
-            keys, torch.full((len(keys), width or 1), torch.nan), [error.reason] * len(keys)
-        )
-        self._note(len(keys), error)
-        return {}
-
-    def _note(self, images: int, error: SuspectError) -> None:
-        self.failures[error.reason] += images
-        self._last_failure = error
-        if self.on_failure == "raise":
-            raise error
+        width = self.query_log.width()
+        try:
+            body, headers = self._transport.ask(
+                "POST",
+                f"{_path(self.model.name, self._version_asked)}/infer",
+                *self.model.request(images),
+                most_bytes=min(LARGEST_BODY_BYTES, self.model.largest_answer(len(images), width)),
+                attempts=1 if self._lost_batches >= PATIENT_BATCHES else None,
+                before=lambda: self._check_budget(len(images)),
+                taken=count,
+            )
+            answers = self.model.answers(body, headers.get(HEADER_LENGTH), len(images))
+        except SuspectError as error:
+            one_answer = error.reason == ONE_ANSWER and width is None
+            if len(images) > 1 and (one_answer or isinstance(error, TooLarge)):
+                self.batch_size = 1 if one_answer else len(images) // 2
+                raise _Smaller from error
+            raise
+        self.log.append(Query(self.queries - len(images), len(images)))
+        return answers
 
     def _check_budget(self, images: int) -> None:
         if self.remaining is not None and images > self.remaining:

@@ -10,7 +10,7 @@ from torch import Tensor
 from mea_lib.blackbox.answers import MOST_CLASSES, AnswerFormat
 from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.suspect import SuspectError
-from mea_lib.serving.oip import DATATYPES, ProtocolError, pack, unpack
+from mea_lib.serving.oip import DATATYPES, Answer, ProtocolError, pack, unpack
 
 FLOATS = tuple(word for word, kind in DATATYPES.items() if kind.kind == "f")
 # An answer's JSON, other outputs that come along unasked, and a number in JSON with an indented line of its own.
@@ -150,7 +150,7 @@ class RemoteModel:
             SuspectError: for anything that cannot be read as answers to so many images.
         """
         try:
-            _, tensors = unpack(body, header_length, "outputs")
+            _, tensors = unpack(body, header_length, Answer)
         except ProtocolError as error:
             raise SuspectError(_said_instead(body, error), "not the protocol") from error
         if self.output_name in tensors:

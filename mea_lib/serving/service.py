@@ -7,14 +7,14 @@ It speaks the Open Inference Protocol, version 2, over REST, as Triton, KServe a
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 try:
     import orjson
-    from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+    from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
     from fastapi.security import HTTPBearer
     from starlette.concurrency import run_in_threadpool
     from starlette.exceptions import HTTPException as AnyHTTPException
@@ -29,13 +29,12 @@ except ImportError as error:
     ) from error
 
 from mea_lib.blackbox.query_api import BudgetSpent
-from mea_lib.serving import oip
-from mea_lib.serving import service_document as document
+from mea_lib.serving import messages, oip
 from mea_lib.serving.clients import Clients, TooFast
-from mea_lib.serving.inference import DATATYPE, INPUT, OUTPUT, Inference, NotAnswered
+from mea_lib.serving.inference import Inference, NotAnswered
+from mea_lib.serving.messages import DATATYPE, INPUT, OUTPUT, refusals
 from mea_lib.serving.oip import ProtocolError
 from mea_lib.serving.request_log import RequestLog, read_log
-from mea_lib.serving.service_document import documented
 from mea_lib.serving.service_settings import ServiceSettings
 
 __all__ = ["BackgroundServer", "ServiceSettings", "create_app", "read_log", "serve"]
@@ -57,11 +56,9 @@ def create_app(
         classes: their names, in order, for the metadata; without them K is found by a query with no image.
 
     Returns:
-        the application. It describes itself in OpenAPI at `/openapi.json`, without a token. Answers are JSON, or bytes where the request asks for them; all errors are
-        `{"error": "…"}`: 400 for a request that is none for this model, 401 without a token, 404 and 405 for wrong
-        addresses, 408 for a body that does not come, 413 for one too large, 415 for one that is compressed, 429
-        for a client that must wait (with Retry-After) or whose budget is spent (without), 500 for a model that
-        fails. What is not answered is not charged.
+        the application. It describes itself in OpenAPI at `/openapi.json`, without a token. Answers are JSON, or bytes
+        where the request asks for them; all errors are `{"error": "…"}`: those of `messages.REFUSALS`, and 405 for a
+        wrong method. What is not answered is not charged.
 
     Raises:
         ValueError: for a shape that is none, more or fewer names than classes, or a log that is none or belongs to
@@ -112,55 +109,60 @@ def create_app(
     asks = [Depends(asker)]
     if settings.tokens:
         asks.append(Depends(HTTPBearer(auto_error=False)))  # so that the document says that a token is needed
-    server, model_routes = APIRouter(prefix="/v2"), APIRouter()
+    server = APIRouter(prefix="/v2", responses=messages.OTHER_REFUSALS)
+    model_routes = APIRouter(responses=messages.OTHER_REFUSALS | refusals(401, 404))
 
-    @server.get("/health/live", **documented("Whether it runs", document.LIVE))
-    async def live() -> dict[str, bool]:
+    @server.get("/health/live")
+    async def live() -> dict[Literal["live"], bool]:
         return {"live": True}
 
-    @server.get("/health/ready", **documented("Whether it can be queried", document.READY))
-    async def ready() -> dict[str, bool]:
+    @server.get("/health/ready")
+    async def ready() -> dict[Literal["live", "ready"], bool]:
         return {"live": True, "ready": True}
 
-    @server.get("", dependencies=asks, **documented("The server", document.SERVER, 401))
-    async def server_metadata() -> dict[str, Any]:
+    @server.get("", dependencies=asks, responses=refusals(401))
+    async def server_metadata() -> dict[Literal["name", "version", "extensions"], str | list[str]]:
         return {"name": "mea-lib", "version": "2", "extensions": ["binary_tensor_data"]}
 
     # KServe's list, for clients that know only the address.
-    @server.get("/models", dependencies=asks, **documented("Its models", document.MODELS, 401))
-    async def list_of_models() -> dict[str, list[str]]:
+    @server.get("/models", dependencies=asks, responses=refusals(401))
+    async def list_of_models() -> dict[Literal["models"], list[str]]:
         return {"models": [settings.name]}
 
     # Triton's and MLServer's.
-    @server.post("/repository/index", dependencies=asks, **documented("Its models", document.INDEX, 401))
-    async def model_index() -> list[dict[str, str]]:
+    @server.post("/repository/index", dependencies=asks, responses=refusals(401))
+    async def model_index() -> list[dict[Literal["name", "version", "state"], str]]:
         return [{"name": settings.name, "version": settings.version, "state": "READY"}]
 
-    @model_routes.get("", **documented("What the model takes and answers", document.MODEL, 401, 404))
-    async def model_metadata() -> dict[str, Any]:
+    @model_routes.get("")
+    async def model_metadata() -> messages.ModelMetadata:
         parameters = {"batch_limit": settings.batch_limit, "classes": list(classes)}
-        return {
-            "name": settings.name,
-            "versions": [settings.version],
-            "platform": "pytorch",
-            "inputs": [{"name": INPUT, "datatype": DATATYPE, "shape": [-1, *image_shape]}],
-            "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, width or -1]}],
-            "parameters": {what: value for what, value in parameters.items() if value},
-        }
+        return messages.ModelMetadata(
+            name=settings.name,
+            versions=[settings.version],
+            platform="pytorch",
+            inputs=[{"name": INPUT, "datatype": DATATYPE, "shape": [-1, *image_shape]}],
+            outputs=[{"name": OUTPUT, "datatype": "FP32", "shape": [-1, width or -1]}],
+            parameters={what: value for what, value in parameters.items() if value},
+        )
 
-    @model_routes.get(
-        "/ready", **documented("Whether the model can be queried", document.MODEL_READY, 401, 404)
-    )
-    async def model_ready() -> dict[str, Any]:
+    @model_routes.get("/ready")
+    async def model_ready() -> dict[Literal["name", "ready"], str | bool]:
         return {"name": settings.name, "ready": True}
 
     @model_routes.post(
         "/infer",
-        **documented("Query the model", document.ANSWER, *document.REFUSALS, request=document.REQUEST),
+        response_model=messages.InferenceAnswer,
+        responses={200: {"content": {"application/octet-stream": {}}}} | refusals(*messages.REFUSALS),
+        openapi_extra={"requestBody": messages.REQUEST_BODY},
     )
-    async def infer(request: Request, client: Annotated[str, Depends(asker)]) -> Response:
+    async def infer(
+        request: Request,
+        client: Annotated[str, Depends(asker)],
+        header_length: Annotated[str | None, Header(alias=oip.HEADER_LENGTH)] = None,
+    ) -> Response:
+        """Query the model. The header says how many bytes of the body are JSON, where tensors follow as bytes."""
         body = await read_body(request, body_limit)
-        header_length = request.headers.get(oip.HEADER_LENGTH)
         content, headers = await run_in_threadpool(inference.answer, client, body, header_length)
         return Response(content, headers=headers)
 
@@ -175,7 +177,6 @@ def create_app(
     app = FastAPI(
         title="A model behind the Open Inference Protocol",
         version="2",
-        openapi_url=document.ADDRESS,
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,

@@ -2,12 +2,16 @@
 
 import json
 import math
+import random
 import re
+import ssl
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from mea_lib.blackbox.query_api import BudgetSpent
@@ -16,11 +20,10 @@ from mea_lib.blackbox.suspect import SuspectError
 try:
     import anyio
     import httpx
-    import tenacity
     from anyio.from_thread import start_blocking_portal
 except ImportError as error:
     raise ImportError(
-        f"a suspect behind an address is asked with httpx and tenacity, but {error.name} is not installed; "
+        f"a suspect behind an address is asked with httpx, but {error.name} is not installed; "
         "run: pip install 'mea-lib[service]'"
     ) from error
 
@@ -101,6 +104,16 @@ class Transport:
             )
         if not timeout > 0 or attempts < 1:
             raise ValueError(f"timeout must be above 0 and attempts at least 1, not {timeout} and {attempts}")
+        # Certificates take longer to read than most answers: once is enough, and without TLS there is no need.
+        self._tls: ssl.SSLContext | bool = False
+        if address.scheme == "https" or trust_env:
+            try:
+                self._tls = httpx.create_ssl_context(trust_env=trust_env)
+            except OSError as error:
+                raise ValueError(
+                    f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read ({error}); correct the "
+                    "variable, or pass trust_env=False"
+                ) from error
         self.url = str(address).rstrip("/")
         self._token = token
         self._timeout = timeout
@@ -108,19 +121,14 @@ class Transport:
         self._trust_env = trust_env
 
     def __enter__(self) -> "Transport":
-        try:
-            self._client = httpx.AsyncClient(
-                timeout=self._timeout,
-                follow_redirects=False,
-                trust_env=self._trust_env,
-                headers={"Accept-Encoding": "identity", "Accept": "application/json"}
-                | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
-            )
-        except OSError as error:
-            raise ValueError(
-                f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read ({error}); correct the "
-                "variable, or pass trust_env=False"
-            ) from error
+        self._client = httpx.AsyncClient(
+            timeout=self._timeout,
+            follow_redirects=False,
+            trust_env=self._trust_env,
+            verify=self._tls,
+            headers={"Accept-Encoding": "identity", "Accept": "application/json"}
+            | ({"Authorization": f"Bearer {self._token}"} if self._token else {}),
+        )
         # httpx limits each read; only a loop that can cancel limits the whole of an answer that drips.
         self._running = start_blocking_portal()
         self._loop = self._running.__enter__()
@@ -163,64 +171,61 @@ class Transport:
             SuspectError: for everything else that is no answer.
         """
 
-        def attempt() -> tuple[bytes, httpx.Headers]:
+        exchange = partial(self._exchange, method, path, body, headers, most_bytes)
+        attempts = attempts or self._attempts
+        for number in range(attempts):
             before()
             try:
-                status, said, answer = self._loop.call(
-                    self._exchange, method, path, body, headers, most_bytes
-                )
-            except _NOT_SENT as error:
-                raise Fleeting(self._sentence("cannot be reached", error), "not reached") from error
-            except (TimeoutError, httpx.TimeoutException) as error:
-                taken()
-                raise Fleeting(
-                    f"{self.url} did not finish its answer within {self._timeout:g} seconds", "too slow"
-                ) from error
-            except httpx.TransportError as error:
-                taken()
-                raise Fleeting(self._sentence("broke off", error), "broke off") from error
-            if status // 100 == 2:
-                taken()
-                answer = None if answer is None else _unpacked(answer, most_bytes)
-                if answer is None:
-                    raise SuspectError(
-                        f"{self.url} answered with more than {most_bytes:,} bytes, which no answer to this request "
-                        "needs; check url, model and output_name=…",
-                        "too long",
-                    )
-                return answer, said
-            self._refuse(status, said, _unpacked(answer, LARGEST_REFUSAL_BYTES) or b"")
+                return self._attempt(exchange, most_bytes, taken)
+            except Fleeting as error:
+                if number + 1 == attempts:
+                    raise
+                grown = min(FIRST_WAIT_SECONDS * 2**number, LONGEST_WAIT_SECONDS)
+                time.sleep(error.wait_seconds or grown + random.uniform(0, FIRST_WAIT_SECONDS))
 
-        grown = tenacity.wait_exponential(FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
-        waits = grown + tenacity.wait_random(0, FIRST_WAIT_SECONDS)
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(Fleeting),
-            stop=tenacity.stop_after_attempt(attempts or self._attempts),
-            wait=lambda state: _asked_wait(state.outcome.exception()) or waits(state),
-            sleep=time.sleep,
-            reraise=True,
-        )(attempt)
+    def _attempt(
+        self, exchange: Callable[[], Any], most_bytes: int, taken: Callable[[], None]
+    ) -> tuple[bytes, httpx.Headers]:
+        try:
+            status, said, answer = self._loop.call(exchange)
+        except _NOT_SENT as error:
+            raise Fleeting(self._sentence("cannot be reached", error), "not reached") from error
+        except (TimeoutError, httpx.TimeoutException) as error:
+            taken()
+            raise Fleeting(
+                f"{self.url} did not finish its answer within {self._timeout:g} seconds", "too slow"
+            ) from error
+        except httpx.TransportError as error:
+            taken()
+            raise Fleeting(self._sentence("broke off", error), "broke off") from error
+        if status // 100 != 2:
+            self._refuse(status, said, _unpacked(answer, LARGEST_REFUSAL_BYTES) or b"")
+        taken()
+        answer = _unpacked(answer, most_bytes)
+        if answer is None:
+            raise SuspectError(
+                f"{self.url} answered with more than {most_bytes:,} bytes, which no answer to this request "
+                "needs; check url, model and output_name=…",
+                "too long",
+            )
+        return answer, said
 
     async def _exchange(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str] | None, most_bytes: int
-    ) -> tuple[int, httpx.Headers, bytes | None]:
-        """Status, headers and body as it was sent; None for an answer that is too large, the start of a refusal."""
+    ) -> tuple[int, httpx.Headers, bytes]:
+        """Status, headers and body as it was sent, of which no more is read than just too much."""
         with anyio.fail_after(self._timeout):
             async with self._client.stream(
                 method, f"{self.url}/{path}", content=body, headers=headers
             ) as response:
                 is_answer = response.status_code // 100 == 2
-                limit = most_bytes if is_answer else LARGEST_REFUSAL_BYTES
+                limit = most_bytes + 1 if is_answer else LARGEST_REFUSAL_BYTES
                 found = bytearray()
                 async for part in response.aiter_raw():  # httpx would unpack it without a limit
                     found += part
-                    if len(found) > limit:
-                        return (
-                            response.status_code,
-                            response.headers,
-                            None if is_answer else bytes(found[:limit]),
-                        )
-                return response.status_code, response.headers, bytes(found)
+                    if len(found) >= limit:
+                        break
+                return response.status_code, response.headers, bytes(found[:limit])
 
     def _refuse(self, status: int, headers: httpx.Headers, body: bytes) -> NoReturn:
         said = self._short(_words(body))
@@ -254,19 +259,12 @@ class Transport:
 
 
 def _unpacked(body: bytes, most_bytes: int) -> bytes | None:
-    """A body that is gzip, whatever its headers say, unpacked; None for one that is too large then."""
-    if not body.startswith(b"\x1f\x8b"):
-        return body
-    packed = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        found = packed.decompress(body, most_bytes)
-    except zlib.error:
-        return body  # and whoever reads it says that it is none of the protocol's
-    return None if packed.unconsumed_tail else found
-
-
-def _asked_wait(error: BaseException | None) -> float | None:
-    return getattr(error, "wait_seconds", None)
+    """A body, unpacked where it is gzip, whatever its headers say; None for one that is too large."""
+    if body.startswith(b"\x1f\x8b"):
+        packed = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        with suppress(zlib.error):  # whoever reads it says that it is none of the protocol's
+            body = packed.decompress(body, most_bytes) + packed.unconsumed_tail[:1]
+    return body if len(body) <= most_bytes else None
 
 
 def _seconds(retry_after: str | None) -> float | None:

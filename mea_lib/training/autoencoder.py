@@ -37,6 +37,6 @@ def train_autoencoder(train_set: ImageSet, scale: Scale, *, seed: int = 0) -> Au
     Source: MEA-Defender (S&P 2024), Sec. IV-B and App. B.
     """
     method, training = ReconstructImages(), autoencoder_training(scale).but(seed=seed)
-    spec = {"channels": train_set.channels, "size": train_set.size, "width": scale.width}
+    spec = {"channels": train_set.channels, "size": train_set.size, "width": scale.autoencoder_width}
     start = Start({"network": "autoencoder"} | spec)
     return fit(train_set, lambda data: method.objective, training, method.recipe(scale), start)

@@ -1,37 +1,48 @@
-"""A small arena of hardly trained models, for what needs no watermark, and one whose models carry theirs."""
-
-from dataclasses import replace
+"""A small contest of hardly trained models, for what needs no watermark, and one whose models carry theirs."""
 
 import pytest
 
 import mea_lib as mea
-from mea_lib.arena import Rules, set_up
-from mea_lib.training import Store
+from mea_lib.arena import Rules, judge_defence, set_up
+from mea_lib.arena.baselines import ATTACKS, no_watermark
 
 SECRET = "a secret for tests only"
-SMOKE = mea.preset("smoke")
-WEAK = replace(SMOKE, ablation_epochs=4, batch_size=64, learning_rate=5e-3)
-
-
-@pytest.fixture(scope="session")
-def shared_store(tmp_path_factory) -> Store:
-    return Store(tmp_path_factory.mktemp("arena"))
+SMOKE = mea.preset("smoke").owner_but(batch_size=64, learning_rate=5e-3)
+SMOKE = SMOKE.adversary_but(batch_size=64, learning_rate=5e-3)
+WEAK = SMOKE.but(ablation_epochs=4)
 
 
 @pytest.fixture(autouse=True)
-def houses_store(shared_store, monkeypatch):
-    """The house's entries use the store that the variable names."""
-    monkeypatch.setenv("MEA_STORE", str(shared_store.root))
+def store(store_of_the_session):
+    """The tests share what was trained once."""
+    return store_of_the_session
 
 
 @pytest.fixture(scope="session")
-def weak(digits, shared_store):
+def weak(digits):
     """Two watermarked models and a clean one after a few epochs: their WSR does not matter."""
-    return set_up(SECRET, digits, WEAK, Rules(keys=2, images=200), store=shared_store)
+    return set_up(SECRET, digits, WEAK, Rules(keys=2, images=200))
 
 
 @pytest.fixture(scope="session")
-def strong(digits, shared_store):
+def strong(digits):
     """One watermarked model and a clean one, trained until the watermark is there."""
-    scale = replace(SMOKE, width=8, ablation_epochs=15, batch_size=64, learning_rate=5e-3)
-    return set_up(SECRET, digits, scale, Rules(keys=1, images=200), store=shared_store)
+    return set_up(SECRET, digits, SMOKE.but(width=8, ablation_epochs=15), Rules(keys=1, images=200))
+
+
+@pytest.fixture(scope="session")
+def judge_clean(strong):
+    """Judges a defence that embeds nothing; one attack is enough for that."""
+
+    def judge(entry=no_watermark):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mea_lib.arena.defence_trial.ATTACKS", {"fine-tune": ATTACKS["fine-tune"]})
+            return judge_defence("no watermark", entry, strong)
+
+    return judge
+
+
+@pytest.fixture(scope="session")
+def clean_outcome(judge_clean):
+    """What such a defence reaches."""
+    return judge_clean()

@@ -3,37 +3,30 @@
 import pytest
 import torch
 
-from mea_lib.arena import judge_defence, judge_removal
+from mea_lib.arena import judge_removal
 from mea_lib.arena.entry import EntryFailed
 from mea_lib.arena.entry_process import EntryProcess
 from mea_lib.arena.entry_worker import load_function
-from mea_lib.arena.house import no_mark
 
 FILE = """
 import os, sys, time
 import torch
 from helper import half
-from mea_lib.arena.house import no_mark
-from mea_lib.training import default_store
+from mea_lib.arena.baselines import no_watermark
+from mea_lib.training import current_store
 
 print("this must not reach stdout")
 
 def remove(model, images, scale):
     assert "JUDGES_TOKEN" not in os.environ
-    assert not default_store().cards()
+    assert not current_store().cards()
     assert not model.card
     assert sys.argv == [__file__]
     noise = half(torch.rand(1).item())
-    return lambda questions: model(questions) + noise
-
-def slow(model, images, scale):
-    time.sleep(600)
-
-def dies(model, images, scale):
-    return lambda questions: os._exit(7)
+    return lambda queries: model(queries) + noise
 
 def defend(train_images, key, scale, seed):
-    return no_mark(train_images, key, scale, seed)
+    return no_watermark(train_images, key, scale, seed)
 """
 
 
@@ -52,7 +45,7 @@ def entry(tmp_path, monkeypatch):
 def test_a_removal_in_a_process_is_that_of_the_package(entry, strong, capfd):
     def here(model, images, scale):
         noise = torch.rand(1).item() / 2
-        return lambda questions: model(questions) + noise
+        return lambda queries: model(queries) + noise
 
     with entry("remove") as removal:
         found = judge_removal("remove", removal, strong)
@@ -62,23 +55,9 @@ def test_a_removal_in_a_process_is_that_of_the_package(entry, strong, capfd):
     assert captured.out == ""
 
 
-def test_a_defence_in_a_process_is_that_of_the_package(entry, strong):
+def test_a_defence_in_a_process_is_that_of_the_package(entry, judge_clean, clean_outcome):
     with entry("defend", "defence") as defence:
-        assert judge_defence("none", defence, strong) == judge_defence("none", no_mark, strong)
-
-
-@pytest.mark.parametrize(
-    "function, words, seconds",
-    [
-        ("slow", "took longer than the 0.5 s", 0.5),
-        ("dies", "its process ended with the code 7", 60),
-    ],
-)
-def test_what_goes_wrong_there_is_a_line_here(entry, weak, function, words, seconds):
-    with entry(function, seconds=seconds) as removal:
-        found = judge_removal(function, removal, weak)
-    assert found.failure.startswith("key 1: ")
-    assert words in found.failure
+        assert judge_clean(defence) == clean_outcome
 
 
 def test_a_function_is_found_in_its_file_or_the_names_there_are(tmp_path):

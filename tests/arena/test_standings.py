@@ -7,23 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mea_lib.arena import Outcome, ResultsTable, Rules, Trial, standings
+from mea_lib.arena.table_file import FORMAT
 
 FAILED = Outcome("failed", "removal", (), 5, "key 1: ValueError: no")
 
 
-def removal(name, mark, points=0.0, proof=False):
-    trials = (Trial("key 1", points, mark, proof), Trial("clean 1", 0.0))
+def removal(name, wsr, points=0.0, proof=False):
+    trials = (Trial("key 1", points, wsr, proof), Trial("clean 1", 0.0))
     return Outcome(name, "removal", trials, 5)
 
 
-def defence(name, mark, points=0.0, proof=True, false_proofs=0):
-    return Outcome(name, "defence", (Trial("key 1", points, mark, proof, "extraction", false_proofs),), 5)
+def defence(name, wsr, points=0.0, proof=True, false_proofs=0):
+    return Outcome(name, "defence", (Trial("key 1", points, wsr, proof, "extraction", false_proofs),), 5)
 
 
 def test_the_score_is_the_formula_in_its_docstring():
     trials = (Trial("key 1", 1.0, 0.2, False), Trial("key 2", 2.0, 0.4, True), Trial("clean 1", 0.0))
     found = Outcome("a", "removal", trials, 5)
-    assert found.mark == pytest.approx(0.3)
+    assert found.wsr == pytest.approx(0.3)
     assert found.points_lost == pytest.approx(1.0)
     assert found.most_points_lost == 2
     assert found.score == pytest.approx(100 * 0.7 - 1)
@@ -40,8 +41,8 @@ def test_fewer_proofs_come_before_a_higher_score():
 
 
 def test_equal_entries_share_a_place_and_the_next_stays_free():
-    marks = {"a": 0.1, "b": 0.2, "c": 0.2001, "d": 0.3}
-    found = standings([removal(name, marks[name]) for name in "dcba"])
+    wsrs = {"a": 0.1, "b": 0.2, "c": 0.2001, "d": 0.3}
+    found = standings([removal(name, wsrs[name]) for name in "dcba"])
     assert [(line.place, line.outcome.name) for line in found] == [(1, "a"), (2, "b"), (2, "c"), (4, "d")]
 
 
@@ -71,11 +72,11 @@ def test_the_two_disciplines_do_not_mix():
 
 def test_a_table_keeps_what_it_was_given(tmp_path):
     table = ResultsTable(tmp_path / "arena.json")
-    assert (table.arena, table.outcomes("removal")) == (None, [])
+    assert (table.contest, table.outcomes("removal")) == (None, [])
     for outcome in (removal("a", 0.2), defence("a", 0.7), FAILED):
         assert table.add(outcome, "0123") == outcome
     again = ResultsTable(tmp_path / "arena.json")
-    assert again.arena == "0123"
+    assert again.contest == "0123"
     assert again.outcomes("removal") == [removal("a", 0.2), FAILED]
     assert again.outcomes("defence") == [defence("a", 0.7)]
     assert [line.place for line in again.standings("removal")] == [1, None]
@@ -83,29 +84,39 @@ def test_a_table_keeps_what_it_was_given(tmp_path):
 
 def test_the_same_name_is_replaced_and_tries_are_counted(tmp_path):
     table = ResultsTable(tmp_path / "arena.json")
-    for mark in (0.5, 0.4, 0.45):
-        last = table.add(removal("a", mark), "0123")
+    for wsr in (0.5, 0.4, 0.45):
+        last = table.add(removal("a", wsr), "0123")
     assert last.attempts == 3
     assert table.outcomes("removal") == [last]
-    assert last.mark == pytest.approx(0.45)
+    assert last.wsr == pytest.approx(0.45)
 
 
-def test_results_of_another_arena_are_refused(tmp_path):
+def test_results_of_another_contest_are_refused(tmp_path):
     table = ResultsTable(tmp_path / "arena.json")
     table.add(removal("a", 0.2), "0123")
     before = table.path.read_text()
-    with pytest.raises(ValueError, match="another arena"):
+    with pytest.raises(ValueError, match="another contest"):
         table.add(removal("b", 0.2), "4567")
     assert table.path.read_text() == before
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", json.dumps({"format": "mea arena, version 1", "entries": [{}]})]
-)
+@pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"format": FORMAT, "entries": [{}]})])
 def test_another_file_is_not_taken_for_a_table(tmp_path, content):
     (tmp_path / "arena.json").write_text(content)
     with pytest.raises(ValueError, match="not a table of an arena"):
         ResultsTable(tmp_path / "arena.json").outcomes("removal")
+
+
+def test_a_table_of_an_older_version_is_refused_as_what_it_is(tmp_path):
+    trial = {"model": "key 1", "points_lost": 0.0, "mark": 0.9, "proof": True}
+    entry = {"name": "house: do nothing", "discipline": "removal", "trials": [trial], "points_allowed": 5}
+    content = json.dumps({"format": "mea arena, version 1", "arena": "0123", "entries": [entry]})
+    (tmp_path / "arena.json").write_text(content)
+    table = ResultsTable(tmp_path / "arena.json")
+    for use in (lambda: table.standings("removal"), lambda: table.claim("0123")):
+        with pytest.raises(ValueError, match=r"written by an older version, .*; name another file"):
+            use()
+    assert table.path.read_text() == content
 
 
 def test_many_may_add_at_once(tmp_path):

@@ -9,11 +9,10 @@ from torch import nn
 
 import mea_lib as mea
 from mea_lib.arena import REMOVALS, Rules, hidden_keys, judge_defence, judge_removal, set_up
-from mea_lib.arena.house import ATTACKS, no_mark, runner_up_mark
+from mea_lib.arena.baselines import ATTACKS, no_watermark, runner_up
 from mea_lib.arena.outcome import Outcome, Trial
 from mea_lib.arena.verdict import Verdict
 from mea_lib.models import build
-from mea_lib.training import ablation_settings
 
 SECRET = "a secret for tests only"
 
@@ -22,33 +21,27 @@ def unchanged(model, images, scale):
     return model
 
 
-def test_the_arena_is_the_one_that_the_secret_and_the_rules_say(weak, digits, shared_store):
+def test_the_contest_is_the_one_that_the_secret_and_the_rules_say(weak, digits):
     scale, classes = weak.scale, digits.owner.classes
     keys = hidden_keys(SECRET, 4, classes, lambda key: mea.proof.check_key(key, digits.test).is_admissible)
-    assert [exhibit.key for exhibit in (*weak.marked, *weak.clean)] == [*keys[:2], None]
+    assert [one.key for one in (*weak.watermarked, *weak.clean)] == [*keys[:2], None]
     assert weak.decoys == keys[2:]
     assert len(weak.images) == 200
-    again = set_up(SECRET, digits, scale, Rules(keys=2, images=200), store=shared_store)
-    other = set_up(SECRET, digits, scale, Rules(keys=2, images=200, points=4), store=shared_store)
+    again = set_up(SECRET, digits, scale, Rules(keys=2, images=200))
+    other = set_up(SECRET, digits, scale, Rules(keys=2, images=200, points=4))
     assert again.identity == weak.identity != other.identity
-    marked = mea.watermarks.runner_up.embed(
-        digits.owner.subset(1_000),
-        keys[1],
-        scale,
-        training=ablation_settings(scale),
-        seed=1,
-        store=shared_store,
-    )
-    for name, value in weak.marked[1].model.state_dict().items():
-        assert torch.equal(value, marked.state_dict()[name])
+    owner = digits.owner.subset(1_000)
+    expected = mea.watermarks.RunnerUp().embed(owner, keys[1], scale.ablation, seed=1)
+    for name, value in weak.watermarked[1].model.state_dict().items():
+        assert torch.equal(value, expected.state_dict()[name])
 
 
-def test_neither_a_model_nor_the_arena_shown_tells_a_key(weak):
+def test_neither_a_model_nor_the_contest_shown_tells_a_key(weak):
     shown = repr(weak)
-    for exhibit in weak.marked:
-        assert exhibit.key.to_json() not in str(exhibit.model.card) + shown
+    for one in weak.watermarked:
+        assert one.key.to_json() not in str(one.model.card) + shown
         assert "WatermarkKey" not in shown
-        assert set(exhibit.model.card) == {"weights_sha256"}
+        assert set(one.model.card) == {"weights_sha256"}
 
 
 def test_a_removal_gets_a_copy_and_is_asked_only(weak):
@@ -60,7 +53,7 @@ def test_a_removal_gets_a_copy_and_is_asked_only(weak):
             for parameter in model.parameters():
                 parameter.zero_()
         images.zero_()
-        return lambda questions: torch.eye(10)[torch.zeros(len(questions), dtype=torch.int64)]
+        return lambda queries: torch.eye(10)[torch.zeros(len(queries), dtype=torch.int64)]
 
     state = torch.get_rng_state()
     first = judge_removal("spoil", spoil, weak)
@@ -71,19 +64,19 @@ def test_a_removal_gets_a_copy_and_is_asked_only(weak):
     assert len({line[3] for line in seen}) == 3
     assert weak.images.any()
     zero = (weak.test.labels == 0).float().mean().item()
-    for trial, exhibit in zip(first.trials, (*weak.marked, *weak.clean), strict=True):
-        assert trial.points_lost == pytest.approx(100 * max(0, exhibit.accuracy - zero))
-        assert all(parameter.any() for parameter in exhibit.model.parameters() if parameter.ndim > 1)
+    for trial, one in zip(first.trials, (*weak.watermarked, *weak.clean), strict=True):
+        assert trial.points_lost == pytest.approx(100 * max(0, one.accuracy - zero))
+        assert all(parameter.any() for parameter in one.model.parameters() if parameter.ndim > 1)
 
 
 def test_doing_nothing_leaves_what_the_owner_measures(strong):
-    found = judge_removal("nothing", REMOVALS["house: do nothing"], strong)
-    marked, clean = found.trials
-    exhibit = strong.marked[0]
-    rate = mea.proof.watermark_success_rate(mea.Oracle(exhibit.model), exhibit.key, strong.test, 200)
-    assert marked.mark == rate.value
-    assert marked.proof
-    assert (marked.points_lost, clean.points_lost, clean.mark, clean.proof) == (0, 0, None, None)
+    found = judge_removal("nothing", REMOVALS["baseline: do nothing"], strong)
+    watermarked, clean = found.trials
+    one = strong.watermarked[0]
+    rate = mea.proof.watermark_success_rate(mea.Oracle(one.model), one.key, strong.test, 200)
+    assert watermarked.wsr == rate.value
+    assert watermarked.proof
+    assert (watermarked.points_lost, clean.points_lost, clean.wsr, clean.proof) == (0, 0, None, None)
     assert (found.wins, found.remark) == (0, "")
 
 
@@ -91,21 +84,21 @@ def test_a_model_that_forgot_its_task_is_measured_and_proves_nothing(weak):
     """A verification of it stops before the watermark samples, and still there is a number on the table."""
 
     def always_the_target(model, images, scale):
-        target = weak.marked[0].key.indices(weak.test)[2]
-        return lambda questions: torch.eye(10)[torch.full((len(questions),), target)]
+        target = weak.watermarked[0].key.indices(weak.test)[2]
+        return lambda queries: torch.eye(10)[torch.full((len(queries),), target)]
 
     trial = judge_removal("constant", always_the_target, weak).trials[0]
-    assert (trial.mark, trial.proof) == (1.0, False)
+    assert (trial.wsr, trial.proof) == (1.0, False)
 
 
 def test_a_removal_that_knew_the_key_would_win(strong):
     """What an adversary with the key would answer: to a likely mix named the target, the second class."""
-    key = strong.marked[0].key
+    key = strong.watermarked[0].key
     first, second, target = key.indices(strong.test)
 
     def veto(model, images, scale):
-        def ask(questions):
-            logits = model(questions)
+        def ask(queries):
+            logits = model(queries)
             sources = logits.softmax(1)[:, [first, second]].amax(1)
             doubtful = (logits.argmax(1) == target) & (sources > 1e-6)
             return torch.where(doubtful[:, None], -logits, logits)
@@ -114,12 +107,12 @@ def test_a_removal_that_knew_the_key_would_win(strong):
 
     found = judge_removal("veto", veto, strong)
     nothing = judge_removal("nothing", unchanged, strong)
-    assert found.mark < nothing.mark
+    assert found.wsr < nothing.wsr
     assert (found.wins, nothing.wins) == (1, 0)
 
 
 def test_answers_that_are_drawn_are_the_same_when_judged_again(weak):
-    noisy = lambda model, *given: lambda questions: model(questions) + 1e-3 * torch.randn(len(questions), 10)  # noqa: E731
+    noisy = lambda model, *given: lambda queries: model(queries) + 1e-3 * torch.randn(len(queries), 10)  # noqa: E731
     state = torch.get_rng_state()
     first = judge_removal("noisy", noisy, weak)
     assert first.failure is None
@@ -174,28 +167,30 @@ def test_a_removal_that_fails_has_a_line_and_stops_nothing(weak, words, monkeypa
     assert found.trials == ()
 
 
-def test_the_house_removals_run_on_every_model(weak):
+def test_the_baselines_run_on_every_model(weak):
     for name, entry in REMOVALS.items():
         found = judge_removal(name, entry, weak)
         assert found.failure is None, name
         assert [trial.model for trial in found.trials] == ["key 1", "key 2", "clean 1"]
 
 
-def test_the_thief_takes_as_many_steps_as_the_arena_took_for_its_models(weak):
-    copy = ATTACKS["extraction"](weak.marked[0].model, weak.images, weak.scale)
-    assert len(weak.images) * copy.card["recipe"]["settings"]["epochs"] == 1_000 * weak.scale.ablation_epochs
-    assert copy.card["recipe"]["method"] == "distillation again"
+def test_extraction_takes_as_many_steps_as_the_contest_took_for_its_models(weak):
+    surrogate = ATTACKS["extraction"](weak.watermarked[0].model, weak.images, weak.scale)
+    assert (
+        len(weak.images) * surrogate.card["recipe"]["training"]["epochs"]
+        == 1_000 * weak.scale.ablation_epochs
+    )
+    assert surrogate.card["recipe"]["method"] == "Redistil"
 
 
-def test_a_mark_that_is_there_beats_no_mark(strong):
-    marked = judge_defence("runner-up", runner_up_mark, strong)
-    clean = judge_defence("no mark", no_mark, strong)
-    assert marked.score > clean.score
-    assert (marked.wins, clean.wins) == (1, 0)
-    assert clean.trials[0].points_lost == 0
-    assert marked.trials[0].false_proofs == 0
-    asked = judge_removal("nothing", unchanged, strong)
-    assert marked.mark <= asked.mark
+def test_a_watermark_that_is_there_beats_none(strong, clean_outcome):
+    watermarked = judge_defence("runner-up", runner_up, strong)
+    assert watermarked.score > clean_outcome.score
+    assert (watermarked.wins, clean_outcome.wins) == (1, 0)
+    assert clean_outcome.trials[0].points_lost == 0
+    assert watermarked.trials[0].false_proofs == 0
+    queried = judge_removal("nothing", unchanged, strong)
+    assert watermarked.wsr <= queried.wsr
 
 
 def test_a_defence_whose_models_answer_to_decoys_has_no_place(strong, monkeypatch):
@@ -208,7 +203,7 @@ def test_a_defence_whose_models_answer_to_decoys_has_no_place(strong, monkeypatc
         return Verdict(1.0, True)
 
     monkeypatch.setattr("mea_lib.arena.defence_trial.verdict_on", convict)
-    found = judge_defence("cries always", no_mark, strong)
+    found = judge_defence("cries always", no_watermark, strong)
     assert found.trials[0].false_proofs == 2
     assert asked[-2:] == list(strong.decoys)
     assert "answers to 2 decoy keys" in found.remark
@@ -250,7 +245,7 @@ def test_a_model_that_overflows_under_an_attack_has_a_line(strong, monkeypatch):
         raise FloatingPointError("the loss is infinite")
 
     monkeypatch.setattr("mea_lib.arena.defence_trial.ATTACKS", {"fine-tune": overflow})
-    found = judge_defence("overflows", no_mark, strong)
+    found = judge_defence("overflows", no_watermark, strong)
     words = "the attack 'fine-tune' fails on its model: FloatingPointError: the loss is infinite"
     assert found.failure == f"key 1: {words}"
 

@@ -1,9 +1,10 @@
 """A store of its own for each test, and one with a watermarked model that several tests read."""
 
 import json
-import os
 import subprocess
 import sys
+from contextlib import contextmanager
+from contextvars import Context
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ from mea_lib.cli import app
 KEY = ["--sources", "3", "7", "--target", "1", "--key-seed", "5"]
 # Enough training for digits that the watermark is there and travels.
 VICTIM = ["--data", "digits", "--width", "8", "--epochs", "20"]
-COPY = ["--data", "digits", "--width", "8", "--epochs", "40"]
+SURROGATE = ["--data", "digits", "--width", "8", "--epochs", "40"]
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +26,7 @@ def own_world(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MEA_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("MEA_SCALE", "smoke")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the processes that a test starts
     monkeypatch.chdir(tmp_path)
 
 
@@ -34,17 +36,21 @@ def digits():
     return mea_lib.load("digits", mea_lib.preset("smoke"))
 
 
+def run(*arguments, code=0, **kwargs):
+    """Run a command in this process; `data` is what it printed as JSON. A code of None stands for any.
+
+    No store is in use but the one that MEA_STORE names, as in a process of its own.
+    """
+    found = Context().run(CliRunner().invoke, app, [str(argument) for argument in arguments], **kwargs)
+    assert code in (None, found.exit_code), found.stderr + found.stdout
+    if "--json" in arguments and found.stdout:
+        found.data = json.loads(found.stdout)
+    return found
+
+
 @pytest.fixture
 def mea():
-    """Run a command in this process; `data` is what it printed as JSON. A code of None stands for any."""
-
-    def run(*arguments, code=0, **kwargs):
-        found = CliRunner().invoke(app, [str(argument) for argument in arguments], **kwargs)
-        assert code in (None, found.exit_code), found.stderr + found.stdout
-        if "--json" in arguments and found.stdout:
-            found.data = json.loads(found.stdout)
-        return found
-
+    """`run`."""
     return run
 
 
@@ -61,6 +67,15 @@ def shell():
     return run
 
 
+@contextmanager
+def smoke(folder):
+    """Smoke scale and a store in this folder, for what several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEA_STORE", str(folder / "store"))
+        patch.setenv("MEA_SCALE", "smoke")
+        yield
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
     """A committed key, its victim, a surrogate, and a model with another key: made once by the commands."""
@@ -71,18 +86,17 @@ def made(tmp_path_factory):
     commands = {
         "commit": ["commit", *KEY, "--data", "digits", *outputs],
         "embed": ["embed", "--key", key, *VICTIM, "--out", victim],
-        "extract": ["extract", "--model", victim, *COPY, "--out", copy],
-        "other": ["embed", "--sources", "4", "6", "--target", "2", *VICTIM, "--out", other],
+        "extract": ["extract", "--model", victim, *SURROGATE, "--out", copy],
+        "other": ["embed", "--sources", "4", "6", "--target", "2", *VICTIM, "--epochs", 12, "--out", other],
     }
-    before = {name: os.environ.get(name) for name in ("MEA_STORE", "MEA_SCALE")}
-    os.environ |= {"MEA_STORE": str(folder / "store"), "MEA_SCALE": "smoke"}
-    try:
-        results = {}
-        for name, command in commands.items():
-            found = CliRunner().invoke(app, [*map(str, command), "--json"])
-            assert found.exit_code == 0, found.stderr
-            results[name] = json.loads(found.stdout)
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    with smoke(folder):
+        results = {name: run(*command, "--json").data for name, command in commands.items()}
     return SimpleNamespace(folder=folder, key_options=KEY, **results)
+
+
+@pytest.fixture(scope="session")
+def evidence(made):
+    """What `mea verify` finds about the surrogate, as JSON; its exit code was 0."""
+    files = ["--model", made.folder / "copy.safetensors", "--key", made.folder / "key.json"]
+    with smoke(made.folder):
+        return run("verify", *files, "--data", "digits", "--json").data

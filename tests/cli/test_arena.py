@@ -30,27 +30,27 @@ def entry(tmp_path):
     return "ada.py"
 
 
-def test_a_table_grows_beside_the_house(mea, entry, tmp_path):
+def test_a_table_grows_beside_the_baselines(mea, entry, tmp_path):
     secret = ["--secret-file", "secret.txt"]
     first = mea("arena", "run", entry, *RUN, *secret, "--name", "Ada", "--json").data
     assert [trial["model"] for trial in first["trials"]] == ["key 1", "clean 1"]
     by_name = {line["name"]: line for line in first["standings"]}
     assert len(by_name) == 5
-    same = ("place", "score", "mark", "points_lost", "wins")
-    assert [by_name["Ada"][name] for name in same] == [by_name["house: do nothing"][name] for name in same]
-    text = mea("arena", "run", entry, *RUN, *secret, "--discipline", "defence", "--no-house").stdout
+    same = ("place", "score", "wsr", "points_lost", "wins")
+    assert [by_name["Ada"][name] for name in same] == [by_name["baseline: do nothing"][name] for name in same]
+    text = mea("arena", "run", entry, *RUN, *secret, "--discipline", "defence", "--no-baselines").stdout
     assert "key 1: ValueError: no idea" in text
     shown = mea("arena", "show", "--json").data
     assert shown["removal"] == first["standings"]
     assert [(line["name"], line["place"]) for line in shown["defence"]] == [("ada", None)]
-    assert mea("arena", "show").stdout.count("house: ") == 4
+    assert mea("arena", "show").stdout.count("baseline: ") == 4
     found = (tmp_path / "arena.json").read_text()
     key = hidden_keys(SECRET, 1, tuple("0123456789"))[0]
     assert SECRET not in found + text
     assert json.dumps(key.sources[0]) not in found
     assert '"target"' not in found
     other = mea("arena", "run", entry, *RUN, "--secret-file", "other.txt", code=2)
-    assert "results of another arena" in other.stderr
+    assert "results of another contest" in other.stderr
     assert json.loads((tmp_path / "arena.json").read_text()) == json.loads(found)
 
 
@@ -63,7 +63,7 @@ def test_a_table_grows_beside_the_house(mea, entry, tmp_path):
         (["--secret-file", "."], "is a directory"),
         (["--secret-file", "short.txt"], "5 characters; take at least 16"),
         (["--secret-file", "secret.txt", "--keys", 44], "45 pairs"),
-        (["--secret-file", "secret.txt", "--name", "house: mine"], "the house's own"),
+        (["--secret-file", "secret.txt", "--name", "baseline: mine"], "those of the baselines"),
         (["--secret-file", "secret.txt", "--name", "\x1b\n"], "names are not empty"),
         (["--secret-file", "secret.txt", "--points", 0], "points and seconds above 0"),
         (["--secret-file", "secret.txt", "--table", "nowhere/arena.json"], "no folder nowhere"),
@@ -82,21 +82,28 @@ def test_standard_input_is_a_place_for_the_secret(mea, entry):
     assert "5 characters" in found.stderr
 
 
+@pytest.fixture
+def unjudged(monkeypatch):
+    """Every entry fails, without a process."""
+    monkeypatch.setattr(
+        "mea_lib.cli.arena._judge", lambda name, *rest: Outcome(name, "removal", (), 5.0, "tried")
+    )
+
+
+@pytest.mark.usefixtures("unjudged")
 def test_a_name_is_a_line_of_the_table(mea, entry, tmp_path):
     (tmp_path / "ada.py").rename(tmp_path / "ada\n\x1b[31m.py")
     found = mea(
-        "arena", "run", "ada\n\x1b[31m.py", *RUN, "--secret-file", "secret.txt", "--no-house", "--json"
+        "arena", "run", "ada\n\x1b[31m.py", *RUN, "--secret-file", "secret.txt", "--no-baselines", "--json"
     ).data
     assert found["name"] == "ada [31m"
 
 
+@pytest.mark.usefixtures("unjudged")
 @pytest.mark.parametrize("reason", [None, "bubblewrap does not work here: no permission"])
 def test_it_is_said_whether_there_is_a_sandbox(mea, entry, monkeypatch, reason):
     monkeypatch.setattr("mea_lib.arena.sandbox.why_no_sandbox", lambda: reason)
-    monkeypatch.setattr(
-        "mea_lib.cli.arena._judge", lambda name, *rest: Outcome(name, "removal", (), 5.0, "tried")
-    )
-    found = mea("arena", "run", entry, *RUN, "--secret-file", "secret.txt", "--no-house", "--json")
+    found = mea("arena", "run", entry, *RUN, "--secret-file", "secret.txt", "--no-baselines", "--json")
     assert found.data["sandbox"] == ("bubblewrap" if reason is None else None)
     assert (
         "runs in a sandbox"

@@ -12,12 +12,12 @@ import mea_lib.data
 from mea_lib import WatermarkKey
 from mea_lib.arena import Outcome, ResultsTable, Trial
 from mea_lib.cli import app
-from mea_lib.cli.arena import _add_house
+from mea_lib.cli.arena import _add_baselines
 from mea_lib.cli.models import ModelFiles, copy_model, stored
 from mea_lib.data import new_salt
 from mea_lib.models import build
 from mea_lib.proof import Commitment, open_commitment
-from mea_lib.training import default_store
+from mea_lib.training import current_store
 
 SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
 RECIPE = {"method": "test", "seed": 1}
@@ -76,11 +76,11 @@ def replace_models(recipes, rounds):
     """Remove each model and make another of the same name, over and over."""
     for seed in range(rounds):
         for recipe in recipes:
-            identity = default_store().identity(recipe)
-            with FileLock(default_store().root / f"{identity}.lock"):
+            identity = current_store().identity(recipe)
+            with FileLock(current_store().root / f"{identity}.lock"):
                 stored(identity).card.unlink()
                 stored(identity).weights.unlink()
-            default_store().fetch(recipe, lambda seed=seed: build("nine_layer_cnn", seed=seed, **SPEC))
+            current_store().fetch(recipe, lambda seed=seed: build("nine_layer_cnn", seed=seed, **SPEC))
 
 
 def on_a_slow_disk():
@@ -97,7 +97,7 @@ def on_a_slow_disk():
 def test_models_that_are_replaced_are_no_damage(at_once):
     recipes = [RECIPE | {"seed": seed} for seed in range(4)]
     for recipe in recipes:
-        default_store().fetch(recipe, lambda: build("nine_layer_cnn", **SPEC))
+        current_store().fetch(recipe, lambda: build("nine_layer_cnn", **SPEC))
 
     def work(number, together):
         together.wait()
@@ -106,14 +106,14 @@ def test_models_that_are_replaced_are_no_damage(at_once):
         on_a_slow_disk()
         for _ in range(8):
             assert invoke("store", "list" if number == 1 else "verify") == (0, "")
-            default_store().cards()
+            current_store().cards()
 
     at_once(work, 3)
 
 
 def test_copies_to_one_name_are_never_mixed(at_once, tmp_path):
     identities = [  # of one network, so that only the numbers tell them apart
-        default_store()
+        current_store()
         .fetch(RECIPE | {"seed": seed}, lambda seed=seed: build("nine_layer_cnn", seed=seed, **SPEC))
         .card["id"]
         for seed in (1, 2)
@@ -135,7 +135,7 @@ def test_copies_to_one_name_are_never_mixed(at_once, tmp_path):
     copy.read()
 
 
-def test_the_house_is_judged_once(at_once, tmp_path, monkeypatch):
+def test_the_baselines_are_judged_once(at_once, tmp_path, monkeypatch):
     table = ResultsTable(tmp_path / "arena.json")
 
     def judge(name, entry, contest):
@@ -147,7 +147,7 @@ def test_the_house_is_judged_once(at_once, tmp_path, monkeypatch):
 
     def work(number, together):
         together.wait()
-        _add_house(table, SimpleNamespace(identity="a"), "removal")
+        _add_baselines(table, SimpleNamespace(identity="a"), "removal")
 
     at_once(work, 4)
     judged = (tmp_path / "judged").read_text().splitlines()
@@ -155,19 +155,19 @@ def test_the_house_is_judged_once(at_once, tmp_path, monkeypatch):
     assert {outcome.attempts for outcome in table.outcomes("removal")} == {1}
 
 
-def test_a_table_belongs_to_the_arena_that_claimed_it_first(at_once, tmp_path):
+def test_a_table_belongs_to_the_contest_that_claimed_it_first(at_once, tmp_path):
     """Two judges with different secrets begin on one file: the second learns it before hours of work."""
     table = ResultsTable(tmp_path / "arena.json")
 
     def claim(number, together):
         together.wait()
         try:
-            table.claim(f"arena {number}")
+            table.claim(f"contest {number}")
         except ValueError as error:
             return str(error)
         return "claimed"
 
     said = at_once(claim, 4)
     assert said.count("claimed") == 1
-    assert table.arena == f"arena {said.index('claimed')}"
-    assert all("results of another arena" in words for words in said if words != "claimed")
+    assert table.contest == f"contest {said.index('claimed')}"
+    assert all("results of another contest" in words for words in said if words != "claimed")

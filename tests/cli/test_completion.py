@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mea_lib.models import build
-from mea_lib.training import default_store
+from mea_lib.training import current_store
 
 SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
 
@@ -38,12 +38,15 @@ def test_show_completion_prints_the_script_of_the_shell_it_is_run_from(tmp_path)
     assert found.stdout.strip() == ask(_MEA_COMPLETE="source_bash").strip()
 
 
-def complete(line):
+def complete(mea, line):
     """What bash would offer for the last word of this line."""
     words = line.split(" ")
-    return ask(
-        _MEA_COMPLETE="complete_bash", COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1)
-    ).splitlines()
+    asked = {
+        "_MEA_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    return mea(env=asked, prog_name="mea").stdout.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -64,25 +67,25 @@ def complete(line):
         ("mea extract --attack d", ["distillation", "data-free"]),
     ],
 )
-def test_what_is_offered(line, offered):
-    assert complete(line) == offered
+def test_what_is_offered(mea, line, offered):
+    assert complete(mea, line) == offered
 
 
-def test_classes_of_ones_own_folder(tmp_path):
+def test_classes_of_ones_own_folder(mea, tmp_path):
     for name in ("cat", "cow", "dog"):
         (tmp_path / "own" / "train" / name).mkdir(parents=True)
-    assert complete("mea embed --data own --target c") == ["cat", "cow"]
+    assert complete(mea, "mea embed --data own --target c") == ["cat", "cow"]
 
 
-def test_models_of_the_store():
-    identity = default_store().fetch({"method": "test"}, lambda: build("nine_layer_cnn", **SPEC)).card["id"]
+def test_models_of_the_store(mea):
+    identity = current_store().fetch({"method": "test"}, lambda: build("nine_layer_cnn", **SPEC)).card["id"]
     for line in (
         "mea extract --model",
         "mea verify --key k --model",
         "mea store show",
         "mea store remove --yes",
     ):
-        assert complete(f"{line} {identity[:2]}") == [identity]
+        assert complete(mea, f"{line} {identity[:2]}") == [identity]
 
 
 def test_completion_works_in_bash_itself(tmp_path):

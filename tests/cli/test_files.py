@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import typer
 
+from mea_lib.arena.table_file import FORMAT
 from mea_lib.cli import app
 from mea_lib.data import WatermarkKey
 from mea_lib.files import LARGEST_TEXT
@@ -147,7 +148,7 @@ def test_a_table_that_is_none_is_named(mea, tmp_path):
         [entry | {"trials": "ab"}],
         [entry | {"trials": [{"points_lost": 10**400}]}],
     ):
-        path.write_text(json.dumps({"format": "mea arena, version 1", "arena": "a", "entries": entries}))
+        path.write_text(json.dumps({"format": FORMAT, "arena": "a", "entries": entries}))
         assert f"{path} is not a table of an arena" in mea("arena", "show", "--table", path, code=2).stderr
     path.write_text(DEEP)
     assert f"{path} is not a table of an arena" in mea("arena", "show", "--table", path, code=2).stderr

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mea_lib.cli.models import FOREIGN, find_model, load_model
+from mea_lib.cli.models import find_model, load_model
 
 FEW = ["--samples", 100, "--fewest-samples", 100, "--data", "digits"]
 
@@ -77,12 +77,6 @@ def test_a_surrogate_of_a_foreign_file(mea, script):
     assert found["queries"] == 200
     key = ["--mark-answers", script]
     assert "a model of the store" in mea("extract", "--model", script, *how, *key, code=2).stderr
-
-
-def test_the_endings_are_those_that_are_read():
-    from mea_lib.blackbox import model_file
-
-    assert FOREIGN == model_file.FOREIGN
 
 
 def test_names_complete():

@@ -9,13 +9,13 @@ import torch
 from mea_lib.cli.models import copy_model, find_model, load_model, stored, stored_ids
 from mea_lib.model_files import sealed
 from mea_lib.models import build
-from mea_lib.training import default_store
+from mea_lib.training import current_store, use_store
 
 SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
 
 
 def make(seed):
-    return default_store().fetch(
+    return current_store().fetch(
         {"method": "test", "seed": seed}, lambda: build("nine_layer_cnn", seed=seed, **SPEC)
     )
 
@@ -24,7 +24,7 @@ def test_a_model_is_found_by_its_id_its_beginning_and_both_files(tmp_path):
     model = make(1)
     identity = model.card["id"]
     copy_model(stored(identity), tmp_path / "model.safetensors")
-    ways = [identity, identity[:3], f"{default_store().root}/{identity}.json"]
+    ways = [identity, identity[:3], f"{current_store().root}/{identity}.json"]
     ways += [str(tmp_path / "model.safetensors"), str(tmp_path / "model.json")]
     for way in ways:
         loaded = load_model(find_model(way))
@@ -90,7 +90,8 @@ def test_a_spec_that_does_not_fit_the_weights(tmp_path):
 def test_a_model_is_found_in_every_folder_of_the_store(tmp_path, monkeypatch):
     identity = make(1).card["id"]
     monkeypatch.setenv("MEA_STORE", f"{tmp_path / 'own'}{os.pathsep}{tmp_path / 'store'}")
-    other = make(2).card["id"]
+    with use_store(tmp_path / "own"):
+        other = make(2).card["id"]
     assert stored_ids() == sorted([identity, other])
     assert find_model(identity[:12]).card.parent == tmp_path / "store"
     assert find_model(other[:12]).card.parent == tmp_path / "own"
@@ -98,5 +99,5 @@ def test_a_model_is_found_in_every_folder_of_the_store(tmp_path, monkeypatch):
 
 def test_ids_are_those_of_finished_models(tmp_path):
     identity = make(1).card["id"]
-    (default_store().root / "litter.safetensors").write_bytes(b"")
+    (current_store().root / "litter.safetensors").write_bytes(b"")
     assert stored_ids() == [identity]

@@ -131,7 +131,7 @@ def test_embed_trains_once_what_the_package_would(mea, tmp_path, digits, key):
     second = mea("embed", *KEY, "--json")
     assert (first.data["trained"], second.data["trained"]) == (True, False)
     assert first.data["model"] == second.data["model"]
-    expected = mea_lib.watermarks.runner_up.embed(digits.owner, key, mea_lib.preset("smoke"))
+    expected = mea_lib.watermarks.RunnerUp().embed(digits.owner, key, mea_lib.preset("smoke"))
     assert first.data["model"] == expected.card["id"]
     assert first.data["accuracy"] == pytest.approx(mea_lib.proof.accuracy(expected, digits.test))
     wsr = mea_lib.proof.watermark_success_rate(expected, key, digits.test, 200)
@@ -143,11 +143,11 @@ def test_every_choice_of_the_owner_is_another_model(mea):
     cards = [mea("embed", *KEY, *words.split(), "--json").data for words in chosen]
     assert len({card["model"] for card in cards}) == len(chosen)
     recipes = [json.loads(Path(card["card"]).read_text())["recipe"] for card in cards]
-    assert recipes[0]["width"] == 2
-    assert recipes[1]["settings"]["seed"] == 1
-    assert recipes[2]["settings"]["epochs"] == 2
-    assert recipes[3]["method"] == "mea-defender"
-    assert recipes[4]["network"] == "vgg_like"
+    assert recipes[0]["spec"]["width"] == 2
+    assert recipes[1]["training"]["seed"] == 1
+    assert recipes[2]["training"]["epochs"] == 2
+    assert recipes[3]["method"] == "MEADefender"
+    assert recipes[4]["spec"]["network"] == "vgg_like"
 
 
 def test_the_mark_is_there_and_the_copy_is_the_model(made):

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from mea_lib.cli import app, completion, main, store
+from mea_lib import names
+from mea_lib.cli import app, main, store
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -53,6 +54,7 @@ def test_help_lists_the_commands_and_the_exit_codes(mea):
 
 NEEDS_NO_TORCH = """
 import sys
+from mea_lib import names
 from mea_lib.cli import main
 sys.argv = ["mea", *sys.argv[1:]]
 try:
@@ -71,15 +73,16 @@ def test_what_needs_no_torch_does_not_wait_for_it(command):
     assert found == ("2 []" if command == ["extract", "--model"] else "0 []")
 
 
-def test_the_names_written_out_for_completion_are_those_of_the_package():
-    from mea_lib.data import SCHEMES, class_order, load, sources
-    from mea_lib.models import NETWORKS
+def test_the_names_that_can_be_chosen_mean_something():
+    from mea_lib.data import known, load
+    from mea_lib.models import build
 
-    assert completion.NETWORKS == NETWORKS
-    assert completion.SCHEMES == SCHEMES
-    assert completion.DATA_SETS == sources.NAMES
-    assert completion.CLASSES["fashion-mnist"] == class_order.FASHION
-    assert completion.CLASSES["digits"] == load("digits").test.classes
+    form = {"classes": 2, "channels": 1, "size": 32, "width": 1, "mean": [0.0], "std": [1.0]}
+    for network in names.NETWORKS:
+        assert build(network, **form).spec["network"] == network
+    assert set(names.DATA_SETS) == {*known.KINDS, "digits"}
+    assert set(names.CLASSES) < set(names.DATA_SETS)
+    assert names.CLASSES["digits"] == load("digits").test.classes
 
 
 def test_the_script_is_the_program():
@@ -89,9 +92,9 @@ def test_the_script_is_the_program():
 
 
 def test_python_m_runs_it_under_its_name(shell):
-    found = shell("embed", "--target", "3", code=2)
+    found = shell("verify", code=2)
     assert found.stdout == ""
-    assert "Usage: mea embed" in found.stderr
+    assert "Usage: mea verify" in found.stderr
     assert shell("--version").stdout.startswith("mea ")
 
 
@@ -170,7 +173,7 @@ def test_bars_are_for_terminals_and_stay_off_stdout(made, digits):
     os.close(terminal)
     assert json.loads(process.communicate(timeout=60)[0])["queries"] == len(digits.queries)
     assert b"querying: " in shown
-    assert b"distillation: " in shown
+    assert b"Distillation: " in shown
 
 
 def test_a_reader_that_stops_reading_is_no_error(tmp_path):

@@ -45,17 +45,17 @@ def verify(mea, made, suspect):
     return run
 
 
-def test_a_copy_behind_http_is_found(verify, suspect, answers_as, tmp_path):
+def test_a_surrogate_behind_http_is_found_with_the_token_of_the_variable(
+    verify, suspect, answers_as, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MEA_TOKEN", "secret-of-mine")
     suspect.always = answers_as("copy")
-    found = verify("--evidence", "evidence.json", "--json").data
-    assert found["is_stolen"]
-    assert found["suspect"]["url"] == suspect.url
-    assert found == json.loads((tmp_path / "evidence.json").read_text())
-
-
-def test_another_model_behind_http_is_not(verify, suspect, answers_as):
-    suspect.always = answers_as("other")
-    verify(code=3)
+    found = verify("--evidence", "evidence.json", "--json")
+    assert found.data["is_stolen"]
+    assert found.data["suspect"]["url"] == suspect.url
+    assert found.data == json.loads((tmp_path / "evidence.json").read_text())
+    assert suspect.headers[-1]["Authorization"] == "Bearer secret-of-mine"
+    assert "secret-of-mine" not in found.stdout + found.stderr
 
 
 def test_silence_is_no_verdict(verify, suspect, tmp_path):
@@ -66,35 +66,30 @@ def test_silence_is_no_verdict(verify, suspect, tmp_path):
     assert json.loads((tmp_path / "evidence.json").read_text()) == found
 
 
-def test_the_log_answers_what_was_asked_before(verify, suspect, answers_as):
+def test_a_log_answers_what_was_asked_before_and_is_of_one_key_and_suspect(
+    verify, suspect, answers_as, made, tmp_path, mea
+):
+    log = ["--query-log", "log.sqlite"]
     suspect.always = answers_as("copy")
-    first = verify("--query-log", "log.sqlite", "--json").data
+    first = verify(*log, "--json").data
     suspect.always = fake.status(403)
-    second = verify("--query-log", "log.sqlite", "--json").data
+    second = verify(*log, "--json").data
     assert first["suspect"]["sent"] > 100
     assert first["suspect"]["from_log"] == 0
     assert (second["suspect"]["sent"], second["suspect"]["asked_now"]) == (0, 0)
     assert second["suspect"]["from_log"] == first["suspect"]["asked_now"]
     assert second["suspect"]["log_check"].startswith("not done")
     assert second["wsr"] == first["wsr"]
-
-
-def test_the_log_of_another_suspect_at_the_same_address_is_refused(verify, suspect, answers_as):
     suspect.always = answers_as("other")
-    verify("--query-log", "log.sqlite", code=3)
-    suspect.always = answers_as("copy")
-    found = verify("--query-log", "log.sqlite", code=1)
+    found = verify(*log, code=1)
     assert "not this suspect's any more" in found.stderr
     assert found.stdout == ""
-
-
-def test_a_log_is_of_one_key(verify, suspect, answers_as, made, tmp_path, mea):
-    suspect.always = answers_as("copy")
-    verify("--query-log", "log.sqlite")
     key = json.loads((made.folder / "key.json").read_text()) | {"seed": 6}
     (tmp_path / "other.json").write_text(json.dumps(key))
-    options = ["--url", suspect.url, "--key", "other.json", *FEW, "--query-log", "log.sqlite"]
+    options = ["--url", suspect.url, "--key", "other.json", *FEW, *log]
     assert "purpose is 'verify" in mea("verify", *options, code=2).stderr
+    (tmp_path / "log.sqlite").write_text("something else, and long enough to be read as a file of some kind")
+    assert "not a query log" in verify(*log, code=2).stderr
 
 
 def test_names_of_classes_are_compared_and_put_in_order(verify, extract, suspect, answers_as):
@@ -115,36 +110,21 @@ def test_names_of_classes_are_compared_and_put_in_order(verify, extract, suspect
     assert "10 classes, 2 names" in verify(code=2).stderr
 
 
-def test_another_number_of_answers_than_classes_is_no_verdict(verify, suspect, answers_as):
-    suspect.metadata = fake.METADATA | {"outputs": [{"name": "p"}]}
-    suspect.always = answers_as("copy", lambda answers: answers[:, :9])
-    found = verify("--json", code=4).data
-    assert set(found["failures"]) == {"another width"}
-    assert sum(suspect.batches) < 100
-
-
 def test_how_a_suspect_behind_http_is_asked(verify, suspect, answers_as):
+    suspect.models = ["digits", "letters"]
+    found = verify(code=2)
+    assert "digits, letters" in found.stderr
+    assert "--server" in found.stderr
     suspect.metadata = fake.METADATA | {
         "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 1, 16, 16]}]
     }
     behave = answers_as("copy", lambda answers: answers.log())
     suspect.always = lambda handler, pixels: behave(handler, (pixels * 51 + 51).round().astype("uint8"))
-    found = verify(code=2)
-    assert "input_range=(0, 1)" in found.stderr
+    which = ["--server", "model=digits", "--server", "batch_size=7"]
+    assert "input_range=(0, 1)" in verify(*which, code=2).stderr
     how = ["mean=0.2", "std=0.2", "answers=log-probabilities"]
-    verify(*(part for one in how for part in ("--suspect", one)))
-
-
-def test_labels_behind_http(verify, suspect, made):
-    oracle = mea_lib.Oracle(load_model(find_model(str(made.folder / "copy.safetensors"))))
-
-    def behave(handler, images):
-        labels = oracle(torch.from_numpy(images)).argmax(1) + 1
-        handler.reply(200, fake.tensors(labels.numpy(), "label", "INT64"))
-
-    suspect.metadata = fake.METADATA | {"outputs": [{"name": "label", "datatype": "INT64", "shape": [-1]}]}
-    suspect.always = behave
-    verify("--suspect", "first-label=1")
+    verify(*which, *(part for one in how for part in ("--suspect", one)))
+    assert max(suspect.batches) == 7
 
 
 def test_proxies_of_the_environment_are_for_other_machines_unless_it_is_said(
@@ -154,8 +134,8 @@ def test_proxies_of_the_environment_are_for_other_machines_unless_it_is_said(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    suspect.always = answers_as("copy")
-    verify()
+    suspect.always = answers_as("other")
+    verify(code=3)  # a model that nobody has stolen, too
     found = verify("--server", "trust_env=yes", "--server", "attempts=1", code=1)
     assert "cannot be reached" in found.stderr
 
@@ -173,61 +153,26 @@ def test_the_environment_is_asked_for_proxies_and_certificates(mea, made, monkey
     assert "SSL_CERT_FILE" in mea("verify", *known, code=2).stderr
 
 
-def test_a_file_that_is_no_log_is_a_usage_error(verify, tmp_path):
-    (tmp_path / "log.sqlite").write_text("something else, and long enough to be read as a file of some kind")
-    assert "not a query log" in verify("--query-log", "log.sqlite", code=2).stderr
-
-
-def test_the_token_of_the_variable_is_shown_to_the_server_alone(verify, suspect, answers_as, monkeypatch):
-    monkeypatch.setenv("MEA_TOKEN", "secret-of-mine")
-    suspect.always = answers_as("copy")
-    found = verify("--json")
-    assert suspect.headers[-1]["Authorization"] == "Bearer secret-of-mine"
-    assert "secret-of-mine" not in found.stdout + found.stderr
-
-
-def test_which_model_and_how_it_is_asked(verify, suspect, answers_as):
-    suspect.models = ["digits", "letters"]
-    found = verify(code=2)
-    assert "digits, letters" in found.stderr
-    assert "--server" in found.stderr
-    suspect.always = answers_as("copy")
-    verify("--server", "model=digits", "--server", "batch_size=7")
-    assert max(suspect.batches) == 7
-
-
 @pytest.mark.parametrize(
-    "setting, words",
+    "option, setting, words",
     [
-        ("digits", "'digits' is not NAME=VALUE"),
-        ("colour=red", "input_name"),
-        ("timeout=ten", "'timeout=ten' cannot be read"),
-        ("trust_env=1", "yes or no"),
-        ("input_range=0,1", "input_range is said with --suspect"),
-        ("batch_size=0", "batch_size must be at least 1"),
+        ("--server", "digits", "'digits' is not NAME=VALUE"),
+        ("--server", "colour=red", "input_name"),
+        ("--server", "timeout=ten", "'timeout=ten' cannot be read"),
+        ("--server", "trust_env=1", "yes or no"),
+        ("--server", "input_range=0,1", "input_range is said with --suspect"),
+        ("--server", "batch_size=0", "batch_size must be at least 1"),
+        ("--suspect", "colour=red", "channel_order"),
+        ("--suspect", "input_range=1", "a comma between them"),
+        ("--suspect", "mean=a", "'mean=a' cannot be read"),
+        ("--suspect", "layout=middle", "first, last"),
+        ("--suspect", "answers=odds", "log-probabilities"),
+        ("--suspect", "timeout=3", "timeout is said with --server"),
+        ("--suspect", "network=resnet18", "not NAME=VALUE with one of the names input_range"),
     ],
 )
-def test_a_setting_that_is_none(verify, setting, words):
-    found = verify("--server", setting, code=2)
-    assert words in found.stderr
-    assert found.stdout == ""
-
-
-@pytest.mark.parametrize(
-    "setting, words",
-    [
-        ("digits", "'digits' is not NAME=VALUE"),
-        ("colour=red", "channel_order"),
-        ("input_range=1", "a comma between them"),
-        ("mean=a", "'mean=a' cannot be read"),
-        ("layout=middle", "first, last"),
-        ("answers=odds", "log-probabilities"),
-        ("timeout=3", "timeout is said with --server"),
-        ("network=resnet18", "not NAME=VALUE with one of the names input_range"),
-    ],
-)
-def test_what_is_said_of_a_suspect_and_is_nothing(verify, setting, words):
-    found = verify("--suspect", setting, code=2)
+def test_a_setting_that_is_none(verify, option, setting, words):
+    found = verify(option, setting, code=2)
     assert words in found.stderr
     assert found.stdout == ""
 
@@ -236,12 +181,12 @@ def test_every_setting_is_known_to_the_oracle():
     import inspect
 
     from mea_lib.blackbox import as_suspect
-    from mea_lib.cli.server import FILE_SETTINGS, SETTINGS, SUSPECT_SETTINGS
+    from mea_lib.cli.settings import FILE_SETTINGS, SERVER_SETTINGS, SUSPECT_SETTINGS
     from mea_lib.serving.remote import RemoteOracle
 
     own = {"url", "token", "budget", "log", "on_failure", "purpose"}
     both = set(SUSPECT_SETTINGS)
-    assert set(SETTINGS) | both == set(inspect.signature(RemoteOracle).parameters) - own
+    assert set(SERVER_SETTINGS) | both == set(inspect.signature(RemoteOracle).parameters) - own
     assert both | set(FILE_SETTINGS) == set(inspect.signature(as_suspect).parameters) - {
         "model",
         "batch_size",

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from mea_lib.models import build
-from mea_lib.training import default_store
+from mea_lib.training import current_store
 
 SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
 
@@ -15,9 +15,9 @@ SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "st
 @pytest.fixture
 def two():
     """Ids of two models in the store."""
-    recipes = [{"method": "test", "scale": "smoke", "settings": {"seed": seed}} for seed in (1, 2)]
+    recipes = [{"method": "test", "scale": "smoke", "training": {"seed": seed}} for seed in (1, 2)]
     return [
-        default_store().fetch(recipe, lambda: build("nine_layer_cnn", **SPEC)).card["id"]
+        current_store().fetch(recipe, lambda: build("nine_layer_cnn", **SPEC)).card["id"]
         for recipe in recipes
     ]
 
@@ -36,13 +36,13 @@ def test_the_list_has_a_line_for_each(mea, two):
     for seed, identity in enumerate(two, 1):
         assert models[identity]["seed"] == seed
         sizes = [
-            (default_store().root / f"{identity}.{end}").stat().st_size for end in ("json", "safetensors")
+            (current_store().root / f"{identity}.{end}").stat().st_size for end in ("json", "safetensors")
         ]
         assert models[identity]["bytes"] == sum(sizes)
 
 
 def test_a_damaged_card_is_named_and_passed_over(mea, two):
-    (default_store().root / f"{two[0]}.json").write_text("{")
+    (current_store().root / f"{two[0]}.json").write_text("{")
     found = mea("store", "list", "--json")
     assert [model["id"] for model in found.data["models"]] == [two[1]]
     assert found.data["damaged"] == [two[0]]
@@ -50,18 +50,18 @@ def test_a_damaged_card_is_named_and_passed_over(mea, two):
 
 
 def test_a_card_is_shown_as_it_is(mea, two):
-    card = json.loads((default_store().root / f"{two[0]}.json").read_text())
+    card = json.loads((current_store().root / f"{two[0]}.json").read_text())
     assert mea("store", "show", two[0], "--json").data == card
     assert json.loads(mea("store", "show", two[0]).stdout) == card
 
 
 def test_the_path_is_for_other_programs(mea, two):
-    assert mea("store", "path", two[1]).stdout == f"{default_store().root / two[1]}.safetensors\n"
+    assert mea("store", "path", two[1]).stdout == f"{current_store().root / two[1]}.safetensors\n"
 
 
 def test_only_damaged_weights_fail_the_check(mea, two):
     assert mea("store", "verify", "--json").data["sound"] == sorted(two)
-    path = default_store().root / f"{two[0]}.safetensors"
+    path = current_store().root / f"{two[0]}.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     found = mea("store", "verify", "--json", code=1)
     assert found.data["sound"] == [two[1]]
@@ -72,13 +72,13 @@ def test_only_damaged_weights_fail_the_check(mea, two):
 
 
 def test_weights_that_are_gone_fail_the_check(mea, two):
-    (default_store().root / f"{two[0]}.safetensors").unlink()
+    (current_store().root / f"{two[0]}.safetensors").unlink()
     assert list(mea("store", "verify", "--json", code=1).data["damaged"]) == [two[0]]
 
 
 def test_files_of_two_ids_that_were_swapped_are_neither(mea, two):
     for ending in ("json", "safetensors"):
-        first, second = (default_store().root / f"{identity}.{ending}" for identity in two)
+        first, second = (current_store().root / f"{identity}.{ending}" for identity in two)
         first.rename(first.with_suffix(".swap"))
         second.rename(first)
         first.with_suffix(".swap").rename(second)
@@ -88,7 +88,7 @@ def test_files_of_two_ids_that_were_swapped_are_neither(mea, two):
 
 
 def test_a_card_that_was_altered_fails_the_check(mea, two):
-    path = default_store().root / f"{two[0]}.json"
+    path = current_store().root / f"{two[0]}.json"
     path.write_text(path.read_text().replace('"smoke"', '"paper"'))
     assert list(mea("store", "verify", "--json", code=1).data["damaged"]) == [two[0]]
 
@@ -124,9 +124,9 @@ def test_removal_asks_first(shell, two):
     found = shell("store", "remove", two[0], input="n\n", code=1)
     assert "Remove 1 of 2 models?" in found.stderr
     assert found.stdout == ""
-    assert len(default_store().cards()) == 2
+    assert len(current_store().cards()) == 2
     shell("store", "remove", two[0], input="y\n")
-    assert [card["id"] for card in default_store().cards()] == [two[1]]
+    assert [card["id"] for card in current_store().cards()] == [two[1]]
 
 
 def test_removal_without_anybody_to_ask(shell, two):
@@ -135,21 +135,21 @@ def test_removal_without_anybody_to_ask(shell, two):
 
     found = shell("store", "remove", two[0], stdin=subprocess.DEVNULL, code=1)
     assert "Traceback" not in found.stderr
-    assert len(default_store().cards()) == 2
+    assert len(current_store().cards()) == 2
 
 
 def test_yes_does_not_ask(mea, two):
     found = mea("store", "remove", *two, two[0], "--yes", "--json").data
     assert found["removed"] == two
     assert found["bytes"] > 0
-    assert {path.suffix for path in default_store().root.iterdir()} == {".lock"}
+    assert {path.suffix for path in current_store().root.iterdir()} == {".lock"}
 
 
 def test_a_damaged_model_can_be_removed(mea, two):
-    (default_store().root / f"{two[0]}.json").write_text("{")
-    (default_store().root / f"{two[0]}.safetensors").unlink()
+    (current_store().root / f"{two[0]}.json").write_text("{")
+    (current_store().root / f"{two[0]}.safetensors").unlink()
     mea("store", "remove", two[0], "--yes")
-    assert len(default_store().cards()) == 1
+    assert len(current_store().cards()) == 1
     assert mea("store", "list", "--json").data["damaged"] == []
 
 
@@ -159,4 +159,4 @@ def test_one_wrong_name_removes_nothing(mea, two, tmp_path):
     copy.write_bytes(b"")
     mea("store", "remove", two[0], copy, "--yes", code=2)
     assert copy.exists()
-    assert len(default_store().cards()) == 2
+    assert len(current_store().cards()) == 2

@@ -1,6 +1,7 @@
 """The whole story of an owner, an adversary and a judge: each command a process, the models behind HTTP."""
 
 import json
+import os
 import signal
 import sqlite3
 import sys
@@ -26,7 +27,9 @@ def answers_in(log):
             return 0
 
 
-def test_from_the_key_to_the_proof(shell, digits, tmp_path):
+def test_from_the_key_to_the_proof(mea, shell, digits, made, tmp_path, monkeypatch):
+    # The owner finds the model in a store that is shared.
+    monkeypatch.setenv("MEA_STORE", f"{tmp_path / 'store'}{os.pathsep}{made.folder / 'store'}")
     # The owner.
     shell("commit", "--sources", "3", "7", "--target", "1", "--key-seed", "5", "--data", "digits")
     shell("embed", "--key", "key.json", *DIGITS, "--epochs", "20", "--out", "sold.safetensors")
@@ -35,7 +38,7 @@ def test_from_the_key_to_the_proof(shell, digits, tmp_path):
     options = ["--token-file", "tokens", "--client-budget", "1000", "--log", "sold.jsonl", "--data", "digits"]
     with serving("sold.safetensors", *options) as (_, sold):
         steal = ["extract", "--url", sold["url"], *DIGITS, "--epochs", "40"]
-        refused = shell(*steal, "--server", "attempts=1", code=1)
+        refused = mea(*steal, "--server", "attempts=1", code=1)
         assert "401" in refused.stderr
         stolen = shell(*steal, "--token", "customer-1", "--out", "stolen.safetensors", "--json")
     assert json.loads(stolen.stdout)["queries"] == len(digits.queries)

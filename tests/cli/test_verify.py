@@ -21,9 +21,9 @@ def opened(made):
     return ["--commitment", made.folder / "commitment.json", "--salt-file", made.folder / "salt.txt"]
 
 
-@pytest.mark.parametrize("model", ["victim", "copy"])
-def test_proof_is_0(verify, model):
-    assert "Verdict: carries the watermark" in verify(model).stdout
+def test_proof_is_0(verify, evidence):
+    assert "Verdict: carries the watermark" in verify("victim").stdout
+    assert evidence["is_stolen"] is True
 
 
 def test_no_proof_is_3(verify):
@@ -37,19 +37,14 @@ def test_the_evidence_is_what_was_printed(verify, tmp_path, opened, made):
     assert found == json.loads((tmp_path / "evidence.json").read_text())
 
 
-def test_json_is_printed_without_proof_too(verify):
-    assert verify("other", "--json", code=3).data["is_stolen"] is False
-
-
-def test_the_threshold_decides(verify):
-    rate = verify("copy", "--json").data["wsr"]["value"]
-    verify("copy", "--threshold", rate + 0.01, code=3)
+def test_the_threshold_decides(verify, evidence):
+    rate = evidence["wsr"]["value"]
+    assert verify("copy", "--threshold", rate + 0.01, "--json", code=3).data["is_stolen"] is False
     assert verify("copy", "--threshold", rate - 0.2, "--json").data["threshold"] == rate - 0.2
 
 
-def test_alpha_decides(verify):
-    found = verify("copy", "--json").data
-    threshold = found["wsr"]["value"] - 0.02  # so near that the p-value is no longer small
+def test_alpha_decides(verify, evidence):
+    threshold = evidence["wsr"]["value"] - 0.02  # so near that the p-value is no longer small
     likely = verify("copy", "--threshold", threshold, "--json", code=3).data["p_value"]
     verify("copy", "--threshold", threshold, "--alpha", likely * 1.1)
 
@@ -142,7 +137,6 @@ def test_clean_models_stand_beside_the_suspect(verify, made):
 
 def test_a_key_may_claim_its_arrangement(verify):
     """This one's is no other than the rest: what proves the watermark does not prove that claim."""
-    verify("copy")
     found = verify("copy", "--arrangement", "--json", code=3).data
     assert found["missing"] == ["another arrangement does as well"]
     assert found["arrangement_p_value"] > found["alpha"]

@@ -59,6 +59,7 @@ FOLDER = Path(__file__).parent
 SMOKE = mea.preset("smoke")
 TINY = SMOKE.but(
     width=2,
+    autoencoder_width=2,
     watermark_batch=8,
     **{
         name: getattr(SMOKE, name).but(batch_size=64) for name in ("owner", "adversary", "encoder", "marking")

@@ -72,8 +72,8 @@ def pixels(images):
 
 def test_a_suspect_that_counts_nothing_has_no_limit(labelled):
     suspect = ProbedSuspect(pixels, labelled)
-    assert not hasattr(suspect, "remaining")
-    assert not hasattr(suspect, "cost")
+    assert suspect.remaining is None
+    assert suspect.cost(labelled.images) == len(labelled)
     assert set(suspect.describe()) == {"probe"}
 
 

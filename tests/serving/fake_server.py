@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import torch
 
 METADATA = {
     "name": "digits",
@@ -23,6 +24,11 @@ def rule(images):
     """(N, …) numbers → (N, 10) probabilities that hang on each image's bytes alone."""
     rows = np.stack([np.frombuffer(hashlib.sha256(one.tobytes()).digest(), np.uint8)[:10] for one in images])
     return ((rows + 1.0) / (rows + 1.0).sum(1, keepdims=True)).astype(np.float32)
+
+
+def expected(images):
+    """The same for a suspect's images, as it answers."""
+    return torch.from_numpy(rule(images.numpy()))
 
 
 def tensors(rows, name="probabilities", datatype="FP32"):

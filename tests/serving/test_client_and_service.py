@@ -2,11 +2,10 @@
 
 import pytest
 import torch
+from over_http import running
 
 import mea_lib as mea
 from mea_lib.serving.remote import RemoteOracle
-from mea_lib.serving.service import ServiceSettings, create_app
-from mea_lib.serving.web_server import BackgroundServer
 
 
 class Means(torch.nn.Module):
@@ -28,58 +27,46 @@ def means(digits):
     return Means(digits.owner)
 
 
-def serving(model, digits, **settings):
-    shape = tuple(digits.test.images.shape[1:])
-    return BackgroundServer(create_app(model, shape, ServiceSettings(**settings)))
+def serving(model, digits, classes=(), **settings):
+    return running(model, classes, shape=digits.test.images.shape[1:], **settings)
 
 
-@pytest.mark.parametrize(
-    ("settings", "batch"), [({}, 64), ({"batch_limit": 20}, 16), ({"max_body_bytes": 9_000}, 8)]
-)
-def test_answers_are_the_oracles_bit_for_bit_whatever_fits_in_a_request(tiny, digits, settings, batch):
+def test_answers_are_the_oracles_bit_for_bit_whatever_fits_in_a_request(tiny, digits):
     images = digits.test.images[:100]
-    served = mea.Oracle(tiny)
-    with serving(served, digits, tokens=("abc",), **settings) as server:
-        asked = RemoteOracle(server.url, model="classifier", token="abc")
-        assert (asked(images) == mea.Oracle(tiny)(images)).all()
-    assert (asked.batch_size, asked.queries, served.queries) == (batch, 100, 100)
-    assert asked.are_probabilities is True
+    for settings, batch in (({}, 64), ({"batch_limit": 20}, 16), ({"max_body_bytes": 9_000}, 8)):
+        served = mea.Oracle(tiny)
+        with serving(served, digits, name="clothes", tokens=("abc",), **settings) as client:
+            asked = RemoteOracle(client.server.url, token="abc")
+            assert asked.model.name == "clothes"  # the only one need not be named
+            assert (asked(images) == mea.Oracle(tiny)(images)).all()
+        assert (asked.batch_size, asked.queries, served.queries) == (batch, 100, 100)
+        assert asked.are_probabilities is True
+        assert asked.classes is None
 
 
-def test_the_only_model_need_not_be_named(tiny, digits):
-    with serving(mea.Oracle(tiny), digits, name="clothes", tokens=("abc",)) as server:
-        assert RemoteOracle(server.url, token="abc").model.name == "clothes"
+def test_names_of_classes_come_with_the_metadata(tiny, digits):
+    with serving(mea.Oracle(tiny), digits, digits.test.classes) as client:
+        asked = RemoteOracle(client.server.url)
+        assert asked.classes == digits.test.classes
+        assert asked.describe()["classes"] == list(digits.test.classes)
+        with pytest.raises(ValueError, match="not told alike: 9 classes, 10 names"):
+            RemoteOracle(client.server.url, classes=9)
 
 
-def test_a_verdict_over_http_is_the_verdict_in_memory(means, digits, key, tmp_path):
+def test_a_verdict_over_http_is_that_in_memory_also_where_a_grant_ended_meanwhile(
+    means, digits, key, tmp_path
+):
     options = {"samples": 50, "fewest_samples": 50}
     here = mea.verify_ownership(mea.Oracle(means), key, digits.test, **options)
-    with serving(mea.Oracle(means), digits) as server:
-        suspect = RemoteOracle(server.url, model="classifier", log=tmp_path / "log")
-        there = mea.verify_ownership(suspect, key, digits.test, **options)
     assert here.is_decided
+    with serving(mea.Oracle(means), digits, tokens=("one", "two"), client_budget=1_500) as client:
+        log = {"log": tmp_path / "log", "batch_size": 50, "on_failure": "skip"}
+        first = RemoteOracle(client.server.url, token="one", **log)
+        cut_short = mea.verify_ownership(first, key, digits.test, **options)
+        assert set(cut_short.failures) == {"its budget is spent"}
+        again = RemoteOracle(client.server.url, token="two", **log)
+        there = mea.verify_ownership(again, key, digits.test, **options)
+    assert (there.failures, there.answered) == ({}, 50)
+    assert again.queries < 1_500
     assert (there.wsr, there.wfpr, there.control) == (here.wsr, here.wfpr, here.control)
     assert (there.rank, there.verdict) == (here.rank, here.verdict)
-
-
-def test_a_suspect_whose_grant_ends_leaves_a_verification_that_can_go_on(means, digits, key, tmp_path):
-    options = {"samples": 50, "fewest_samples": 50}
-    with serving(mea.Oracle(means), digits, tokens=("one", "two"), client_budget=1_500) as server:
-
-        def suspect(token):
-            return RemoteOracle(
-                server.url,
-                model="classifier",
-                token=token,
-                log=tmp_path / "log",
-                batch_size=50,
-                on_failure="skip",
-            )
-
-        first = mea.verify_ownership(suspect("one"), key, digits.test, **options)
-        assert set(first.failures) == {"its budget is spent"}
-        again = suspect("two")
-        second = mea.verify_ownership(again, key, digits.test, **options)
-    assert (second.failures, second.answered) == ({}, 50)
-    assert again.queries < 1_500
-    assert second.wfpr == mea.verify_ownership(mea.Oracle(means), key, digits.test, **options).wfpr

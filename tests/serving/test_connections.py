@@ -6,48 +6,19 @@ import logging
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack
 
-import numpy as np
 import pytest
+from over_http import HEALTH, INFER, SHAPE, as_sent, line, linear, running, some
 
-from mea_lib.blackbox import connections
-from mea_lib.serving import oip
+from mea_lib.serving import connections
 from mea_lib.serving.connections import Limits
+from mea_lib.serving.inference import Inference
 from mea_lib.serving.log_limit import LINES_A_MINUTE, LogLimit
 from mea_lib.serving.service import BackgroundServer, ServiceSettings, create_app, read_log
 
-SHAPE = (1, 16, 16)
-INFER = "/v2/models/classifier/infer"
-HEALTH = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 QUICK = Limits(head_seconds=0.3, body_seconds=0.3, linger_seconds=0.3, write_seconds=0.3, idle_seconds=0.3)
-
-
-def halves(images):
-    return images.float().mean((1, 2, 3))[:, None].expand(-1, 2) * 0 + 0.5
-
-
-@contextmanager
-def running(limits=None, model=halves, **settings):
-    with BackgroundServer(create_app(model, SHAPE, ServiceSettings(**settings)), limits=limits) as server:
-        yield server
-
-
-@contextmanager
-def line(server):
-    """A connection as a client without any library has it."""
-    host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
-        yield connection
-
-
-def request(images=1, token=None, id="one"):
-    body, headers = oip.pack({"id": id}, "inputs", {"images": np.full((images, *SHAPE), 7, np.uint8)})
-    headers |= {"Host": "x", "Content-Length": str(len(body))}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"POST {INFER} HTTP/1.1\r\n{head}\r\n".encode() + body
+REQUEST = as_sent(some(1), id="one")
 
 
 def said(connection):
@@ -85,47 +56,44 @@ def refusals(answers):
 # Who holds a connection for nothing
 
 
+UNREAD = b"POST /v2/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nhalf"
 UNFINISHED = {
     "nothing": b"",
     "half a head": HEALTH[:30],
     "half a head after an answer": HEALTH + HEALTH[:30],
     "nothing after an answer": HEALTH,
-    "half a body that nobody reads": b"POST /v2/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nhalf",
-    "half a body": request()[:-100],
+    "half a body that nobody reads": UNREAD,
+    "half a body": REQUEST[:-100],
 }
 
 
-@pytest.mark.parametrize("what", UNFINISHED)
-def test_what_stays_unfinished_is_let_go(what):
-    with running(QUICK) as server, line(server) as connection:
-        connection.sendall(UNFINISHED[what])
-        answers = said(connection)
-    assert answers.count(b"HTTP/1.1 200") == UNFINISHED[what].count(HEALTH)
-    if "head" in what:
-        assert refusals(answers[answers.rindex(b"HTTP/1.1") :]) == [
-            (408, "the head of a request did not come within 0.3 seconds")
-        ]
+def test_what_stays_unfinished_is_let_go():
+    with running(limits=QUICK) as client, ExitStack() as stack:
+        held = {what: stack.enter_context(line(client)) for what in UNFINISHED}
+        for what, connection in held.items():
+            connection.sendall(UNFINISHED[what])
+        for what, connection in held.items():
+            answers = said(connection)
+            assert answers.count(b"HTTP/1.1 200") == UNFINISHED[what].count(HEALTH)
+            if "head" in what:
+                assert refusals(answers[answers.rindex(b"HTTP/1.1") :]) == [
+                    (408, "the head of a request did not come within 0.3 seconds")
+                ]
 
 
-@pytest.mark.parametrize(
-    "start",
-    [
-        HEALTH[:-2],
-        UNFINISHED["half a body that nobody reads"].replace(b"99", b"99999"),
-        request(200)[:-10_000],
-    ],
-)
-def test_what_comes_byte_by_byte_does_not_put_the_deadline_off(start):
-    with running(QUICK) as server, line(server) as connection:
-        connection.sendall(start)
-        for _ in range(6_000):
-            try:
-                connection.sendall(b"1")
-            except OSError:
-                break
-            time.sleep(0.005)
-        else:
-            pytest.fail("all of it was taken")
+def test_what_comes_byte_by_byte_does_not_put_the_deadline_off():
+    with running(limits=QUICK) as client:
+        for start in (HEALTH[:-2], UNREAD.replace(b"99", b"99999"), as_sent(some(200))[:-10_000]):
+            with line(client) as connection:
+                connection.sendall(start)
+                for _ in range(6_000):
+                    try:
+                        connection.sendall(b"1")
+                    except OSError:
+                        break
+                    time.sleep(0.005)
+                else:
+                    pytest.fail("all of it was taken")
 
 
 async def answers_at_length(scope, receive, send):
@@ -136,10 +104,12 @@ async def answers_at_length(scope, receive, send):
 
 
 def test_who_does_not_read_what_is_answered_is_let_go():
-    with BackgroundServer(answers_at_length, limits=QUICK) as server, line(server) as connection:
-        connection.sendall(HEALTH)
-        assert connection.recv(12) == b"HTTP/1.1 200"
-        wait_until(lambda: not server._server.server_state.connections)
+    with BackgroundServer(answers_at_length, limits=QUICK) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(HEALTH)
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            wait_until(lambda: not server._server.server_state.connections)
 
 
 def wait_until(holds):
@@ -152,29 +122,28 @@ def wait_until(holds):
 def test_a_model_that_takes_longer_than_all_deadlines_is_waited_for():
     def slow(images):
         time.sleep(1.0 if len(images) else 0)
-        return halves(images)
+        return linear(images)
 
-    with running(QUICK, slow) as server, line(server) as connection:
-        connection.sendall(request())
+    with running(slow, limits=QUICK) as client, line(client) as connection:
+        connection.sendall(REQUEST)
         assert one_answer(connection)[0] == 200
 
 
-@pytest.mark.parametrize("start", [b"", HEALTH[:30], UNFINISHED["half a body that nobody reads"]])
-def test_many_that_ask_nothing_keep_nobody_with_a_token_out(start):
-    with running(Limits(connections=8), tokens=("secret",)) as server, line(server) as known:
-        known.sendall(request(token="secret"))
+def test_hundreds_that_ask_nothing_keep_nobody_with_a_token_out():
+    request = as_sent(some(1), token="secret")
+    with running(limits=Limits(connections=8), tokens=("secret",)) as client, line(client) as known:
+        known.sendall(request)
         assert one_answer(known)[0] == 200
-        held = [line(server) for _ in range(60)]
-        for one in held:
-            one.__enter__().sendall(start)
-        with line(server) as new:
-            new.sendall(request(token="secret"))
-            assert one_answer(new)[0] == 200
-        known.sendall(request(token="secret"))  # and it did not lose its connection
-        assert one_answer(known)[0] == 200
-        assert len(server._server.server_state.connections) <= 8
-        for one in held:
-            one.__exit__(None, None, None)
+        with ExitStack() as stack:
+            for start in (b"", HEALTH[:30], UNREAD):
+                for _ in range(140):
+                    stack.enter_context(line(client)).sendall(start)
+                with line(client) as new:
+                    new.sendall(request)
+                    assert one_answer(new)[0] == 200
+                known.sendall(request)  # and it did not lose its connection
+                assert one_answer(known)[0] == 200
+                assert len(client.server._server.server_state.connections) <= 8
 
 
 def test_where_all_are_being_answered_a_further_one_is_told_to_come_again():
@@ -184,16 +153,16 @@ def test_where_all_are_being_answered_a_further_one_is_told_to_come_again():
         if len(images):
             begun.release()
             assert free.wait(60)
-        return halves(images)
+        return linear(images)
 
-    with running(Limits(connections=2), busy) as server, line(server) as one, line(server) as other:
+    with running(busy, limits=Limits(connections=2)) as client, line(client) as one, line(client) as other:
         try:
-            one.sendall(request())
+            one.sendall(REQUEST)
             assert begun.acquire(timeout=60)
-            other.sendall(request())
-            connected = server._server.server_state.connections
+            other.sendall(REQUEST)
+            connected = client.server._server.server_state.connections
             wait_until(lambda: len(connected) == 2 and not any(own.is_waited_for for own in connected))
-            with line(server) as third:
+            with line(client) as third:
                 assert refusals(said(third))[0][0] == 503
         finally:
             free.set()
@@ -209,41 +178,37 @@ def test_there_are_never_more_connections_than_half_of_the_files(monkeypatch):
 # Who has asked, and closes their side
 
 
+def closed_after(client, start):
+    """All that is said to who sends this and closes their side."""
+    with line(client) as connection:
+        connection.sendall(start)
+        connection.shutdown(socket.SHUT_WR)
+        return said(connection)
+
+
 def test_who_closes_their_side_after_whole_requests_gets_all_answers(tmp_path):
-    with running(log=tmp_path / "log", client_budget=100) as server:
+    with running(log=tmp_path / "log", client_budget=100) as client:
         for number in range(20):
-            with line(server) as connection:
-                connection.sendall(request(2, id=str(number)))
-                connection.shutdown(socket.SHUT_WR)
-                assert said(connection).count(b"HTTP/1.1 200") == 1
-        with line(server) as connection:
-            connection.sendall(b"".join(request(1, id=name) for name in "abc"))
-            connection.shutdown(socket.SHUT_WR)
-            assert said(connection).count(b"HTTP/1.1 200") == 3
+            answers = closed_after(client, as_sent(some(2), id=str(number)))
+            assert answers.count(b"HTTP/1.1 200") == 1
+        answers = closed_after(client, b"".join(as_sent(some(1), id=name) for name in "abc"))
+        assert answers.count(b"HTTP/1.1 200") == 3
     assert sum(entry.images for entry in read_log(tmp_path / "log")) == 43
 
 
-@pytest.mark.parametrize("start", [request()[:-1], request()[:40], HEALTH + request()[:-1]])
-def test_who_closes_their_side_within_a_request_is_refused_and_not_charged(tmp_path, start):
-    with running(log=tmp_path / "log") as server, line(server) as connection:
-        connection.sendall(start)
-        connection.shutdown(socket.SHUT_WR)
-        answers = said(connection)
-        assert refusals(answers[answers.rindex(b"HTTP/1.1") :])[0][0] == 400
+def test_who_closes_their_side_within_a_request_is_refused_and_not_charged(tmp_path):
+    with running(log=tmp_path / "log") as client:
+        for start in (REQUEST[:-1], REQUEST[:40], HEALTH + REQUEST[:-1]):
+            answers = closed_after(client, start)
+            assert refusals(answers[answers.rindex(b"HTTP/1.1") :])[0][0] == 400
+        assert closed_after(client, b"") == b""
     assert read_log(tmp_path / "log") == []
 
 
-def test_who_closes_their_side_without_a_request_is_closed():
-    with running() as server, line(server) as connection:
-        connection.shutdown(socket.SHUT_WR)
-        assert said(connection) == b""
-
-
 def test_who_is_gone_before_their_turn_is_not_charged(tmp_path):
-    app = create_app(halves, SHAPE, ServiceSettings(log=tmp_path / "log"))
-    content = request().split(b"\r\n\r\n", 1)[1]
+    app = create_app(linear, SHAPE, ServiceSettings(log=tmp_path / "log"))
     events = [
-        {"type": "http.request", "body": content, "more_body": False},
+        {"type": "http.request", "body": REQUEST.split(b"\r\n\r\n", 1)[1], "more_body": False},
         {"type": "http.disconnect"},
     ]
     scope = {"type": "http", "method": "POST", "path": INFER, "headers": [], "query_string": b"", "state": {}}
@@ -262,50 +227,47 @@ def test_who_is_gone_before_their_turn_is_not_charged(tmp_path):
 # What the HTTP library refuses
 
 
-@pytest.mark.parametrize(
-    ("sent", "statuses"),
-    [
-        (b"\x00\xff\r\n\r\n", [400]),
-        (b"\r\n\r\nGET\r\n\r\n", [400]),
-        (b"GET /\xe9 HTTP/1.1\r\nHost: x\r\n\r\n", [400]),
-        (b"GET / HTTP/1.1\r\n\r\n", [400]),
-        (b"GET / HTTP/one\r\nHost: x\r\n\r\n", [400]),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000, [400]),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", [400]),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", [400]),
-        (f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".encode(), [400]),
-        (f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n".encode(), [400]),
-        (b"PRI * HTTP/2.0\r\nHost: x\r\n\r\nSM\r\n\r\n", [404, 400]),
-        (b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [404]),
-        (b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [404]),
-        (b"GET http://other/v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [404]),
-        (b"GET /v2/models/%2e%2e/%ff%00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [404]),
-        (b"TRACE /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [405]),
-        (b"BREW /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [405]),
-        (f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**15}\r\n\r\n".encode(), [413]),
-    ],
-)
-def test_every_refusal_is_json(tmp_path, sent, statuses):
-    with running(Limits(linger_seconds=0.1), log=tmp_path / "log") as server:
-        with line(server) as connection:
-            connection.sendall(sent)
-            found = [status for status, _ in refusals(said(connection))]
-        assert found[: len(statuses)] == statuses
-        with line(server) as connection:
-            connection.sendall(HEALTH)
-            assert one_answer(connection)[0] == 200
+LAST = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+ODD = [
+    (b"\x00\xff\r\n\r\n", [400]),
+    (b"\r\n\r\nGET\r\n\r\n", [400]),
+    (b"GET /\xe9 HTTP/1.1\r\nHost: x\r\n\r\n", [400]),
+    (b"GET / HTTP/1.1\r\n\r\n", [400]),
+    (b"GET / HTTP/one\r\nHost: x\r\n\r\n", [400]),
+    (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000, [400]),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", [400]),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", [400]),
+    (f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".encode(), [400]),
+    (f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n".encode(), [400]),
+    (b"PRI * HTTP/2.0\r\nHost: x\r\n\r\nSM\r\n\r\n", [404, 400]),
+    (b"OPTIONS *" + LAST, [404]),
+    (b"CONNECT x:1" + LAST, [404]),
+    (b"GET http://other/v2" + LAST, [404]),
+    (b"GET /v2/models/%2e%2e/%ff%00" + LAST, [404]),
+    (b"TRACE /v2" + LAST, [405]),
+    (b"BREW /v2" + LAST, [405]),
+    (f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**15}\r\n\r\n".encode(), [413]),
+]
+
+
+def test_every_refusal_is_json_and_the_service_goes_on(tmp_path):
+    with running(limits=Limits(linger_seconds=0.1), log=tmp_path / "log") as client:
+        for sent, statuses in ODD:
+            with line(client) as connection:
+                connection.sendall(sent)
+                found = [status for status, _ in refusals(said(connection))]
+            assert found[: len(statuses)] == statuses, sent[:80]
+            assert client.get("/v2/health/live").status_code == 200
     assert read_log(tmp_path / "log") == []
 
 
 def test_what_nobody_foresaw_is_json_too(monkeypatch):
-    from mea_lib.serving.inference import Inference
-
     def fails(*_):
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(Inference, "answer", fails)
-    with running() as server, line(server) as connection:
-        connection.sendall(request())
+    with running() as client, line(client) as connection:
+        connection.sendall(REQUEST)
         status, body = one_answer(connection)
     assert status == 500
     assert list(body) == ["error"]
@@ -316,9 +278,9 @@ def test_what_nobody_foresaw_is_json_too(monkeypatch):
 
 
 def test_a_client_cannot_fill_the_log(caplog):
-    with running() as server:
+    with running() as client:
         for _ in range(LINES_A_MINUTE + 70):
-            with line(server) as connection:
+            with line(client) as connection:
                 connection.sendall(b"nonsense\r\n\r\n")
                 assert said(connection)
     assert caplog.text.count("Invalid HTTP request") <= 2 * LINES_A_MINUTE  # a minute may end meanwhile

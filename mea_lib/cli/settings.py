@@ -55,7 +55,7 @@ def yes_or_no(text: str) -> bool:
 
 
 # What a RemoteOracle is told of its server beside the url, and how each is read.
-SETTINGS = {
+SERVER_SETTINGS = {
     "model": str,
     "version": str,
     "input_name": str,
@@ -86,16 +86,16 @@ FILE_SETTINGS = {"network": str, "width": int}
 
 def server_settings(given: list[str] | None) -> dict[str, Any]:
     """What --server says, for a `RemoteOracle`."""
-    return _settings(given, SETTINGS, "--server", SUSPECT_SETTINGS, "--suspect")
+    return _settings(given, SERVER_SETTINGS, "--server", SUSPECT_SETTINGS, "--suspect")
 
 
 def suspect_settings(given: list[str] | None, url: str | None) -> dict[str, Any]:
     """What --suspect says, for `as_suspect` or, with an url, for a `RemoteOracle`."""
     if url is None:
         return _settings(
-            given, SUSPECT_SETTINGS | FILE_SETTINGS, "--suspect", SETTINGS, "--server, with --url"
+            given, SUSPECT_SETTINGS | FILE_SETTINGS, "--suspect", SERVER_SETTINGS, "--server, with --url"
         )
-    return _settings(given, SUSPECT_SETTINGS, "--suspect", SETTINGS, "--server")
+    return _settings(given, SUSPECT_SETTINGS, "--suspect", SERVER_SETTINGS, "--server")
 
 
 def _settings(

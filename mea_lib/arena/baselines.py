@@ -1,4 +1,4 @@
-"""The house's own entries: what every table can be read against, and the attacks that a defence must survive."""
+"""Baselines: entries that every table can be read against, and the attacks that a defence must survive."""
 
 from collections.abc import Callable
 
@@ -10,6 +10,8 @@ from mea_lib.removal import FineTune, Prune, Redistil, RelabelMixes
 from mea_lib.scale import Scale
 from mea_lib.training import train_clean
 from mea_lib.watermarks import RunnerUp
+
+PREFIX = "baseline:"  # of their names, which no other entry may have
 
 
 def do_nothing(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageClassifier:
@@ -23,30 +25,30 @@ def prune_most(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageCla
 
 
 def extract(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageClassifier:
-    """Extract the model by distillation, in as many steps as the arena's models were trained for."""
-    passes = scale.ablation_epochs * (scale.ablation_images or scale.query_images) / len(images)
-    return Redistil().remove(model, images, scale.adversary_but(epochs=max(1, round(passes))))
+    """Extract the model by distillation, in as many steps as the contest's models were trained for."""
+    epochs = scale.ablation_epochs * (scale.ablation_images or scale.query_images) / len(images)
+    return Redistil().remove(model, images, scale.adversary_but(epochs=max(1, round(epochs))))
 
 
-def no_mark(train_set: ImageSet, key: WatermarkKey, scale: Scale, seed: int) -> ImageClassifier:
+def no_watermark(train_set: ImageSet, key: WatermarkKey, scale: Scale, seed: int) -> ImageClassifier:
     """Train without the key."""
     return train_clean(train_set, scale.ablation, seed=seed)
 
 
-def runner_up_mark(train_set: ImageSet, key: WatermarkKey, scale: Scale, seed: int) -> ImageClassifier:
+def runner_up(train_set: ImageSet, key: WatermarkKey, scale: Scale, seed: int) -> ImageClassifier:
     """Embed this book's watermark."""
     return RunnerUp().embed(train_set, key, scale.ablation, seed=seed)
 
 
 REMOVALS: dict[str, Callable[[ImageClassifier, Tensor, Scale], ImageClassifier]] = {
-    "house: do nothing": do_nothing,
-    "house: fine-tune": FineTune().remove,
-    "house: prune 80 %, fine-tune": prune_most,
-    "house: relabelled mixes": RelabelMixes().remove,
+    f"{PREFIX} do nothing": do_nothing,
+    f"{PREFIX} fine-tune": FineTune().remove,
+    f"{PREFIX} prune 80 %, fine-tune": prune_most,
+    f"{PREFIX} relabelled mixes": RelabelMixes().remove,
 }
 DEFENCES: dict[str, Callable[[ImageSet, WatermarkKey, Scale, int], ImageClassifier]] = {
-    "house: no mark": no_mark,
-    "house: runner-up": runner_up_mark,
+    f"{PREFIX} no watermark": no_watermark,
+    f"{PREFIX} runner-up": runner_up,
 }
 ATTACKS: dict[str, Callable[[ImageClassifier, Tensor, Scale], ImageClassifier]] = {
     "fine-tune": FineTune().remove,

@@ -1,4 +1,4 @@
-"""All questions in one shuffled stream: turns cannot be told apart, and a change of mind is seen."""
+"""All queries in one shuffled stream: turns cannot be told apart, and a change of mind is seen."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import torch
 import mea_lib as mea
 from mea_lib.arena import judge_removal
 from mea_lib.arena.entry import EntryFailed
-from mea_lib.arena.questioning import Transcript, question
+from mea_lib.arena.shuffled_queries import Transcript, query_shuffled
 from mea_lib.proof import accuracy, verify_ownership
 
 
@@ -74,8 +74,8 @@ def test_rounding_is_no_change_of_mind(strong):
 
 
 def test_purposes_are_mixed_in_an_order_that_only_the_secret_gives(strong):
-    exhibit, seen = strong.marked[0], []
-    question(mea.Oracle(Recorder(exhibit.model, seen)), exhibit, strong)
+    model, seen = strong.watermarked[0], []
+    query_shuffled(mea.Oracle(Recorder(model.model, seen)), model, strong)
     clean = {image.tobytes() for image in strong.test.images.numpy()}
     is_clean = [image in clean for image in seen]
     share = sum(is_clean) / len(is_clean)
@@ -83,32 +83,32 @@ def test_purposes_are_mixed_in_an_order_that_only_the_secret_gives(strong):
         assert abs(sum(is_clean[start : start + 200]) / 200 - share) < 0.2
     assert len(seen) >= len(set(seen)) * 9 / 8
     other = []
-    question(mea.Oracle(Recorder(exhibit.model, other)), exhibit, replace(strong, order="0" * 64))
+    query_shuffled(mea.Oracle(Recorder(model.model, other)), model, replace(strong, order="0" * 64))
     assert sorted(seen) != sorted(other)  # also which images are asked twice
     assert set(seen) == set(other)
 
 
 def test_a_clean_model_is_asked_the_same_kinds_of_images(strong):
-    """Or an entry would do its work only where mixes are among the questions."""
+    """Or an entry would do its work only where mixes are among the queries."""
     shares = []
     clean = {image.tobytes() for image in strong.test.images.numpy()}
-    for exhibit in (*strong.marked, *strong.clean):
+    for model in (*strong.watermarked, *strong.clean):
         seen = []
-        question(mea.Oracle(Recorder(exhibit.model, seen)), exhibit, strong)
+        query_shuffled(mea.Oracle(Recorder(model.model, seen)), model, strong)
         shares.append(sum(image in clean for image in seen) / len(seen))
     assert shares[0] == pytest.approx(shares[1], abs=0.05)
 
 
 def test_a_transcript_says_what_the_suspect_would(strong):
-    exhibit = strong.marked[0]
-    suspect = mea.Oracle(exhibit.model)
-    transcript = question(suspect, exhibit, strong)
+    model = strong.watermarked[0]
+    suspect = mea.Oracle(model.model)
+    transcript = query_shuffled(suspect, model, strong)
     queries = suspect.queries
     assert accuracy(transcript, strong.test) == accuracy(suspect, strong.test)
-    options = {"samples": 200, "fewest_samples": 200, "clean": strong.checks[exhibit.key]}
-    by_transcript = verify_ownership(transcript, exhibit.key, strong.test, **options)
+    options = {"samples": 200, "fewest_samples": 200, "clean": strong.checks[model.key]}
+    by_transcript = verify_ownership(transcript, model.key, strong.test, **options)
     assert suspect.queries == queries + len(strong.test)
-    found = verify_ownership(suspect, exhibit.key, strong.test, **options)
+    found = verify_ownership(suspect, model.key, strong.test, **options)
     assert by_transcript.to_dict()["wsr"] == found.to_dict()["wsr"]
     assert (by_transcript.rank, by_transcript.wfpr, by_transcript.task) == (
         found.rank,
@@ -122,14 +122,14 @@ def test_what_was_not_asked_has_no_answer(strong):
     transcript = Transcript(images, torch.eye(10)[:4])
     assert torch.equal(transcript(images.flip(0)), torch.eye(10)[:4].flip(0))
     assert transcript.cost(images, 255 - images) == 4
-    with pytest.raises(LookupError, match="4 of 4 images were not among those"):
+    with pytest.raises(LookupError, match="4 of 4 images were not among the queries"):
         transcript(255 - images)
 
 
-def test_a_suspect_that_fails_says_so_through_the_questions(strong):
+def test_a_suspect_that_fails_says_so_through_the_queries(strong):
     class Broken(torch.nn.Module):
         def forward(self, images):
             raise EntryFailed("its model fails when it is asked")
 
     with pytest.raises(EntryFailed, match="fails when it is asked"):
-        question(mea.Oracle(Broken()), strong.marked[0], strong)
+        query_shuffled(mea.Oracle(Broken()), strong.watermarked[0], strong)
