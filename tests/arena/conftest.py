@@ -3,8 +3,8 @@
 import pytest
 
 import mea_lib as mea
-from mea_lib.arena import Rules, judge_defence, set_up
-from mea_lib.arena.baselines import ATTACKS, no_watermark
+from mea_lib.arena import Rules, set_up
+from mea_lib.arena.baselines import ATTACKS
 
 SECRET = "a secret for tests only"
 SMOKE = mea.preset("smoke").owner_but(batch_size=64, learning_rate=5e-3)
@@ -18,6 +18,12 @@ def store(store_of_the_session):
     return store_of_the_session
 
 
+@pytest.fixture
+def one_attack(monkeypatch):
+    """Defences are only fine-tuned, which is enough for those that embed nothing."""
+    monkeypatch.setattr("mea_lib.arena.defence_trial.ATTACKS", {"fine-tune": ATTACKS["fine-tune"]})
+
+
 @pytest.fixture(scope="session")
 def weak(digits):
     """Two watermarked models and a clean one after a few epochs: their WSR does not matter."""
@@ -28,21 +34,3 @@ def weak(digits):
 def strong(digits):
     """One watermarked model and a clean one, trained until the watermark is there."""
     return set_up(SECRET, digits, SMOKE.but(width=8, ablation_epochs=15), Rules(keys=1, images=200))
-
-
-@pytest.fixture(scope="session")
-def judge_clean(strong):
-    """Judges a defence that embeds nothing; one attack is enough for that."""
-
-    def judge(entry=no_watermark):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mea_lib.arena.defence_trial.ATTACKS", {"fine-tune": ATTACKS["fine-tune"]})
-            return judge_defence("no watermark", entry, strong)
-
-    return judge
-
-
-@pytest.fixture(scope="session")
-def clean_outcome(judge_clean):
-    """What such a defence reaches."""
-    return judge_clean()

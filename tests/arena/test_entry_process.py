@@ -1,9 +1,12 @@
 """An entry from a file, in a process of its own: the same outcome, and no way to hang or to crash the judge."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from mea_lib.arena import judge_removal
+from mea_lib.arena import judge_defence, judge_removal
+from mea_lib.arena.baselines import no_watermark
 from mea_lib.arena.entry import EntryFailed
 from mea_lib.arena.entry_process import EntryProcess
 from mea_lib.arena.entry_worker import load_function
@@ -33,6 +36,7 @@ def defend(train_images, key, scale, seed):
 @pytest.fixture
 def entry(tmp_path, monkeypatch):
     monkeypatch.setenv("JUDGES_TOKEN", "nobody may read this")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     (tmp_path / "helper.py").write_text("def half(number):\n    return number / 2\n")
     (tmp_path / "entry.py").write_text(FILE)
 
@@ -47,17 +51,20 @@ def test_a_removal_in_a_process_is_that_of_the_package(entry, strong, capfd):
         noise = torch.rand(1).item() / 2
         return lambda queries: model(queries) + noise
 
+    contest = replace(strong, clean=())
     with entry("remove") as removal:
-        found = judge_removal("remove", removal, strong)
-    assert found == judge_removal("remove", here, strong)
+        outcome = judge_removal("remove", removal, contest)
+    assert outcome == judge_removal("remove", here, contest)
     captured = capfd.readouterr()
     assert "this must not reach stdout" in captured.err
     assert captured.out == ""
 
 
-def test_a_defence_in_a_process_is_that_of_the_package(entry, judge_clean, clean_outcome):
+@pytest.mark.usefixtures("one_attack")
+def test_a_defence_in_a_process_is_that_of_the_package(entry, weak):
+    contest = replace(weak, watermarked=weak.watermarked[:1])
     with entry("defend", "defence") as defence:
-        assert judge_clean(defence) == clean_outcome
+        assert judge_defence("none", defence, contest) == judge_defence("none", no_watermark, contest)
 
 
 def test_a_function_is_found_in_its_file_or_the_names_there_are(tmp_path):

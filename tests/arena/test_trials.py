@@ -183,16 +183,19 @@ def test_extraction_takes_as_many_steps_as_the_contest_took_for_its_models(weak)
     assert surrogate.card["recipe"]["method"] == "Redistil"
 
 
-def test_a_watermark_that_is_there_beats_none(strong, clean_outcome):
+def test_a_watermark_that_is_there_beats_none(strong, request):
     watermarked = judge_defence("runner-up", runner_up, strong)
-    assert watermarked.score > clean_outcome.score
-    assert (watermarked.wins, clean_outcome.wins) == (1, 0)
-    assert clean_outcome.trials[0].points_lost == 0
+    request.getfixturevalue("one_attack")
+    clean = judge_defence("no watermark", no_watermark, strong)
+    assert watermarked.score > clean.score
+    assert (watermarked.wins, clean.wins) == (1, 0)
+    assert clean.trials[0].points_lost == 0
     assert watermarked.trials[0].false_proofs == 0
     queried = judge_removal("nothing", unchanged, strong)
     assert watermarked.wsr <= queried.wsr
 
 
+@pytest.mark.usefixtures("one_attack")
 def test_a_defence_whose_models_answer_to_decoys_has_no_place(strong, monkeypatch):
     """Its models are found to carry every key, so also those that they were not given."""
 

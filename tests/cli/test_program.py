@@ -65,11 +65,14 @@ except SystemExit as end:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["embed", "--help"], ["store", "list"], ["extract", "--model"]]
+    "command", [["--help"], ["embed", "--help"], ["store", "list"], ["extract", "--model"], []]
 )
 def test_what_needs_no_torch_does_not_wait_for_it(command):
     run = [sys.executable, "-c", NEEDS_NO_TORCH, *command]
-    found = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    asked = {"_MEA_COMPLETE": "complete_bash", "COMP_WORDS": "mea\nembed\n--target\nS", "COMP_CWORD": "3"}
+    environment = os.environ | ({} if command else asked)
+    found = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
+    found = found.stdout.splitlines()[-1]
     assert found == ("2 []" if command == ["extract", "--model"] else "0 []")
 
 
