@@ -29,7 +29,9 @@ def hammer_table(path: Path) -> str:
     about = f"{found['day']}, {found['machine']['cores']} {found['machine']['processor']} cores"
     return (
         f"<p>Struck on {escape(about)}.</p>"
-        f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        # Broader than a phone, so it is scrolled in a box of its own, as the theme's own tables are.
+        f'<div class="pst-scrollable-table-container" tabindex="0"><table class="table"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
