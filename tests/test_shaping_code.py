@@ -74,7 +74,7 @@ def chapter_digests_before_and_after(edit):
         ("watermarks/patch.py", False),
         ("extraction/jacobian.py", False),
         ("detection/strip.py", False),
-        ("arena/stage.py", False),
+        ("arena/contest.py", False),
         ("cli/verify.py", False),
         ("shaping_code.py", False),
     ],
@@ -113,7 +113,7 @@ def test_comments_and_docstrings_change_no_chapter(own_code):
 def test_a_name_leads_to_the_file_that_defines_it(code, file):
     found = shaping_code.chapter_files(code)
     assert file in found
-    assert "arena/stage.py" not in found or "cli" in file
+    assert "arena/contest.py" not in found or "cli" in file
 
 
 @pytest.mark.parametrize(

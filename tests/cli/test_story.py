@@ -9,6 +9,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from mea_lib.serving.service import read_log
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from processes import serving, start
@@ -35,18 +37,17 @@ def test_from_the_key_to_the_proof(mea, shell, digits, made, tmp_path, monkeypat
     shell("embed", "--key", "key.json", *DIGITS, "--epochs", "20", "--out", "sold.safetensors")
     # The adversary.
     (tmp_path / "tokens").write_text("customer-1\n")
-    options = ["--token-file", "tokens", "--client-budget", "1000", "--log", "sold.jsonl", "--data", "digits"]
+    options = ["--token-file", "tokens", "--client-budget", "1000", "--log", "sold.sqlite", "--data", "digits"]
     with serving("sold.safetensors", *options) as (_, sold):
         steal = ["extract", "--url", sold["url"], *DIGITS, "--epochs", "40"]
         refused = mea(*steal, "--server", "attempts=1", code=1)
         assert "401" in refused.stderr
         stolen = shell(*steal, "--token", "customer-1", "--out", "stolen.safetensors", "--json")
     assert json.loads(stolen.stdout)["queries"] == len(digits.queries)
-    asked = [json.loads(line)["images"] for line in (tmp_path / "sold.jsonl").read_text().splitlines()]
-    assert sum(asked) == len(digits.queries)
+    assert sum(entry.images for entry in read_log(tmp_path / "sold.sqlite")) == len(digits.queries)
     # The judge, whose first run is cut off.
     log = tmp_path / "answers.sqlite"
-    with serving("stolen.safetensors", "--log", "stolen.jsonl") as (_, suspect):
+    with serving("stolen.safetensors", "--log", "stolen.sqlite") as (_, suspect):
         verify = ["verify", "--url", suspect["url"], "--key", "key.json", "--data", "digits"]
         verify += ["--commitment", "commitment.json", "--salt-file", "salt.txt"]
         verify += ["--query-log", log, "--evidence", "evidence.json"]
@@ -66,5 +67,5 @@ def test_from_the_key_to_the_proof(mea, shell, digits, made, tmp_path, monkeypat
     again = 8  # sent once more, to see that the suspect is the one of the log
     assert evidence["suspect"]["sent"] == answers_in(log) - kept + again
     # Nothing was paid for twice but what was on its way when the first run was cut off.
-    paid = [json.loads(line) for line in (tmp_path / "stolen.jsonl").read_text().splitlines()]
-    assert answers_in(log) <= sum(line["images"] for line in paid) <= answers_in(log) + 64
+    paid = sum(entry.images for entry in read_log(tmp_path / "stolen.sqlite"))
+    assert answers_in(log) <= paid <= answers_in(log) + 64
