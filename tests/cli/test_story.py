@@ -37,7 +37,16 @@ def test_from_the_key_to_the_proof(mea, shell, digits, made, tmp_path, monkeypat
     shell("embed", "--key", "key.json", *DIGITS, "--epochs", "20", "--out", "sold.safetensors")
     # The adversary.
     (tmp_path / "tokens").write_text("customer-1\n")
-    options = ["--token-file", "tokens", "--client-budget", "1000", "--log", "sold.sqlite", "--data", "digits"]
+    options = [
+        "--token-file",
+        "tokens",
+        "--client-budget",
+        "1000",
+        "--log",
+        "sold.sqlite",
+        "--data",
+        "digits",
+    ]
     with serving("sold.safetensors", *options) as (_, sold):
         steal = ["extract", "--url", sold["url"], *DIGITS, "--epochs", "40"]
         refused = mea(*steal, "--server", "attempts=1", code=1)
