@@ -5,7 +5,7 @@ Also why a watermark travels: the places of the key's classes in clean answers, 
 
 from mea_lib.teaching.additivity import Additivity, additivity
 from mea_lib.teaching.answers import check_choice, check_number
-from mea_lib.teaching.claims import Claims
+from mea_lib.teaching.claims import Claims, Paper
 from mea_lib.teaching.class_place import ClassPlace, places_on_sources
 from mea_lib.teaching.encoders import encoder_spaces, probe_report, probe_table
 from mea_lib.teaching.feature_space import feature_space
@@ -19,6 +19,7 @@ __all__ = [
     "Additivity",
     "Claims",
     "ClassPlace",
+    "Paper",
     "Table",
     "additivity",
     "bars",

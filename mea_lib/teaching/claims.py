@@ -1,14 +1,20 @@
-"""A chapter's claims as data: what is claimed, what the paper has, what was measured, whether it holds."""
+"""A chapter's claims as data: what was measured, whether it is as expected here, whether it agrees with the paper."""
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
 
 from mea_lib.files import write_whole
 from mea_lib.scale import Scale
 from mea_lib.teaching.tables import Table
+
+# The paper has figures of these; what is measured of any other stands beside them as a different method.
+PAPERS_METHODS = ("MEA-Defender", "Composite Backdoor", "Entangled Watermark", "SSLGuard")
+AGREEMENTS = ("yes", "weaker", "no", "different method")
+SAME = 0.10  # difference of shares up to which a figure is the paper's
+HALF = 0.5  # part of the paper's effect from which on a figure is a weaker one rather than another
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,9 @@ class Claim:
         chapter: file name of the notebook without its ending.
         claim: the sentence that is claimed.
         paper: the paper's figure, or "–" where it has none.
+        method: the watermark that was measured; empty where none was.
+        agrees_with_paper: one of AGREEMENTS, or empty where the paper has no figure. Only figures of the paper's own
+            method agree or not; those of another are of a "different method", whatever they are.
         measured: what this run found, as it is printed.
         rule: what decides, such as "at least 0.650".
         holds: whether the rule is met.
@@ -34,6 +43,50 @@ class Claim:
     rule: str
     holds: bool
     scale: str
+    method: str = ""
+    agrees_with_paper: str = ""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What the paper reports of what is claimed.
+
+    Attributes:
+        figure: a share from 0 to 1, which is compared, or words that are only shown.
+        method: the watermark that was measured here.
+        agrees: for words, one of AGREEMENTS; a share decides by itself.
+
+    Raises:
+        ValueError: for words about the paper's own method that do not say whether they agree.
+    """
+
+    figure: float | str
+    method: str = PAPERS_METHODS[0]
+    agrees: str = ""
+
+    def __post_init__(self) -> None:
+        if self.agrees and self.agrees not in AGREEMENTS:
+            raise ValueError(f"agrees is one of {', '.join(AGREEMENTS)}, not {self.agrees!r}")
+        if isinstance(self.figure, str) and self.method in PAPERS_METHODS and not self.agrees:
+            raise ValueError(f"say whether {self.figure!r} agrees: one of {', '.join(AGREEMENTS)}")
+
+    def agreement(self, measured: float, at_least: bool) -> str:
+        """One of AGREEMENTS for a measured share that was to be large (`at_least`) or small.
+
+        "yes" where it is within SAME of the paper's or beyond it, "weaker" where at least HALF of the effect is
+        there (of a small share: of its distance from 1), else "no".
+        """
+        if self.method not in PAPERS_METHODS:
+            return "different method"
+        if isinstance(self.figure, str) or self.agrees:
+            return self.agrees
+        here, there = (measured, self.figure) if at_least else (1 - measured, 1 - self.figure)
+        if here >= there - SAME:
+            return "yes"
+        return "weaker" if here >= HALF * there else "no"
+
+    def __str__(self) -> str:
+        return self.figure if isinstance(self.figure, str) else f"{self.figure:.2%}".replace("%", " %")
 
 
 class Claims:
@@ -47,19 +100,32 @@ class Claims:
         self.scale = scale
         self.rows: list[Claim] = []
 
-    def at_least(self, name: str, claim: str, measured: float, bound: float, paper: str = "–") -> None:
+    def at_least(
+        self, name: str, claim: str, measured: float, bound: float, paper: Paper | None = None
+    ) -> None:
         """Claim that a measured number is no smaller than a bound."""
-        self._add(name, claim, paper, f"{measured:.3f}", f"at least {bound:.3g}", measured >= bound)
+        agrees = paper.agreement(measured, at_least=True) if paper else ""
+        self._add(name, claim, f"{measured:.3f}", f"at least {bound:.3g}", measured >= bound, paper, agrees)
 
-    def at_most(self, name: str, claim: str, measured: float, bound: float, paper: str = "–") -> None:
+    def at_most(
+        self, name: str, claim: str, measured: float, bound: float, paper: Paper | None = None
+    ) -> None:
         """Claim that a measured number is no larger than a bound."""
-        self._add(name, claim, paper, f"{measured:.3f}", f"at most {bound:.3g}", measured <= bound)
+        agrees = paper.agreement(measured, at_least=False) if paper else ""
+        self._add(name, claim, f"{measured:.3f}", f"at most {bound:.3g}", measured <= bound, paper, agrees)
 
     def true(
-        self, name: str, claim: str, holds: bool, measured: str, rule: str = "must be so", paper: str = "–"
+        self,
+        name: str,
+        claim: str,
+        holds: bool,
+        measured: str,
+        rule: str = "must be so",
+        paper: Paper | None = None,
     ) -> None:
-        """Claim that something is so; `measured` says in words or figures what was seen."""
-        self._add(name, claim, paper, measured, rule, holds)
+        """Claim that something is so; `measured` says in words or figures what was seen, `paper` is in words too."""
+        agrees = paper.agreement(float("nan"), at_least=True) if paper else ""
+        self._add(name, claim, measured, rule, holds, paper, agrees)
 
     def save(self, folder: str | Path | None = None) -> None:
         """Write the claims as JSON into `folder`, or the one MEA_CLAIMS_DIR names; without either do nothing."""
@@ -70,12 +136,16 @@ class Claims:
             rows = [asdict(row) for row in self.rows]
             write_whole(path, json.dumps(rows, indent=2, ensure_ascii=False).encode())
 
-    def _add(self, name: str, claim: str, paper: str, measured: str, rule: str, holds: bool) -> None:
+    def _add(
+        self, name: str, claim: str, measured: str, rule: str, holds: bool, paper: Paper | None, agrees: str
+    ) -> None:
         identity = f"{self.chapter[:2]}-{name}"
         if any(row.id == identity for row in self.rows):
             raise ValueError(f"two claims are called {identity!r}; give each its own name")
-        row = Claim(identity, self.chapter, claim, paper, measured, rule, bool(holds), self.scale.name)
-        self.rows.append(row)
+        row = Claim(
+            identity, self.chapter, claim, str(paper or "–"), measured, rule, bool(holds), self.scale.name
+        )
+        self.rows.append(replace(row, method=paper.method, agrees_with_paper=agrees) if paper else row)
 
     def __str__(self) -> str:
         return f"{self._table()}\nScale: {self.scale.name}."
@@ -86,12 +156,14 @@ class Claims:
         return f"{self._table()._repr_html_()}<p>Scale: {escape(self.scale.name)}.</p>"
 
     def _table(self) -> Table:
-        verdicts = {True: "✓ holds", False: "✗ does not hold"}
-        rows = [
-            (row.claim, row.paper, row.measured, row.rule, self._verdict(verdicts[row.holds]))
-            for row in self.rows
-        ]
-        return Table(("claim", "paper", "measured here", "rule", "verdict"), rows)
+        head = ("claim", "measured here", "rule", "as expected here")
+        verdicts = {True: "✓ yes", False: "✗ no"}
+        rows = [(row.claim, row.measured, row.rule, self._verdict(verdicts[row.holds])) for row in self.rows]
+        if all(row.paper == "–" for row in self.rows):
+            return Table(head, rows)
+        papers = [(row.paper, row.agrees_with_paper or "–") for row in self.rows]
+        both = [row + beside for row, beside in zip(rows, papers, strict=True)]
+        return Table((*head, "paper", "agrees with the paper"), both)
 
     def _verdict(self, verdict: str) -> str:
         return "not claimed at smoke scale" if self.scale.name == "smoke" else verdict

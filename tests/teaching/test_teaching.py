@@ -10,6 +10,7 @@ import torch
 import mea_lib as mea
 from mea_lib.teaching import (
     Claims,
+    Paper,
     Table,
     bars,
     check_choice,
@@ -29,7 +30,7 @@ matplotlib.use("Agg")
 
 def test_claims_decide_and_are_written(tmp_path, monkeypatch):
     claims = Claims("07_test", mea.preset("laptop"))
-    claims.at_least("high", "It is high", 0.7, 0.65, paper="70 %")
+    claims.at_least("high", "It is high", 0.7, 0.65, paper=Paper(0.7075))
     claims.at_most("low", "It is low", 0.7, 0.65)
     claims.true("so", "It is so", True, "seen")
     monkeypatch.setenv("MEA_CLAIMS_DIR", str(tmp_path / "claims"))
@@ -40,13 +41,49 @@ def test_claims_decide_and_are_written(tmp_path, monkeypatch):
         "id": "07-high",
         "chapter": "07_test",
         "claim": "It is high",
-        "paper": "70 %",
+        "paper": "70.75 %",
+        "method": "MEA-Defender",
+        "agrees_with_paper": "yes",
         "measured": "0.700",
         "rule": "at least 0.65",
         "holds": True,
         "scale": "laptop",
     }
-    assert "does not hold" in claims._repr_html_()
+    html = claims._repr_html_()
+    assert "✗ no" in html
+    assert "agrees with the paper" in html
+
+
+def test_without_a_figure_of_the_paper_there_is_no_column_for_it():
+    claims = Claims("07_test", mea.preset("laptop"))
+    claims.at_most("low", "It is low", 0.7, 0.65)
+    assert "paper" not in claims._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("measured", "figure", "at_least", "agrees"),
+    [
+        (0.61, 0.7075, True, "yes"),
+        (0.95, 0.7075, True, "yes"),
+        (0.55, 0.7075, True, "weaker"),
+        (0.20, 0.7075, True, "no"),
+        (0.12, 0.0526, False, "yes"),
+        (0.31, 0.0526, False, "weaker"),
+        (0.75, 0.0526, False, "no"),
+    ],
+)
+def test_a_figure_is_the_papers_up_to_a_tenth_and_weaker_up_to_half_of_its_effect(
+    measured, figure, at_least, agrees
+):
+    assert Paper(figure).agreement(measured, at_least) == agrees
+
+
+def test_only_the_papers_own_method_agrees_with_the_paper():
+    assert Paper(0.7075, method="runner-up").agreement(0.7075, at_least=True) == "different method"
+    with pytest.raises(ValueError, match="say whether"):
+        Paper("1.3 points")
+    with pytest.raises(ValueError, match="agrees is one of"):
+        Paper("1.3 points", agrees="nearly")
 
 
 def test_nothing_is_claimed_at_smoke_scale():
