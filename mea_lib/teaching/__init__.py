@@ -7,6 +7,7 @@ from mea_lib.teaching.additivity import Additivity, additivity
 from mea_lib.teaching.answers import check_choice, check_number
 from mea_lib.teaching.claims import Claims, Paper
 from mea_lib.teaching.class_place import ClassPlace, places_on_sources
+from mea_lib.teaching.diagrams import losses_diagram, threat_model_diagram
 from mea_lib.teaching.encoders import encoder_spaces, probe_report, probe_table
 from mea_lib.teaching.feature_space import feature_space
 from mea_lib.teaching.figures import PALETTE, bars, curves, distributions, gallery, heatmap, use_style
@@ -32,9 +33,11 @@ __all__ = [
     "find_results",
     "gallery",
     "heatmap",
+    "losses_diagram",
     "places_on_sources",
     "probe_report",
     "probe_table",
     "side_by_side",
+    "threat_model_diagram",
     "use_style",
 ]

@@ -8,13 +8,18 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from torch import Tensor
 
+# Colours that mean the same in every figure: the parts that models play, and below them the watermarks.
 PALETTE = {
     "victim": "#0072B2",
     "surrogate": "#D55E00",
     "clean": "#009E73",
+    "clean model": "#009E73",
     "target": "#CC79A7",
     "threshold": "#444444",
-    "other": "#E69F00",
+    "MEA-Defender": "#56B4E9",
+    "runner-up": "#E69F00",
+    "Composite Backdoor": "#999999",
+    "patch": "#665191",
 }
 
 

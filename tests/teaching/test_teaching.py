@@ -21,7 +21,9 @@ from mea_lib.teaching import (
     find_results,
     gallery,
     heatmap,
+    losses_diagram,
     side_by_side,
+    threat_model_diagram,
 )
 from mea_lib.teaching.answers import choice_digest
 
@@ -125,6 +127,13 @@ def test_answers():
     assert check_choice("q", " B ", digest) == "Right."
     assert "Not that one" in check_choice("q", "a", digest)
     assert "No answer yet" in check_choice("q", None, digest)
+
+
+def test_diagrams_name_every_party_and_every_loss():
+    words = [text.get_text() for axis in (threat_model_diagram(), losses_diagram()) for text in axis.texts]
+    for name in ("Owner", "Adversary", "Judge", "L_{utility}", "L_{com}", "L_{ver}", "L_{eva}", "guard"):
+        assert any(name in word for word in words), name
+    matplotlib.pyplot.close("all")
 
 
 def test_figures_draw_what_they_are_given():
