@@ -8,9 +8,7 @@ from torch import Tensor
 from mea_lib.extraction.base import ClassifierExtraction
 from mea_lib.losses import distillation_loss
 from mea_lib.models import ImageClassifier
-from mea_lib.scale import Scale
 from mea_lib.training import Batch, Objective, Terms, TrainingSettings
-from mea_lib.training.plain import as_plain
 
 
 @dataclass(frozen=True)
@@ -37,20 +35,11 @@ class Distillation(ClassifierExtraction):
         if not 0 <= self.soft_weight <= 1:
             raise ValueError(f"soft_weight must lie between 0 and 1, not {self.soft_weight}")
 
-    def train_surrogate(
-        self, images: Tensor, answers: Tensor, scale: Scale, *, seed: int = 0
-    ) -> ImageClassifier:
-        """As `ClassifierExtraction.train_surrogate`; attacks with these losses share the surrogates of plain distillation.
-
-        What they have beside it decides the queries and the answers, and by these a surrogate is found. So its card
-        names the distillation that trained it, and its `attack` this method with all settings.
-        """
-        trained_by = self
-        if type(self).objective is Distillation.objective:
-            trained_by = Distillation(self.temperature, self.soft_weight, self.squared)
-        surrogate = ClassifierExtraction.train_surrogate(trained_by, images, answers, scale, seed=seed)
-        surrogate.attack = as_plain(self)
-        return surrogate
+    def trained_by(self) -> ClassifierExtraction:
+        """Plain distillation, also for attacks that have its losses and differ in their queries alone."""
+        if type(self).objective is not Distillation.objective:
+            return self
+        return Distillation(self.temperature, self.soft_weight, self.squared)
 
     def objective(self, answers: Tensor) -> Objective:
         """The surrogate's losses on a batch, given the victim's answers (M, K) to all queries."""
