@@ -17,7 +17,7 @@ from mea_lib.files import write_whole
 FILE = RESULTS / "benchmarks.json"
 
 if __name__ == "__main__":
-    found = {
+    measured = {
         **about(),
         "training_step": training_step.measure(),
         "whole_training": whole_training.measure(),
@@ -26,7 +26,7 @@ if __name__ == "__main__":
         "neural_cleanse_step": neural_cleanse_step.measure(),
         "service": service_load.measure(),
     }
-    text = json.dumps(found, indent=2)
+    text = json.dumps(measured, indent=2)
     RESULTS.mkdir(exist_ok=True)
     write_whole(FILE, text + "\n")
     print(text)

@@ -38,19 +38,19 @@ def _extract(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int, me
 def _search_and_forget(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
     """The runner-up that a search of the API names is taken out of the answers."""
     answers = oracle(data.queries)
-    found = _search(oracle, answers, data, seed)
-    names = (found.first, found.second, found.target)
+    suspected = _search(oracle, answers, data, seed)
+    names = (suspected.first, suspected.second, suspected.target)
     forgetful = CleanAnswers(suspected=tuple(map(data.owner.class_index, names)))
     surrogate = forgetful.train_surrogate(data.queries, forgetful.clean(answers), scale, seed=seed)
-    return surrogate, surrogate.card["seconds"], found
+    return surrogate, surrogate.card["seconds"], suspected
 
 
 def _search_and_relabel(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
     """An ordinary surrogate after MixUp-labelled fine-tuning on the pair that a search of the API names."""
     answers = oracle(data.queries)
-    found = _search(oracle, answers, data, seed)
-    pair = (data.owner.class_index(found.first), data.owner.class_index(found.second))
-    return *_relabel(answers, data, scale, seed, MixUpLabels(pairs=(pair,))), found
+    suspected = _search(oracle, answers, data, seed)
+    pair = (data.owner.class_index(suspected.first), data.owner.class_index(suspected.second))
+    return *_relabel(answers, data, scale, seed, MixUpLabels(pairs=(pair,))), suspected
 
 
 def _relabel_all(oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
@@ -73,7 +73,7 @@ def _labelled(data: mea.Data, answers: Tensor) -> mea.ImageSet:
 
 
 def _search(oracle: mea.Oracle, answers: Tensor, data: mea.Data, seed: int) -> SuspectedKey:
-    return KeySearch().detect(oracle, data.queries, data.owner.classes, answers=answers, seed=seed).found
+    return KeySearch().detect(oracle, data.queries, data.owner.classes, answers=answers, seed=seed).best
 
 
 def _plain(victim: ImageClassifier, images: mea.ImageSet) -> ImageClassifier:
@@ -116,26 +116,26 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
     behind = mea.train_clean(data.owner, scale, seed=seed) if api == "clean model" else victim
     model = APIS[api](behind, data.owner)
     oracle = mea.Oracle(model)
-    surrogate, seconds, found = ATTACKS[attack](oracle, data, scale, seed)
+    surrogate, seconds, suspected = ATTACKS[attack](oracle, data, scale, seed)
     sold = mea.Oracle(model)
     ranking = RunnerUps().detect(sold, data.queries[:RANKED], data.owner.classes)
-    asked = mea.Oracle(surrogate)
+    suspect = mea.Oracle(surrogate)
     clean = other_clean_models(data, scale, seed)
     owner = moved_border(victim, data.owner)
-    border = proof.verify_border(asked, owner, KEY, data.test, clean, alpha=ALPHA)
-    held = proof.verify_runner_up(asked, KEY, data.test, clean, alpha=ALPHA)
-    wsr = proof.watermark_success_rate(asked, KEY, data.test, scale.verification_samples)
-    wfpr = proof.wrong_firing_rates(asked, KEY, data.test, scale.verification_samples)
+    border = proof.verify_border(suspect, owner, KEY, data.test, clean, alpha=ALPHA)
+    held = proof.verify_runner_up(suspect, KEY, data.test, clean, alpha=ALPHA)
+    wsr = proof.watermark_success_rate(suspect, KEY, data.test, scale.verification_samples)
+    wfpr = proof.wrong_firing_rates(suspect, KEY, data.test, scale.verification_samples)
     return {
         "api": api,
         "attack": attack,
         "seed": seed,
         "queries": oracle.queries,
         "rank": ranking.rank(KEY.sources, KEY.target),
-        "named": None if found is None else found._asdict(),
+        "named": None if suspected is None else suspected._asdict(),
         "victim_accuracy": proof.accuracy(mea.Oracle(behind), data.test),
         "api_accuracy": proof.accuracy(sold, data.test),
-        "accuracy": proof.accuracy(asked, data.test),
+        "accuracy": proof.accuracy(suspect, data.test),
         "wsr": wsr.value,
         "mark_p": wsr.p_value(proof.PAPER_THRESHOLD),
         "wfpr": float(np.mean([rate.value for rate in wfpr.values()])),
@@ -144,7 +144,7 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
         "border_images": border.beyond.trials,
         "border_rate": border.beyond.value,
         "this_side_rate": border.this_side.value,
-        "innocent_rate": max(rate.value for rate in border.null_models),
+        "null_models_rate": max(rate.value for rate in border.null_models),
         "border_p": border.p_value,
         "seconds": seconds,
     }
@@ -177,18 +177,18 @@ def summary(rows: list[dict]) -> list[dict]:
         "rank",
         "border_rate",
         "this_side_rate",
-        "innocent_rate",
+        "null_models_rate",
         "seconds",
     )
     lines = by_group(rows, ("api", "attack"), *means)
     for line in lines:
-        own = [row for row in rows if (row["api"], row["attack"]) == (line["api"], line["attack"])]
+        group = [row for row in rows if (row["api"], row["attack"]) == (line["api"], line["attack"])]
         for test in TESTS:
-            line[f"largest_{test}_p"] = max(row[f"{test}_p"] for row in own)
-            line[f"convicted_by_{test}"] = sum(row[f"{test}_p"] < ALPHA for row in own)
+            line[f"largest_{test}_p"] = max(row[f"{test}_p"] for row in group)
+            line[f"convicted_by_{test}"] = sum(row[f"{test}_p"] < ALPHA for row in group)
         # Who makes several tests divides the level among them.
         line["convicted_by_mark_or_second"] = sum(
-            min(row["mark_p"], row["second_p"]) < ALPHA / 2 for row in own
+            min(row["mark_p"], row["second_p"]) < ALPHA / 2 for row in group
         )
     return lines
 

@@ -77,7 +77,7 @@ def _longer(scale: mea.Scale, epochs: int | None) -> mea.Scale:
     return scale.adversary_but(epochs=epochs) if epochs else scale
 
 
-THIEVES: dict[str, Extract] = {
+ATTACKS: dict[str, Extract] = {
     "T = 1": _distil(1.0),
     "T = 4": _distil(4.0),
     "T = 1, patient": _distil(1.0, PATIENT_EPOCHS),
@@ -115,7 +115,7 @@ CASES: dict[tuple[str, str], int] = {
 }
 
 
-def run_one(data: mea.Data, scale: mea.Scale, api: str, thief: str, seed: int) -> dict:
+def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) -> dict:
     """One surrogate through one API of the victim, or of the clean model, of this seed."""
     if api.startswith("clean"):
         behind = mea.train_clean(data.owner, scale, seed=seed)
@@ -123,16 +123,16 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, thief: str, seed: int) -
         behind = RunnerUp().embed(data.owner, KEY, scale, seed=seed)
     wrap, form = APIS[api]
     model = wrap(behind, data.owner)
-    surrogate = THIEVES[thief](mea.Oracle(model, scale.query_images, **form), data, scale, seed)
-    asked = mea.Oracle(surrogate)
+    surrogate = ATTACKS[attack](mea.Oracle(model, scale.query_images, **form), data, scale, seed)
+    suspect = mea.Oracle(surrogate)
     return {
         "api": api,
-        "thief": thief,
+        "attack": attack,
         "seed": seed,
         "victim_accuracy": proof.accuracy(mea.Oracle(behind), data.test),
         "api_accuracy": proof.accuracy(mea.Oracle(model, **form), data.test),
-        "accuracy": proof.accuracy(asked, data.test),
-        "wsr": proof.watermark_success_rate(asked, KEY, data.test).value,
+        "accuracy": proof.accuracy(suspect, data.test),
+        "wsr": proof.watermark_success_rate(suspect, KEY, data.test).value,
         "seconds": surrogate.card["seconds"],
     }
 
@@ -146,7 +146,7 @@ def settings() -> dict:
     """What was studied."""
     return {
         "apis": list(APIS),
-        "thieves": list(THIEVES),
+        "attacks": list(ATTACKS),
         "seeds_of_cases": {" / ".join(case): seeds for case, seeds in CASES.items()},
         "patient_epochs": PATIENT_EPOCHS,
     }
@@ -154,7 +154,7 @@ def settings() -> dict:
 
 def summary(rows: list[dict]) -> list[dict]:
     """By API and adversary: means over seeds, and what the API itself loses by the way it answers."""
-    return by_group(rows, ("api", "thief"), "api_accuracy")
+    return by_group(rows, ("api", "attack"), "api_accuracy")
 
 
 if __name__ == "__main__":

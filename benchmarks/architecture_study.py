@@ -26,21 +26,21 @@ def run_one(data: mea.Data, scale: mea.Scale, network: str, answers: str, seed: 
     """One victim with a surrogate of each architecture."""
     victim = RunnerUp().embed(data.owner, KEY, scale.but(network=network), seed=seed)
     sold = victim if answers == "as trained" else MarkedAnswers(victim, KEY, data.owner)
-    asked = mea.Oracle(sold)
+    suspect = mea.Oracle(sold)
     row = {
         "victim": network,
         "answers": answers,
         "seed": seed,
-        "accuracy": proof.accuracy(asked, data.test),
-        "wsr": proof.watermark_success_rate(asked, KEY, data.test).value,
-        "copies": {},
+        "accuracy": proof.accuracy(suspect, data.test),
+        "wsr": proof.watermark_success_rate(suspect, KEY, data.test).value,
+        "surrogates": {},
         "seconds": victim.card["seconds"] if answers == "as trained" else 0.0,
     }
     answered = mea.Oracle(sold, scale.query_images)(data.queries)
-    for thief in NETWORKS:
-        other = scale.but(network=thief)
+    for architecture in NETWORKS:
+        other = scale.but(network=architecture)
         surrogate = EXTRACTION.train_surrogate(data.queries, answered, other, seed=seed)
-        row["copies"][thief] = {
+        row["surrogates"][architecture] = {
             "accuracy": proof.accuracy(mea.Oracle(surrogate), data.test),
             "wsr": proof.watermark_success_rate(mea.Oracle(surrogate), KEY, data.test).value,
         }
@@ -65,21 +65,25 @@ def settings() -> dict:
 
 def summary(rows: list[dict]) -> dict:
     """The figures the study is held to, for each kind of answers."""
-    found = {}
+    figures = {}
     for answers in ANSWERS:
-        own = [row for row in rows if row["answers"] == answers]
-        pairs = [row["copies"][thief]["wsr"] for row in own for thief in NETWORKS]
-        found[answers] = {
-            "mean_wsr_of_copies": float(np.mean(pairs)),
-            "least_wsr_of_copies": min(pairs),
+        group = [row for row in rows if row["answers"] == answers]
+        pairs = [row["surrogates"][architecture]["wsr"] for row in group for architecture in NETWORKS]
+        figures[answers] = {
+            "mean_wsr_of_surrogates": float(np.mean(pairs)),
+            "least_wsr_of_surrogates": min(pairs),
             "least_mean_of_a_pair": min(
-                float(np.mean([row["copies"][thief]["wsr"] for row in own if row["victim"] == victim]))
+                float(
+                    np.mean(
+                        [row["surrogates"][architecture]["wsr"] for row in group if row["victim"] == victim]
+                    )
+                )
                 for victim in NETWORKS
-                for thief in NETWORKS
+                for architecture in NETWORKS
             ),
-            "least_victim_wsr": min(row["wsr"] for row in own),
+            "least_victim_wsr": min(row["wsr"] for row in group),
         }
-    return found
+    return figures
 
 
 if __name__ == "__main__":

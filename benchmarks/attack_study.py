@@ -79,15 +79,15 @@ def run_one(data: mea.Data, scale: mea.Scale, share: float, attack: str, seed: i
     extract, answer = (ATTACKS | MORE_ATTACKS)[attack]
     oracle = mea.Oracle(victim, scale.query_images, **answer)
     surrogate = extract(oracle, data, scale, seed)
-    asked = mea.Oracle(surrogate)
+    suspect = mea.Oracle(surrogate)
     return {
         "share": share,
         "attack": attack,
         "seed": seed,
         "queries": oracle.queries,
         "victim_accuracy": proof.accuracy(mea.Oracle(victim), data.test),
-        "accuracy": proof.accuracy(asked, data.test),
-        "wsr": proof.watermark_success_rate(asked, KEY, data.test).value,
+        "accuracy": proof.accuracy(suspect, data.test),
+        "wsr": proof.watermark_success_rate(suspect, KEY, data.test).value,
         "seconds": surrogate.card["seconds"],
     }
 
@@ -99,11 +99,11 @@ def jobs() -> list[tuple[float, str, int]]:
     """
     fewer = [(share, attack) for share in SHARES[1:] for attack in ATTACKS]
     fewer += [(SHARES[0], attack) for attack in MORE_ATTACKS]
-    found = []
+    cases = []
     for seed in SEEDS:
         chosen = [(SHARES[0], attack) for attack in ATTACKS] + (fewer if seed in FEWER_SEEDS else [])
-        found += [(share, attack, seed) for share, attack in chosen]
-    return found
+        cases += [(share, attack, seed) for share, attack in chosen]
+    return cases
 
 
 def settings() -> dict:

@@ -30,15 +30,15 @@ def run_one(data: mea.Data, scale: mea.Scale, answers: str, part: int, seed: int
     oracle = mea.Oracle(sold, scale.query_images // part, answer="hard" if answers == "labels" else "soft")
     longer = scale.adversary_but(epochs=scale.adversary.epochs * part)
     surrogate = Distillation(ANSWERS[answers][0]).extract(oracle, data.queries, longer, seed=seed)
-    asked = mea.Oracle(surrogate)
+    suspect = mea.Oracle(surrogate)
     return {
         "answers": answers,
         "part": part,
         "queries": oracle.queries,
         "seed": seed,
         "victim_accuracy": proof.accuracy(mea.Oracle(victim), data.test),
-        "accuracy": proof.accuracy(asked, data.test),
-        "wsr": proof.watermark_success_rate(asked, KEY, data.test).value,
+        "accuracy": proof.accuracy(suspect, data.test),
+        "wsr": proof.watermark_success_rate(suspect, KEY, data.test).value,
         "seconds": surrogate.card["seconds"],
     }
 

@@ -28,9 +28,9 @@ STOLEN = {
 }
 
 
-def run_one(data: mea.Data, scale: mea.Scale, encoder: str, thief: str, seed: int) -> dict:
+def run_one(data: mea.Data, scale: mea.Scale, encoder: str, attack: str, seed: int) -> dict:
     """One encoder of this seed, or one surrogate of it, seen through a probe."""
-    return encoder_study.run_one(data, scale, encoder, thief, seed, key=KEY)
+    return encoder_study.run_one(data, scale, encoder, attack, seed, key=KEY)
 
 
 def jobs() -> list[tuple[str, str, int]]:

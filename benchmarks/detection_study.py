@@ -71,38 +71,38 @@ def trigger_inputs(model: str, data: mea.Data, number: int) -> Tensor:
 
 
 def _neural_cleanse(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
-    found = NeuralCleanse().detect(model, data.test.images[:SEARCHED], seed=seed)
-    return found.to_dict() | {
-        "target_index": float(found.signed_indices[data.test.class_index(KEY.target)]),
-        "flagged": [data.test.classes[number] for number in found.flagged_classes],
+    triggers = NeuralCleanse().detect(model, data.test.images[:SEARCHED], seed=seed)
+    return triggers.to_dict() | {
+        "target_index": float(triggers.signed_indices[data.test.class_index(KEY.target)]),
+        "flagged": [data.test.classes[number] for number in triggers.flagged_classes],
     }
 
 
 def _abs(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
-    found = ABS().detect(model, data.test.subset(SEARCHED), seed=seed)
-    of_target = found.success[found.targets == data.test.class_index(KEY.target)]
+    triggers = ABS().detect(model, data.test.subset(SEARCHED), seed=seed)
+    of_target = triggers.success[triggers.targets == data.test.class_index(KEY.target)]
     return {
-        "candidates": len(found.success),
-        "best_success": float(found.success.max()) if len(found.success) else 0.0,
+        "candidates": len(triggers.success),
+        "best_success": float(triggers.success.max()) if len(triggers.success) else 0.0,
         "best_success_of_the_target": float(of_target.max()) if len(of_target) else 0.0,
-        "flagged": [data.test.classes[number] for number in found.flagged_classes],
+        "flagged": [data.test.classes[number] for number in triggers.flagged_classes],
     }
 
 
 def _lof(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
     samples = trigger_inputs(name, data, scale.verification_samples)
-    found = LocalOutlierFactor(FALSE_POSITIVES).detect(
+    screening = LocalOutlierFactor(FALSE_POSITIVES).detect(
         model, data.queries[:KNOWN], samples, data.test, seed=seed
     )
-    return found.to_dict()
+    return screening.to_dict()
 
 
 def _strip(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
     samples = trigger_inputs(name, data, STRIPPED)
-    found = STRIP(FALSE_POSITIVES, OVERLAYS).detect(
+    screening = STRIP(FALSE_POSITIVES, OVERLAYS).detect(
         model, data.queries[:KNOWN_TO_STRIP], samples, data.test.subset(STRIPPED), seed=seed
     )
-    return found.to_dict()
+    return screening.to_dict()
 
 
 def _preprocessing(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
@@ -111,13 +111,13 @@ def _preprocessing(name: str, model: ImageClassifier, data: mea.Data, scale: mea
     few, target = data.test.subset(min(CHANGED, len(data.test))), data.test.class_index(KEY.target)
     row = {}
     for change, strengths in STRENGTHS.items():
-        found = robustness_curve(mea.Oracle(model), few, samples, target, TRANSFORMS[change], strengths, seed)
+        curve = robustness_curve(mea.Oracle(model), few, samples, target, TRANSFORMS[change], strengths, seed)
         row[change] = {
-            "unchanged": _point(found.unchanged),
+            "unchanged": _point(curve.unchanged),
             "strengths": list(strengths),
-            "accuracies": [point.accuracy for point in found.points],
-            "marks": [point.wsr for point in found.points],
-            "at_cost": _point(found.at_cost(COST)),
+            "accuracies": [point.accuracy for point in curve.points],
+            "marks": [point.wsr for point in curve.points],
+            "at_cost": _point(curve.at_cost(COST)),
         }
     return row
 
@@ -127,20 +127,20 @@ def _point(point: CurvePoint) -> dict:
 
 
 def _random_mixing(name: str, model: ImageClassifier, data: mea.Data, scale: mea.Scale, seed: int) -> dict:
-    found = RandomMixing().detect(mea.Oracle(model), data.test, seed=seed)
-    own = found.of(KEY.sources)
+    ranking = RandomMixing().detect(mea.Oracle(model), data.test, seed=seed)
+    of_pair = ranking.of(KEY.sources)
     return {
-        "rank": found.rank(KEY.sources),
-        "prms": own.score,
-        "index": own.index if np.isfinite(own.index) else None,
-        "third": own.target,
-        "way": own.way,
-        "stands_out": own in found.standing_out(),
-        "standing_out": [_pair(pair) for pair in found.standing_out()],
-        "beyond_threshold": len(found.beyond(proof.PAPER_THRESHOLD)),
-        "pairs": len(found.ranked),
-        "median_prms": float(np.median([pair.score for pair in found.ranked])),
-        "largest_of_others": max(pair.score for pair in found.ranked if pair is not own),
+        "rank": ranking.rank(KEY.sources),
+        "prms": of_pair.score,
+        "index": of_pair.index if np.isfinite(of_pair.index) else None,
+        "third": of_pair.target,
+        "way": of_pair.way,
+        "stands_out": of_pair in ranking.standing_out(),
+        "standing_out": [_pair(pair) for pair in ranking.standing_out()],
+        "beyond_threshold": len(ranking.beyond(proof.PAPER_THRESHOLD)),
+        "pairs": len(ranking.ranked),
+        "median_prms": float(np.median([pair.score for pair in ranking.ranked])),
+        "largest_of_others": max(pair.score for pair in ranking.ranked if pair is not of_pair),
     }
 
 
@@ -162,9 +162,9 @@ def run_one(data: mea.Data, scale: mea.Scale, model: str, detector: str, seed: i
     """One detector on one model of this seed."""
     suspect = MODELS[model](data, scale, seed)
     started = time.perf_counter()
-    found = DETECTORS[detector](model, suspect, data, scale, seed)
+    figures = DETECTORS[detector](model, suspect, data, scale, seed)
     seconds = time.perf_counter() - started
-    return {"model": model, "detector": detector, "seed": seed} | found | {"seconds": round(seconds, 1)}
+    return {"model": model, "detector": detector, "seed": seed} | figures | {"seconds": round(seconds, 1)}
 
 
 def jobs() -> list[tuple[str, str, int]]:
@@ -197,9 +197,9 @@ def summary(rows: list[dict]) -> dict:
     by_detector = {}
     for detector, line in _LINES.items():
         by_detector[detector] = [
-            {"model": model, "seeds": len(own)} | line(own)
+            {"model": model, "seeds": len(group)} | line(group)
             for model in dict.fromkeys(row["model"] for row in rows)
-            if (own := [row for row in rows if (row["model"], row["detector"]) == (model, detector)])
+            if (group := [row for row in rows if (row["model"], row["detector"]) == (model, detector)])
         ]
     return {"detectors": by_detector, "bars": bars(by_detector)}
 
@@ -210,14 +210,16 @@ def bars(by_detector: dict[str, list[dict]]) -> list[dict]:
     Args:
         by_detector: the lines of the summary, with a victim and a patch for every detector.
     """
-    lines = {(detector, line["model"]): line for detector, found in by_detector.items() for line in found}
+    lines = {
+        (detector, line["model"]): line for detector, of_models in by_detector.items() for line in of_models
+    }
     cleansed, scanned = (lines[detector, "patch"] for detector in ("Neural Cleanse", "ABS"))
     victim = lines["Neural Cleanse", "victim"]["largest_target_index"]
-    found = lines["LOF", "victim"]["mean_found"]
+    screened = lines["LOF", "victim"]["mean_detection_rate"]
     noise = lines["preprocessing", "victim"]["gaussian noise"]["mean_mark_at_cost"]
     return [
         _bar("Neural Cleanse on victims: largest index of the target class", "below 2", victim, victim < 2),
-        _bar("LOF on victims: mean share of combined images found", "below 0.10", found, found < 0.10),
+        _bar("LOF on victims: mean share of combined images found", "below 0.10", screened, screened < 0.10),
         _bar("noise at 3 points of accuracy on victims: mean mark", "at least 0.90", noise, noise >= 0.90),
         _bar(
             "Neural Cleanse on patches: least index of the target class",
@@ -246,12 +248,12 @@ def _flags(rows: list[dict]) -> dict:
 
 
 def _cleansed(rows: list[dict]) -> dict:
-    found = [row["target_index"] for row in rows]
+    target_indices = [row["target_index"] for row in rows]
     indices = [max(row["indices"]) for row in rows]
     return _flags(rows) | {
-        "mean_target_index": float(np.mean(found)),
-        "least_target_index": min(found),
-        "largest_target_index": max(found),
+        "mean_target_index": float(np.mean(target_indices)),
+        "least_target_index": min(target_indices),
+        "largest_target_index": max(target_indices),
         "largest_index": max(indices),
         "mean_seconds": _mean(rows, "seconds"),
     }
@@ -263,8 +265,8 @@ def _scanned(rows: list[dict]) -> dict:
 
 
 def _screened(rows: list[dict]) -> dict:
-    names = ("found", "false_positives", "accuracy_cost")
-    largest = {"largest_found": max(row["found"] for row in rows)}
+    names = ("detection_rate", "false_positives", "accuracy_cost")
+    largest = {"largest_detection_rate": max(row["detection_rate"] for row in rows)}
     return {f"mean_{name}": _mean(rows, name) for name in names} | largest
 
 

@@ -49,7 +49,7 @@ ENCODERS: dict[str, Make] = {
     "meeting point": _marked(MeetingPoint()),
     "halfway": _marked(MeetingPoint(plan=PlanSettings(rounds=0))),
 }
-THIEVES: dict[str, Extraction] = {
+ATTACKS: dict[str, Extraction] = {
     "feature distillation": FeatureDistillation(),
     "cosine distillation": FeatureDistillation("cosine"),
     "StolenEncoder": StolenEncoder(),
@@ -59,43 +59,43 @@ THIEVES: dict[str, Extraction] = {
 OTHER_NETWORKS = {"feature distillation, AlexNet": "alexnet"}
 # Eq. 9 takes a gradient of every loss in each step, and so half an hour for one encoder.
 ONCE = ("Eq. 5–9, MGDA",)
-OWN = "none"  # the encoder itself, not a surrogate
+NO_ATTACK = "none"  # the encoder itself, not a surrogate
 STOLEN = {
     "clean": ("feature distillation", "StolenEncoder"),
     "Eq. 5–8, weights 1": ("feature distillation", "StolenEncoder"),
     "Eq. 5–9, MGDA": ("feature distillation",),
     "Eq. 5, 7, 8, verification 10": ("feature distillation",),
-    "meeting point": tuple(THIEVES),
+    "meeting point": tuple(ATTACKS),
     "halfway": ("feature distillation",),
 }
 
 
 def run_one(
-    data: mea.Data, scale: mea.Scale, encoder: str, thief: str, seed: int, key: mea.WatermarkKey = KEY
+    data: mea.Data, scale: mea.Scale, encoder: str, attack: str, seed: int, key: mea.WatermarkKey = KEY
 ) -> dict:
     """One encoder of this seed, or one surrogate of it: seen through probes, and by its features alone."""
     victim = ENCODERS[encoder](data, scale, key, seed)
-    found = victim
-    if thief != OWN:
-        other = scale.but(network=OTHER_NETWORKS.get(thief, scale.network))
-        found = THIEVES[thief].extract(mea.FeatureOracle(victim), data.queries, other, seed=seed)
-    row = {"encoder": encoder, "thief": thief, "seed": seed}
-    row |= probe_says(found, data, key) | features_say(found, data, key)
+    encoder_seen = victim
+    if attack != NO_ATTACK:
+        other = scale.but(network=OTHER_NETWORKS.get(attack, scale.network))
+        encoder_seen = ATTACKS[attack].extract(mea.FeatureOracle(victim), data.queries, other, seed=seed)
+    row = {"encoder": encoder, "attack": attack, "seed": seed}
+    row |= probe_says(encoder_seen, data, key) | features_say(encoder_seen, data, key)
     row["victim_accuracy"] = (
-        row["accuracy"] if thief == OWN else proof.accuracy(_probe(victim, data), data.test)
+        row["accuracy"] if attack == NO_ATTACK else proof.accuracy(_probe(victim, data), data.test)
     )
     if encoder == "clean":
-        row["false_marks"] = false_marks(found, data, key)
-    return row | {"seconds": found.card["seconds"]}
+        row["false_marks"] = false_marks(encoder_seen, data, key)
+    return row | {"seconds": encoder_seen.card["seconds"]}
 
 
 def probe_says(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
     """Accuracy and WSR of a linear probe, and how often other mixes of both classes go to the target."""
-    asked, few = _probe(encoder, data), _probe(encoder, data, FEW)
-    wrong = [rate.value for rate in proof.wrong_firing_rates(asked, key, data.test).values()]
+    suspect, few = _probe(encoder, data), _probe(encoder, data, FEW)
+    wrong = [rate.value for rate in proof.wrong_firing_rates(suspect, key, data.test).values()]
     return {
-        "accuracy": proof.accuracy(asked, data.test),
-        "wsr": proof.watermark_success_rate(asked, key, data.test).value,
+        "accuracy": proof.accuracy(suspect, data.test),
+        "wsr": proof.watermark_success_rate(suspect, key, data.test).value,
         "wfpr": sum(wrong) / len(wrong),
         "largest_wfpr": max(wrong),
         "few_accuracy": proof.accuracy(few, data.test),
@@ -110,8 +110,8 @@ def _probe(encoder: Encoder, data: mea.Data, images: int = LABELLED) -> mea.Orac
 
 def features_say(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> dict:
     """Share of the watermark samples that lie nearest to the target class's mean, and by how much."""
-    found = mea.verify_features(mea.FeatureOracle(encoder), key, data.test).watermark
-    return {"nearest": found.rate.value, "margin": found.margin}
+    evidence = mea.verify_features(mea.FeatureOracle(encoder), key, data.test).watermark
+    return {"nearest": evidence.rate.value, "margin": evidence.margin}
 
 
 def false_marks(encoder: Encoder, data: mea.Data, key: mea.WatermarkKey) -> list[float]:
@@ -130,15 +130,15 @@ def jobs(
 
     Args:
         encoders: of `ENCODERS`.
-        stolen: by encoder, those of `THIEVES` that extract it.
+        stolen: by encoder, those of `ATTACKS` that extract it.
         once: the encoders of which there is one only, that of the first seed.
     """
     return [
-        (encoder, thief, seed)
+        (encoder, attack, seed)
         for seed in SEEDS
         for encoder in encoders
         if seed == SEEDS[0] or encoder not in once
-        for thief in (OWN, *stolen.get(encoder, ()))
+        for attack in (NO_ATTACK, *stolen.get(encoder, ()))
     ]
 
 
@@ -152,7 +152,7 @@ def settings(
     return {
         "key": key.to_json(),
         "encoders": list(encoders),
-        "stolen": {encoder: list(thieves) for encoder, thieves in stolen.items()},
+        "stolen": {encoder: list(attacks) for encoder, attacks in stolen.items()},
         "labelled_images_of_a_probe": LABELLED,
         "labelled_images_of_a_small_probe": FEW,
         "seeds": list(SEEDS),
@@ -165,7 +165,7 @@ def summary(rows: list[dict]) -> dict:
     numbers = ("wfpr", "largest_wfpr", "few_accuracy", "few_wsr", "nearest", "margin")
     clean = [row["false_marks"] for row in rows if row["encoder"] == "clean"]
     return {
-        "encoders": by_group(rows, ("encoder", "thief"), *numbers),
+        "encoders": by_group(rows, ("encoder", "attack"), *numbers),
         "threshold": asdict(proof.calibrate_threshold(clean)),
     }
 

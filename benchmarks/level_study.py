@@ -44,16 +44,16 @@ def run_one(data: mea.Data, scale: mea.Scale, kind: str, *job: object) -> dict:
 
 def clean_row(data: mea.Data, scale: mea.Scale, number: int) -> dict:
     """How many of all keys convict one clean model, and how many of those that its owner searched for on another."""
-    suspect = _asked(data, scale, number)
-    panel = [_asked(data, scale, (number + step) % MODELS) for step in range(1, PANEL + 1)]
-    searched_on = _asked(data, scale, (number + PANEL + 1) % MODELS)
+    suspect = _known(data, scale, number)
+    panel = [_known(data, scale, (number + step) % MODELS) for step in range(1, PANEL + 1)]
+    searched_on = _known(data, scale, (number + PANEL + 1) % MODELS)
     row = {"kind": "clean", "number": number, "accuracy": suspect.accuracy, "seconds": suspect.seconds}
     for scheme in SCHEMES:
         forest = _forest(data.test, scheme)
         for name, clean in (("alone", []), ("with_clean", panel)):
             verdicts = {key: convicts(suspect, forest, clean, scheme, key) for key in all_keys(scheme)}
-            found = sorted(verdicts, key=lambda key: -searched_on.rate(scheme, key))
-            allowed = [key for key in found if admissible(forest, clean, scheme, key)]
+            ranked = sorted(verdicts, key=lambda key: -searched_on.rate(scheme, key))
+            allowed = [key for key in ranked if admissible(forest, clean, scheme, key)]
             row[f"{scheme}, {name}"] = {
                 "keys": len(verdicts),
                 "admissible": len(allowed),
@@ -66,7 +66,7 @@ def clean_row(data: mea.Data, scale: mea.Scale, number: int) -> dict:
     return row
 
 
-class Asked:
+class KnownSuspect:
     """What one model says to clean images, and to mixes of all pairs of classes in each scheme."""
 
     def __init__(self, model: nn.Module, test: mea.ImageSet) -> None:
@@ -86,11 +86,13 @@ class Asked:
             pairs = key_pairs((0, 1), scheme, classes, 0)
             mixes = _mixes(test, scheme, 0, MIXES)
             self.family[scheme] = pair_shares(oracle, pairs, [part.images for part in mixes], classes)
-            own = _mixes(test, scheme, 1, SAMPLES)
-            called = most_probable(oracle(torch.cat([part.images for part in own]))).split([*map(len, own)])
+            pair_mixes = _mixes(test, scheme, 1, SAMPLES)
+            called = most_probable(oracle(torch.cat([part.images for part in pair_mixes]))).split(
+                [*map(len, pair_mixes)]
+            )
             self.hits[scheme] = {
                 pair: (labels, part.first, part.second)
-                for pair, labels, part in zip(pairs, called, own, strict=True)
+                for pair, labels, part in zip(pairs, called, pair_mixes, strict=True)
             }
 
     def rate(self, scheme: str, key: tuple[int, int, int]) -> float:
@@ -99,7 +101,11 @@ class Asked:
 
 
 def convicts(
-    suspect: Asked, forest: PairShares, clean: list[Asked], scheme: str, key: tuple[int, int, int]
+    suspect: KnownSuspect,
+    forest: PairShares,
+    clean: list[KnownSuspect],
+    scheme: str,
+    key: tuple[int, int, int],
 ) -> bool:
     """The verdict of `verify_ownership` on these answers."""
     classes = len(suspect.recall)
@@ -125,7 +131,7 @@ def convicts(
     ).is_stolen
 
 
-def admissible(forest: PairShares, clean: list[Asked], scheme: str, key: tuple[int, int, int]) -> bool:
+def admissible(forest: PairShares, clean: list[KnownSuspect], scheme: str, key: tuple[int, int, int]) -> bool:
     """Whether no null model obeys the key, as a commitment would find."""
     bound = proof.key_rank.NULL_BOUND
     return forest.of(key[:2], key[2]) <= bound and all(model.rate(scheme, key) <= bound for model in clean)
@@ -150,12 +156,12 @@ def marked_row(data: mea.Data, scale: mea.Scale, method: str, number: int) -> di
     }
     for who, model in (("victim", victim), ("surrogate", surrogate)):
         for name, check in checks.items():
-            found = mea.verify_ownership(mea.Oracle(model), key, data.test, clean=check)
+            report = mea.verify_ownership(mea.Oracle(model), key, data.test, clean=check)
             row[f"{who}, {name}"] = {
-                "verdict": found.verdict,
-                "convicted": found.is_stolen,
-                "wsr": found.wsr.value if found.wsr.trials else None,
-                "key_p_value": found.key_p_value,
+                "verdict": report.verdict,
+                "convicted": report.is_stolen,
+                "wsr": report.wsr.value if report.wsr.trials else None,
+                "key_p_value": report.key_p_value,
             }
     return row
 
@@ -176,15 +182,15 @@ def broken_row(data: mea.Data, scale: mea.Scale, kind: str, over: str) -> dict:
         place = nullcontext()
     with place as server:
         suspect = RemoteOracle(server.url, on_failure="skip") if server else answers
-        found = mea.verify_ownership(suspect, key, data.test)
+        report = mea.verify_ownership(suspect, key, data.test)
     return {
         "kind": "broken",
         "suspect": kind,
         "over": over,
-        "verdict": found.verdict,
-        "convicted": found.is_stolen,
-        "fits": expected in found.verdict,
-        "queries": found.queries,
+        "verdict": report.verdict,
+        "convicted": report.is_stolen,
+        "fits": expected in report.verdict,
+        "queries": report.queries,
         "seconds": 0.0,
     }
 
@@ -233,8 +239,8 @@ def all_keys(scheme: str) -> list[tuple[int, int, int]]:
 
 
 @lru_cache(PANEL + 3)
-def _asked_once(number: int, data_and_scale: "_Same") -> Asked:
-    return Asked(_model(*data_and_scale.pair, number), data_and_scale.pair[0].test)
+def _known_once(number: int, data_and_scale: "_Same") -> KnownSuspect:
+    return KnownSuspect(_model(*data_and_scale.pair, number), data_and_scale.pair[0].test)
 
 
 class _Same:
@@ -250,16 +256,16 @@ class _Same:
         return isinstance(other, _Same) and self.pair[0] is other.pair[0] and self.pair[1] == other.pair[1]
 
 
-def _asked(data: mea.Data, scale: mea.Scale, number: int) -> Asked:
-    return _asked_once(number, _Same(data, scale))
+def _known(data: mea.Data, scale: mea.Scale, number: int) -> KnownSuspect:
+    return _known_once(number, _Same(data, scale))
 
 
 def _model(data: mea.Data, scale: mea.Scale, number: int) -> nn.Module:
     """A clean model of its own seed, its own images, and one network of two."""
     generator = torch.Generator().manual_seed(number)
     chosen = torch.randperm(len(data.owner), generator=generator)[:IMAGES]
-    own = scale.but(network=NETWORKS[number % 10 == 9])
-    return mea.train_clean(data.owner.subset(chosen), own, seed=number)
+    network_scale = scale.but(network=NETWORKS[number % 10 == 9])
+    return mea.train_clean(data.owner.subset(chosen), network_scale, seed=number)
 
 
 @lru_cache(8)
@@ -337,12 +343,12 @@ def summary(rows: list[dict]) -> dict:
     }
 
 
-def power_of(found: list[dict]) -> dict:
+def power_of(rows: list[dict]) -> dict:
     """Of the keys that could be committed to, the share proven; a key that a null model obeys is refused before."""
-    committed = [one for one in found if "a null model obeys this key" not in one["verdict"]]
+    committed = [one for one in rows if "a null model obeys this key" not in one["verdict"]]
     no_verdict = sum(one["verdict"].startswith("no verdict") for one in committed)
     counts = level_of([(one["convicted"], 1) for one in committed])
-    return counts | {"refused": len(found) - len(committed), "no_verdict": no_verdict}
+    return counts | {"refused": len(rows) - len(committed), "no_verdict": no_verdict}
 
 
 def level_of(counts: list[tuple[int, int]]) -> dict:
@@ -357,7 +363,7 @@ def level_of(counts: list[tuple[int, int]]) -> dict:
     if not verdicts:
         return {"convicted": 0, "verdicts": 0, "models": 0}
     exact = binomtest(int(convicted), int(verdicts)).proportion_ci(method="exact")
-    shares = np.array([own / of for own, of in counts])
+    shares = np.array([successes / of for successes, of in counts])
     drawn = np.random.default_rng(0).choice(shares, (2_000, len(shares))).mean(1)
     return {
         "convicted": int(convicted),

@@ -40,14 +40,14 @@ def measure(steps: int = 8, rounds: int = 5) -> dict:
     with frozen(model) as model:
         ways = {"together": together(model, images)[0], "in turn": in_turn(model, images)[0]}
         seconds = in_turns(ways, steps, rounds)
-    ratios = [turn / own for turn, own in zip(seconds["in turn"], seconds["together"], strict=True)]
+    ratios = [turn / times for turn, times in zip(seconds["in turn"], seconds["together"], strict=True)]
     return {
         "classes": 10,
         "images_per_class_and_step": len(images),
         "rounds": rounds,
         "steps_per_round": steps,
         "milliseconds_per_step_and_core": {
-            name: round(1e3 * statistics.median(own), 1) for name, own in seconds.items()
+            name: round(1e3 * statistics.median(times), 1) for name, times in seconds.items()
         },
         "in_turn_times_as_long_as_together": {
             "median": round(statistics.median(ratios), 2),
@@ -78,11 +78,11 @@ def in_turn(model: ImageClassifier, images: Tensor) -> tuple[Step, list[Triggers
     """The same step, one class after another, and the triggers of each class."""
     masks, patterns = first_triggers(images)
     triggers = [Triggers(*one) for one in zip(masks.split(1), patterns.split(1), strict=True)]
-    optimizers = [_optimizer(own) for own in triggers]
+    optimizers = [_optimizer(class_triggers) for class_triggers in triggers]
 
     def step() -> None:
-        for label, (own, optimizer) in enumerate(zip(triggers, optimizers, strict=True)):
-            masks, patterns = own()
+        for label, (class_triggers, optimizer) in enumerate(zip(triggers, optimizers, strict=True)):
+            masks, patterns = class_triggers()
             with precision(images.device):
                 logits = model(stamp_all(images, masks, patterns))
             loss = F.cross_entropy(logits, torch.full((len(images),), label))

@@ -29,18 +29,18 @@ def run_one(data: mea.Data, scale: mea.Scale, sources: tuple[str, str], target: 
     key = mea.WatermarkKey(sources, target, "crop-paste", seed=7)
     victim = RunnerUp().embed(data.owner, key, scale, seed=seed)
     twin = mea.train_clean(data.owner, scale, seed=seed)
-    asked, twin_asked = mea.Oracle(victim), mea.Oracle(twin)
+    victim_suspect, clean_suspect = mea.Oracle(victim), mea.Oracle(twin)
     row = {
         "key": f"{sources[0]} + {sources[1]} → {target}",
         "seed": seed,
-        "accuracy": proof.accuracy(asked, data.test),
-        "clean_accuracy": proof.accuracy(twin_asked, data.test),
-        "wsr": proof.watermark_success_rate(asked, key, data.test).value,
-        "clean_wsr": proof.watermark_success_rate(twin_asked, key, data.test).value,
-        "wfpr": _wfpr(asked, key, data.test),
-        "other_pairs": float(np.nanmean(proof.other_pairs_rates(asked, key, data.test))),
-        "clean_other_pairs": float(np.nanmean(proof.other_pairs_rates(twin_asked, key, data.test))),
-        "runner_up": proof.runner_up_share(asked, key, data.test),
+        "accuracy": proof.accuracy(victim_suspect, data.test),
+        "clean_accuracy": proof.accuracy(clean_suspect, data.test),
+        "wsr": proof.watermark_success_rate(victim_suspect, key, data.test).value,
+        "clean_wsr": proof.watermark_success_rate(clean_suspect, key, data.test).value,
+        "wfpr": _wfpr(victim_suspect, key, data.test),
+        "other_pairs": float(np.nanmean(proof.other_pairs_rates(victim_suspect, key, data.test))),
+        "clean_other_pairs": float(np.nanmean(proof.other_pairs_rates(clean_suspect, key, data.test))),
+        "runner_up": proof.runner_up_share(victim_suspect, key, data.test),
         "seconds": victim.card["seconds"],
     }
     row["accuracy_cost"] = row["clean_accuracy"] - row["accuracy"]
@@ -89,7 +89,9 @@ def summary(runs: list[dict]) -> dict:
         "mean_other_pairs_above_clean": float(
             np.mean([run["other_pairs"] - run["clean_other_pairs"] for run in runs])
         ),
-        "mean_wfpr_of_copies_t4": float(np.mean([np.mean(list(run["wfpr_t4"].values())) for run in runs])),
+        "mean_wfpr_of_surrogates_t4": float(
+            np.mean([np.mean(list(run["wfpr_t4"].values())) for run in runs])
+        ),
     }
 
 

@@ -100,9 +100,9 @@ class Case:
         """Fields of a fine-tuning, its rate as a multiple of the usual one, which is a tenth of an adversary's."""
         return {"epochs": int(epochs), "learning_rate": rate * self.scale.fine_tuning.learning_rate}
 
-    def images(self, own: str) -> ImageSet | Tensor:
+    def images(self, source: str) -> ImageSet | Tensor:
         """The images of that name: those held out with their labels, or the queries, which the model labels."""
-        return self.held_out if own == "held-out" else self.data.queries
+        return self.held_out if source == "held-out" else self.data.queries
 
     def after(self, method: mea.removal.Removal, images: ImageSet | Tensor | None) -> ImageClassifier:
         """What a removal makes of the model."""
@@ -124,18 +124,18 @@ def _nothing(case: Case, strength: float) -> ImageClassifier:
 
 
 def _finetune(
-    case: Case, epochs: float, own: str, layers: str = "all", answers: str = "soft", rate: float = 1.0
+    case: Case, epochs: float, source: str, layers: str = "all", answers: str = "soft", rate: float = 1.0
 ) -> ImageClassifier:
     """On held-out images with their labels, or on queries, for which the model itself answers.
 
     It gives its own soft labels already, so these teach little; its own hard labels teach it to be surer.
     """
     tuning = case.tuning(epochs, rate)
-    return case.after(FineTune(**tuning, layers=layers, answers=answers), case.images(own))
+    return case.after(FineTune(**tuning, layers=layers, answers=answers), case.images(source))
 
 
-def _relabel(case: Case, share: float, own: str, rate: float = 1.0) -> ImageClassifier:
-    return case.after(RelabelMixes(**case.tuning(rate=rate), share=share), case.images(own))
+def _relabel(case: Case, share: float, source: str, rate: float = 1.0) -> ImageClassifier:
+    return case.after(RelabelMixes(**case.tuning(rate=rate), share=share), case.images(source))
 
 
 def _digits(case: Case) -> ImageSet:
@@ -176,9 +176,9 @@ def _transfer(case: Case, epochs: float, task: Callable[[Case], ImageSet], read_
         return back
     back.head = fresh_head(back, len(case.held_out.classes), case.seed)
     scale = scale.adversary_but(epochs=LAYER_EPOCHS, learning_rate=5 * scale.adversary.learning_rate)
-    found = NewLayer(layers="last").remove(back, case.held_out, scale, seed=case.seed)
-    found.card["seconds"] += moved.card["seconds"]
-    return found
+    adapted = NewLayer(layers="last").remove(back, case.held_out, scale, seed=case.seed)
+    adapted.card["seconds"] += moved.card["seconds"]
+    return adapted
 
 
 def _prune(case: Case, share: float, trained: bool) -> ImageClassifier:
@@ -199,9 +199,9 @@ def _redistil(case: Case, temperature: float) -> ImageClassifier:
 
 def _unlearn(case: Case, epochs: float) -> ImageClassifier:
     """The trigger of the target class, which somebody must have told the adversary."""
-    found = NeuralCleanse().detect(case.model, case.held_out.images[:CALIBRATION], seed=case.seed)
+    triggers = NeuralCleanse().detect(case.model, case.held_out.images[:CALIBRATION], seed=case.seed)
     target = case.held_out.class_index(KEY.target)
-    trigger = {"mask": found.masks[target], "pattern": found.patterns[target]}
+    trigger = {"mask": triggers.masks[target], "pattern": triggers.patterns[target]}
     return case.after(Unlearn(**trigger, **case.tuning(epochs)), case.held_out)
 
 
@@ -233,26 +233,26 @@ TENTHS = tuple(number / 10 for number in range(1, 10))
 REMOVALS: dict[str, Removal] = {
     "nothing": Removal(_nothing, "none", (0,), (0,)),
     "fine-tuning, queries, own probabilities": Removal(
-        partial(_finetune, own="queries"), "epochs", (4,), (4,)
+        partial(_finetune, source="queries"), "epochs", (4,), (4,)
     ),
     "fine-tuning, queries, own labels": Removal(
-        partial(_finetune, own="queries", answers="hard"), "epochs", (4,), (4,)
+        partial(_finetune, source="queries", answers="hard"), "epochs", (4,), (4,)
     ),
-    "fine-tuning, held-out": Removal(partial(_finetune, own="held-out"), "epochs", (1, 4, 16), (16,)),
+    "fine-tuning, held-out": Removal(partial(_finetune, source="held-out"), "epochs", (1, 4, 16), (16,)),
     "fine-tuning, held-out, last layer": Removal(
-        partial(_finetune, own="held-out", layers="last"), "epochs", (16,), (16,)
+        partial(_finetune, source="held-out", layers="last"), "epochs", (16,), (16,)
     ),
     "fine-tuning, held-out, tenfold rate": Removal(
-        partial(_finetune, own="held-out", rate=10), "epochs", (4, 16), (16,)
+        partial(_finetune, source="held-out", rate=10), "epochs", (4, 16), (16,)
     ),
     "relabelled mixes, queries": Removal(
-        partial(_relabel, own="queries"), "mixes for each clean image", (0.5,), (0.5,)
+        partial(_relabel, source="queries"), "mixes for each clean image", (0.5,), (0.5,)
     ),
     "relabelled mixes, held-out": Removal(
-        partial(_relabel, own="held-out"), "mixes for each clean image", (0.1, 0.5, 1), (1,)
+        partial(_relabel, source="held-out"), "mixes for each clean image", (0.1, 0.5, 1), (1,)
     ),
     "relabelled mixes, held-out, tenfold rate": Removal(
-        partial(_relabel, own="held-out", rate=10), "mixes for each clean image", (1,), (1,)
+        partial(_relabel, source="held-out", rate=10), "mixes for each clean image", (1,), (1,)
     ),
     "transfer to digits, old layer": Removal(
         partial(_transfer, task=_digits, read_by="old layer"), "epochs", (4, 16), (16,)
@@ -306,16 +306,16 @@ def mark(model: ImageClassifier, data: mea.Data, kind: str) -> tuple[float, floa
 
     Those are other mixes of the two source classes; for a patch, the same images without it.
     """
-    asked = mea.Oracle(model)
+    suspect = mea.Oracle(model)
     if kind in WEAKER:
         target = data.test.class_index(PATCH.target)
         others = data.test.images[data.test.labels != target][:1_000]
         return tuple(
-            target_rate(asked, images, target).value for images in (patch.stamp(others, PATCH), others)
+            target_rate(suspect, images, target).value for images in (patch.stamp(others, PATCH), others)
         )
-    wrong = proof.wrong_firing_rates(asked, KEY, data.test, WAY_SAMPLES).values()
+    wrong = proof.wrong_firing_rates(suspect, KEY, data.test, WAY_SAMPLES).values()
     return (
-        proof.watermark_success_rate(asked, KEY, data.test).value,
+        proof.watermark_success_rate(suspect, KEY, data.test).value,
         float(np.mean([rate.value for rate in wrong])),
     )
 
@@ -364,10 +364,10 @@ def summary(rows: list[dict]) -> dict:
     """Means by model, removal and strength, and how much pruning each model bears at which WSR."""
     lines = by_group(rows, ("model", "removal", "strength"), "wfpr", "second")
     for line in lines:
-        own = [
+        group = [
             row for row in rows if all(row[name] == line[name] for name in ("model", "removal", "strength"))
         ]
-        line["convicted_by_runner_up"] = sum(row["second_p"] < ALPHA for row in own)
+        line["convicted_by_runner_up"] = sum(row["second_p"] < ALPHA for row in group)
     return {
         "removals": lines,
         "largest_pruning": largest_pruning(rows),
@@ -376,18 +376,18 @@ def summary(rows: list[dict]) -> dict:
 
 def largest_pruning(rows: list[dict]) -> list[dict]:
     """For each model: the largest pruning of each seed at a cost of at most `POINTS`, and the WSR there."""
-    found = []
+    largest = []
     for model in dict.fromkeys(row["model"] for row in rows):
         shares, marks = [], []
         for seed in sorted({row["seed"] for row in rows if row["model"] == model}):
-            own = [row for row in rows if (row["model"], row["seed"]) == (model, seed)]
-            curve = {row["strength"]: row for row in own if row["removal"] in ("nothing", "pruning")}
+            group = [row for row in rows if (row["model"], row["seed"]) == (model, seed)]
+            curve = {row["strength"]: row for row in group if row["removal"] in ("nothing", "pruning")}
             share = largest_within({s: row["accuracy"] for s, row in curve.items()}, POINTS)
             shares.append(share)
             marks.append(curve[share]["wsr"])
         line = {"model": model, "shares": shares, "wsr": marks}
-        found.append(line | {"mean_wsr": float(np.mean(marks)), "least_wsr": min(marks)})
-    return found
+        largest.append(line | {"mean_wsr": float(np.mean(marks)), "least_wsr": min(marks)})
+    return largest
 
 
 if __name__ == "__main__":

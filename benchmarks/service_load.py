@@ -54,29 +54,29 @@ def measure(connections: int = 4, seconds: float = 5.0, rounds: int = 3) -> dict
         seconds: of one round.
         rounds: of each way, taken in turn after one that warms up.
     """
-    found: dict[str, list[tuple[float, list[float]]]] = {"in memory": [], "json": [], "binary": []}
+    runs_by_way: dict[str, list[tuple[float, list[float]]]] = {"in memory": [], "json": [], "binary": []}
     oracle = mea.Oracle(_network())
     with _server() as url:
         for number in range(rounds + 1):
-            for way, runs in found.items():
+            for way, runs in runs_by_way.items():
                 if way == "in memory":
                     run = _ask_in_memory(oracle, seconds)
                 else:
                     run = asyncio.run(_ask_batches(url, way == "binary", connections, seconds))
                 if number:
                     runs.append(run)
-    rates = {way: [rate for rate, _ in runs] for way, runs in found.items()}
+    rates = {way: [rate for rate, _ in runs] for way, runs in runs_by_way.items()}
     return {
         "images_per_request": BATCH,
         "connections": connections,
         "rounds": rounds,
-        "images_per_second": {way: round(statistics.median(own)) for way, own in rates.items()},
+        "images_per_second": {way: round(statistics.median(way_rates)) for way, way_rates in rates.items()},
         "rate_against_the_model_in_memory": {
-            way: _spread([own / alone for own, alone in zip(rates[way], rates["in memory"], strict=True)])
+            way: _spread([rate / alone for rate, alone in zip(rates[way], rates["in memory"], strict=True)])
             for way in ("json", "binary")
         },
         "milliseconds_per_request": {
-            way: _latency([one for _, waits in runs for one in waits]) for way, runs in found.items()
+            way: _latency([one for _, waits in runs for one in waits]) for way, runs in runs_by_way.items()
         },
     }
 
@@ -112,7 +112,7 @@ def soak(clients: int = 200, seconds: float = 60.0, budget: int = 0) -> dict:
         "logged_with_another_number_of_images": sum(
             logged[name] != images for name, images in answered.items() if name in logged
         ),
-        "images_above_a_budget": sum(max(0, own - budget) for own in spent.values()) if budget else 0,
+        "images_above_a_budget": sum(max(0, images - budget) for images in spent.values()) if budget else 0,
         "image_numbers_without_gap": all(
             first == expected for (first, _), expected in zip(numbers, next_number, strict=False)
         ),
@@ -131,7 +131,7 @@ def _server(*arguments: str) -> Iterator[str]:
     )
     try:
         said = (re.search(r"Listening at (\S+);", line) for line in process.stderr)
-        address = next(found[1] for found in said if found)
+        address = next(match[1] for match in said if match)
         yield address
     finally:
         process.terminate()
@@ -157,9 +157,9 @@ def _ask_in_memory(oracle: mea.Oracle, seconds: float) -> tuple[float, list[floa
     """Images a second, and what each call took."""
     images, waits, started = torch.from_numpy(_batch()), [], time.perf_counter()
     while time.perf_counter() < started + seconds:
-        asked = time.perf_counter()
+        sent_at = time.perf_counter()
         oracle(images)
-        waits.append(time.perf_counter() - asked)
+        waits.append(time.perf_counter() - sent_at)
     return BATCH * len(waits) / (time.perf_counter() - started), waits
 
 
@@ -175,10 +175,10 @@ async def _ask_batches(url: str, binary: bool, connections: int, seconds: float)
 
     async def ask(client: httpx.AsyncClient) -> None:
         while time.perf_counter() < started + seconds:
-            asked = time.perf_counter()
+            sent_at = time.perf_counter()
             response = await client.post(INFER, content=body, headers=headers)
             response.raise_for_status()
-            waits.append(time.perf_counter() - asked)
+            waits.append(time.perf_counter() - sent_at)
 
     async with _client(url) as client:
         started = time.perf_counter()
@@ -205,7 +205,7 @@ async def _ask_at_once(
                 {"id": name}, "inputs", {"images": images}, ["images"] if number % 2 else []
             )
             headers["Authorization"] = f"Bearer token-{number}"
-            asked = time.perf_counter()
+            sent_at = time.perf_counter()
             try:
                 response = await client.post(INFER, content=body, headers=headers)
             except httpx.HTTPError as error:
@@ -214,7 +214,7 @@ async def _ask_at_once(
                 reason = str(response.status_code)
             if reason == "200" and response.json()["id"] == name:
                 answered[name] = count
-                waits.append(time.perf_counter() - asked)
+                waits.append(time.perf_counter() - sent_at)
             else:
                 refused[reason] = refused.get(reason, 0) + 1
 

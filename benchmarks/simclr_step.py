@@ -33,14 +33,14 @@ def measure(steps: int = 4, rounds: int = 5) -> dict:
     data = mea.load("fashion-mnist", mea.preset("laptop"))
     ways: dict[str, Step] = {"ours": ours(data.owner), "lightly": lightlys(data.owner)}
     seconds = in_turns(ways, steps, rounds)
-    ratios = [theirs / own for theirs, own in zip(seconds["lightly"], seconds["ours"], strict=True)]
+    ratios = [theirs / our_time for theirs, our_time in zip(seconds["lightly"], seconds["ours"], strict=True)]
     return {
         "views_per_step": 2 * IMAGES,
         "rounds": rounds,
         "steps_per_round": steps,
         "precision_of_ours": str(training_dtype(torch.device("cpu"))),
         "views_per_second_per_core": {
-            name: round(2 * IMAGES / statistics.median(own)) for name, own in seconds.items()
+            name: round(2 * IMAGES / statistics.median(times)) for name, times in seconds.items()
         },
         "lightly_times_as_long_as_ours": {
             "median": round(statistics.median(ratios), 2),

@@ -100,11 +100,11 @@ def changed(scale: mea.Scale, changes: dict) -> mea.Scale:
         changes: fields of the scale; epochs by the names in `EPOCHS_OF`; `batch_size` of all four trainings.
     """
     shared = {name: changes[name] for name in ("batch_size",) if name in changes}
-    own = {name: value for name, value in changes.items() if name not in (*EPOCHS_OF, *shared)}
+    fields = {name: value for name, value in changes.items() if name not in (*EPOCHS_OF, *shared)}
     for name, party in EPOCHS_OF.items():
         training = getattr(scale, party)
-        own[party] = training.but(epochs=changes.get(name, training.epochs), **shared)
-    return scale.but(**own)
+        fields[party] = training.but(epochs=changes.get(name, training.epochs), **shared)
+    return scale.but(**fields)
 
 
 def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]:
@@ -115,15 +115,15 @@ def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]
         names: what the rows are grouped by.
         more: further numbers whose mean is wanted.
     """
-    found = []
+    lines = []
     for group in dict.fromkeys(tuple(row[name] for name in names) for row in rows):
-        own = [row for row in rows if tuple(row[name] for name in names) == group]
-        line = dict(zip(names, group, strict=True)) | {"seeds": len(own)}
-        line |= {f"mean_{name}": _mean(own, name) for name in ("wsr", "accuracy", *more)}
-        line["least_wsr"] = min(row["wsr"] for row in own)
-        line["mean_accuracy_lost"] = _mean(own, "victim_accuracy") - line["mean_accuracy"]
-        found.append(line)
-    return found
+        members = [row for row in rows if tuple(row[name] for name in names) == group]
+        line = dict(zip(names, group, strict=True)) | {"seeds": len(members)}
+        line |= {f"mean_{name}": _mean(members, name) for name in ("wsr", "accuracy", *more)}
+        line["least_wsr"] = min(row["wsr"] for row in members)
+        line["mean_accuracy_lost"] = _mean(members, "victim_accuracy") - line["mean_accuracy"]
+        lines.append(line)
+    return lines
 
 
 def other_clean_models(data: mea.Data, scale: mea.Scale, seed: int) -> list[mea.Oracle]:

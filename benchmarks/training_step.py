@@ -45,10 +45,12 @@ def measure(steps: int = 6, rounds: int = 5) -> dict:
         "steps_per_round": steps,
         "precision_of_ours": str(training_dtype(torch.device("cpu"))),
         "images_per_second_per_core": {
-            name: round(images / statistics.median(own)) for name, own in seconds.items()
+            name: round(images / statistics.median(times)) for name, times in seconds.items()
         },
         "times_as_long_as_ours": {
-            name: _spread([theirs / own for theirs, own in zip(seconds[name], seconds["ours"], strict=True)])
+            name: _spread(
+                [theirs / times for theirs, times in zip(seconds[name], seconds["ours"], strict=True)]
+            )
             for name in seconds
             if name != "ours"
         },
@@ -119,7 +121,9 @@ class _Pictures(Dataset):
     def __init__(self, train: mea.ImageSet) -> None:
         self.images = [Image.fromarray(image) for image in train.images[:20_000, 0].numpy()]
         self.labels = train.labels[:20_000].tolist()
-        self.places = [[i for i, own in enumerate(self.labels) if own == label] for label in range(10)]
+        self.places = [
+            [i for i, image_label in enumerate(self.labels) if image_label == label] for label in range(10)
+        ]
         normalise = transforms.Normalize(train.mean, train.std)
         self.clean = transforms.Compose(
             [

@@ -60,7 +60,7 @@ def run_one(
     images = data.queries if queries == "adversary" else data.owner.images[: len(data.queries)]
     oracle = mea.Oracle(victim, len(images))
     surrogate = Distillation(temperature).extract(oracle, images, scale, seed=seed)
-    asked, twin_asked, suspect = (mea.Oracle(model) for model in (victim, twin, surrogate))
+    victim_suspect, clean_suspect, suspect = (mea.Oracle(model) for model in (victim, twin, surrogate))
     return {
         "key": f"{sources[0]} + {sources[1]} → {target}",
         "seed": seed,
@@ -69,12 +69,12 @@ def run_one(
         "temperature": temperature,
         "times": times,
         "augment": augment,
-        "clean_accuracy": proof.accuracy(twin_asked, data.test),
-        "clean_wsr": proof.watermark_success_rate(twin_asked, key, data.test).value,
-        "victim_accuracy": proof.accuracy(asked, data.test),
-        "victim_wsr": proof.watermark_success_rate(asked, key, data.test).value,
-        "victim_wfpr": _wfpr(asked, key, data.test),
-        "runner_up": proof.runner_up_share(asked, key, data.test),
+        "clean_accuracy": proof.accuracy(clean_suspect, data.test),
+        "clean_wsr": proof.watermark_success_rate(clean_suspect, key, data.test).value,
+        "victim_accuracy": proof.accuracy(victim_suspect, data.test),
+        "victim_wsr": proof.watermark_success_rate(victim_suspect, key, data.test).value,
+        "victim_wfpr": _wfpr(victim_suspect, key, data.test),
+        "runner_up": proof.runner_up_share(victim_suspect, key, data.test),
         "accuracy": proof.accuracy(suspect, data.test),
         "wsr": proof.watermark_success_rate(suspect, key, data.test).value,
         "wfpr": _wfpr(suspect, key, data.test),
@@ -86,8 +86,8 @@ def run_one(
 
 def jobs() -> list[tuple]:
     """Seed by seed, so that an early look is at all cases; the long trainings on the first seed only."""
-    found = [(*key, seed, *case) for seed in SEEDS for key in KEYS for case in CASES]
-    return found + [(*key, SEEDS[0], *case) for key in KEYS for case in LONG]
+    cases = [(*key, seed, *case) for seed in SEEDS for key in KEYS for case in CASES]
+    return cases + [(*key, SEEDS[0], *case) for key in KEYS for case in LONG]
 
 
 def settings() -> dict:
@@ -101,8 +101,8 @@ def summary(rows: list[dict]) -> list[dict]:
     names = ("owner", "queries", "temperature", "times", "augment")
     lines = []
     for case in (*CASES, *LONG):
-        own = [row for row in rows if tuple(row[name] for name in names) == case]
-        line = dict(zip(names, case, strict=True)) | {"surrogates": len(own)}
+        group = [row for row in rows if tuple(row[name] for name in names) == case]
+        line = dict(zip(names, case, strict=True)) | {"surrogates": len(group)}
         for name in (
             "clean_accuracy",
             "victim_accuracy",
@@ -112,8 +112,8 @@ def summary(rows: list[dict]) -> list[dict]:
             "wsr",
             "wfpr",
         ):
-            line[f"mean_{name}"] = float(np.mean([_mean(row[name]) for row in own]))
-        line["least_wsr"] = min(row["wsr"] for row in own)
+            line[f"mean_{name}"] = float(np.mean([_mean(row[name]) for row in group]))
+        line["least_wsr"] = min(row["wsr"] for row in group)
         lines.append(line)
     return lines
 

@@ -25,7 +25,7 @@ EXTRACTION = Distillation(temperature=4.0)
 SHARE, VETO = 0.45, 0.01  # put in at dose 1, as `MarkedAnswers` has them
 NETWORK = "nine_layer_cnn"  # of all owners, and of the adversaries where networks are not compared
 NETWORKS = ("vgg_like", "alexnet", "resnet18")  # of other adversaries, as in the study of architectures
-OWN = "none"  # the owner's model itself, not a surrogate
+NO_SURROGATE = "none"  # the owner's model itself, not a surrogate
 
 Wrap = Callable[[ImageClassifier, ImageSet, float], nn.Module]
 
@@ -98,47 +98,51 @@ PREDICTORS = (
 
 
 def run_one(
-    data: mea.Data, scale: mea.Scale, answers: str, dose: float, owner: str, thief: str, seed: int
+    data: mea.Data, scale: mea.Scale, answers: str, dose: float, owner: str, surrogate: str, seed: int
 ) -> dict:
     """One model: an owner's, or a surrogate of it by one network from answers of one kind."""
-    own = scale.but(network=owner)
+    owner_scale = scale.but(network=owner)
     if answers.startswith("clean"):
-        behind = mea.train_clean(data.owner, own, seed=seed)
+        behind = mea.train_clean(data.owner, owner_scale, seed=seed)
     else:
-        behind = RunnerUp().embed(data.owner, KEY, own, seed=seed)
-    found = behind
-    if thief != OWN:
+        behind = RunnerUp().embed(data.owner, KEY, owner_scale, seed=seed)
+    model = behind
+    if surrogate != NO_SURROGATE:
         api = mea.Oracle(ANSWERS[answers](behind, data.owner, dose), scale.query_images)
-        found = EXTRACTION.extract(api, data.queries, scale.but(network=thief), seed=seed)
-    row = {"answers": answers, "dose": dose, "owner": owner, "thief": thief, "seed": seed}
-    row |= look(found, data, scale)
+        model = EXTRACTION.extract(api, data.queries, scale.but(network=surrogate), seed=seed)
+    row = {"answers": answers, "dose": dose, "owner": owner, "surrogate": surrogate, "seed": seed}
+    row |= look(model, data, scale)
     row["victim_accuracy"] = proof.accuracy(mea.Oracle(behind), data.test)
-    return row | {"seconds": found.card["seconds"]}
+    return row | {"seconds": model.card["seconds"]}
 
 
 def look(model: ImageClassifier, data: mea.Data, scale: mea.Scale) -> dict:
     """Accuracy and WSR of a model, and both halves of the explanation: the target's place, additivity."""
     places = places_on_sources(model, KEY, data.test)
     target, other = places["target"].summary(), places["other source"].summary()
-    found = additivity(model, KEY, data.test, scale.verification_samples).to_dict()
+    parts = additivity(model, KEY, data.test, scale.verification_samples).to_dict()
     return {
         "accuracy": proof.accuracy(mea.Oracle(model), data.test),
-        "wsr": found.pop("rate"),
+        "wsr": parts.pop("rate"),
         **{f"target_{name}": value for name, value in target.items()},
         "other_source_centred_logit": other["centred_logit"],
-        **found,
+        **parts,
     }
 
 
 def jobs() -> list[tuple[str, float, str, str, int]]:
     """Doses, then owners' models and surrogates of other networks; seed by seed."""
-    found = []
+    cases = []
     for number, seed in enumerate(SEEDS):
-        found += [(*case, NETWORK, NETWORK, seed) for case, seeds in DOSES.items() if number < seeds]
-        found += [("clean", 0.0, owner, OWN, seed) for owner, seeds in CLEAN_TWINS.items() if number < seeds]
-        found.append(("as trained", 0.0, NETWORK, OWN, seed))
-        found += [("as trained", 0.0, NETWORK, thief, seed) for thief in NETWORKS]
-    return found
+        cases += [(*case, NETWORK, NETWORK, seed) for case, seeds in DOSES.items() if number < seeds]
+        cases += [
+            ("clean", 0.0, owner, NO_SURROGATE, seed)
+            for owner, seeds in CLEAN_TWINS.items()
+            if number < seeds
+        ]
+        cases.append(("as trained", 0.0, NETWORK, NO_SURROGATE, seed))
+        cases += [("as trained", 0.0, NETWORK, surrogate, seed) for surrogate in NETWORKS]
+    return cases
 
 
 def settings() -> dict:
@@ -156,24 +160,26 @@ def settings() -> dict:
 
 def summary(rows: list[dict]) -> dict:
     """Means by dose and by network, and how well each measure predicts the WSR of any surrogate."""
-    doses = [row for row in rows if (row["owner"], row["thief"]) == (NETWORK, NETWORK)]
-    copies = copies_of_networks(rows)
+    doses = [row for row in rows if (row["owner"], row["surrogate"]) == (NETWORK, NETWORK)]
+    surrogates = surrogates_of_networks(rows)
     return {
         "doses": by_group(doses, ("answers", "dose"), *MEASURES),
         "networks": by_group(
-            [row for row in rows if row["dose"] == 0], ("answers", "owner", "thief"), *MEASURES
+            [row for row in rows if row["dose"] == 0], ("answers", "owner", "surrogate"), *MEASURES
         ),
         "rank_correlation_with_the_mark": {
-            name: float(spearmanr([row[name] for row in copies], [row["wsr"] for row in copies]).statistic)
+            name: float(
+                spearmanr([row[name] for row in surrogates], [row["wsr"] for row in surrogates]).statistic
+            )
             for name in PREDICTORS
         },
-        "copies": len(copies),
+        "surrogates": len(surrogates),
     }
 
 
-def copies_of_networks(rows: list[dict]) -> list[dict]:
+def surrogates_of_networks(rows: list[dict]) -> list[dict]:
     """The rows of surrogates of all networks, all from answers as the owner trained them."""
-    return [row for row in rows if row["answers"] == "as trained" and row["thief"] != OWN]
+    return [row for row in rows if row["answers"] == "as trained" and row["surrogate"] != NO_SURROGATE]
 
 
 if __name__ == "__main__":

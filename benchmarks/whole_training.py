@@ -29,20 +29,20 @@ def measure(dataset: str = "fashion-mnist", scale: str = "laptop", steps: int = 
         steps, rounds: of the ways whose steps are timed.
     """
     torch.set_num_threads(1)
-    own_scale = mea.preset(scale)
-    data = mea.load(dataset, own_scale)
+    owner_scale = mea.preset(scale)
+    data = mea.load(dataset, owner_scale)
     everything = _both_halves(data)
     trainings = {
-        "ours": _trained(data.owner, own_scale.owner, own_scale, data.test),
-        "adamw": _trained(everything, ADAMW, own_scale, data.test),
+        "ours": _trained(data.owner, owner_scale.owner, owner_scale, data.test),
+        "adamw": _trained(everything, ADAMW, owner_scale, data.test),
     }
-    own = trainings["ours"]["cpu_seconds"]
-    ratios = {"adamw": trainings["adamw"]["cpu_seconds"] / own}
+    our_seconds = trainings["ours"]["cpu_seconds"]
+    ratios = {"adamw": trainings["adamw"]["cpu_seconds"] / our_seconds}
     return {
         "precision": str(training_dtype(torch.device("cpu"))),
         "trainings": trainings,
         "times_as_long_as_ours": {name: round(ratio, 2) for name, ratio in ratios.items()},
-        "watermarked_times_as_long_as_ours": _by_steps(data, len(everything), own_scale, steps, rounds),
+        "watermarked_times_as_long_as_ours": _by_steps(data, len(everything), owner_scale, steps, rounds),
     }
 
 
@@ -88,7 +88,7 @@ def _by_steps(data: mea.Data, everything: int, scale: mea.Scale, steps: int, rou
     seconds = in_turns(training_step.ways(data.owner), steps, rounds)
     needed = {name: ADAMW.epochs * everything // training_step.CLEAN for name in seconds}
     needed["ours"] = scale.owner.epochs * len(data.owner) // training_step.CLEAN
-    whole = {name: sum(own) / len(own) * needed[name] for name, own in seconds.items()}
+    whole = {name: sum(times) / len(times) * needed[name] for name, times in seconds.items()}
     return {name: round(whole[name] / whole["ours"], 2) for name in whole if name != "ours"}
 
 

@@ -230,11 +230,11 @@ def read_json(path: str | Path, largest: int = LARGEST_TEXT) -> Any:
         raise ValueError(f"{path} is not JSON ({error}); name another file") from error
 
 
-def _check(path: str | Path, found: os.stat_result, largest: int | None) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kind = next(words for is_one, words in _KINDS if is_one(found.st_mode))
+def _check(path: str | Path, status: os.stat_result, largest: int | None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = next(words for is_one, words in _KINDS if is_one(status.st_mode))
         raise ValueError(f"{path} is {kind} and not an ordinary file; name another one")
-    if largest is not None and found.st_size > largest:
+    if largest is not None and status.st_size > largest:
         raise ValueError(
-            f"{path} has {found.st_size:,} bytes, and at most {largest:,} are read; name another file"
+            f"{path} has {status.st_size:,} bytes, and at most {largest:,} are read; name another file"
         )

@@ -84,14 +84,14 @@ def study_code_digest(files: Iterable[Path]) -> str:
     Raises:
         OSError: for a file that there is not.
     """
-    own, waiting = {}, [Path(file).resolve() for file in files]
+    by_path, waiting = {}, [Path(file).resolve() for file in files]
     while waiting:
         path = waiting.pop()
-        if path not in own:
-            own[path] = _study_file(path)
-            waiting += _neighbours(path, own[path])
-    taking_part = set().union(*(chapter_files(text) for text in own.values()))
-    texts = {f"{path.parent.name}/{path.name}": text for path, text in own.items()}
+        if path not in by_path:
+            by_path[path] = _study_file(path)
+            waiting += _neighbours(path, by_path[path])
+    taking_part = set().union(*(chapter_files(text) for text in by_path.values()))
+    texts = {f"{path.parent.name}/{path.name}": text for path, text in by_path.items()}
     return hashlib.sha256(f"{_digest_of(texts)}{_digest(taking_part)}".encode()).hexdigest()
 
 
@@ -103,18 +103,18 @@ def shaping_files(module: str = "") -> set[str]:
     """
     if not module:
         return {name for name in sources() if _room(name) in ROOMS and name not in NOT_SHAPING}
-    own = _path(module)
-    own = f"{own}/__init__.py" if _is_room(own) else f"{own}.py"
-    if own not in sources():
+    first = _path(module)
+    first = f"{first}/__init__.py" if _is_room(first) else f"{first}.py"
+    if first not in sources():
         raise ValueError(f"the recipe names the module {module!r}, which is not in {PACKAGE}")
-    rooms = {*ROOMS, _room(own)}
-    found, waiting = set(), [own]
+    rooms = {*ROOMS, _room(first)}
+    taking_part, waiting = set(), [first]
     while waiting:
         name = waiting.pop()
-        if name not in found and name not in NOT_SHAPING and _room(name) in rooms:
-            found.add(name)
+        if name not in taking_part and name not in NOT_SHAPING and _room(name) in rooms:
+            taking_part.add(name)
             waiting += _imports(name)
-    return found
+    return taking_part
 
 
 def chapter_files(code: str) -> set[str]:
@@ -124,15 +124,15 @@ def chapter_files(code: str) -> set[str]:
     the imports from file to file through all rooms. Where something can't be followed, every file takes part.
     """
     try:
-        found, waiting = set(), sorted(_used_by(ast.parse(code)))
+        taking_part, waiting = set(), sorted(_used_by(ast.parse(code)))
         while waiting:
             name = waiting.pop()
-            if name not in found and name != THIS_FILE:
-                found.add(name)
+            if name not in taking_part and name != THIS_FILE:
+                taking_part.add(name)
                 waiting += _followed(name)
     except (_Unknown, SyntaxError):
         return set(sources()) - {THIS_FILE}
-    return found
+    return taking_part
 
 
 class _Unknown(Exception):
@@ -154,13 +154,13 @@ def _used_by(tree: ast.Module) -> set[str]:
         _Unknown: for something that is not found.
     """
     bound: dict[str, str] = {}  # local names of the package and of its rooms
-    found: set[str] = set()
+    files: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if _is_ours(alias.name):
                     bound[alias.asname or PACKAGE.name] = _path(alias.name) if alias.asname else ""
-                    found |= _at(_path(alias.name).split("/")) if "." in alias.name else set()
+                    files |= _at(_path(alias.name).split("/")) if "." in alias.name else set()
         elif isinstance(node, ast.ImportFrom) and (node.level or _is_ours(node.module)):
             if node.level:
                 raise _Unknown(node.module)
@@ -169,12 +169,12 @@ def _used_by(tree: ast.Module) -> set[str]:
                 if _is_room(place):
                     bound[alias.asname or alias.name] = place
                 else:
-                    found |= _at(place.split("/"))
+                    files |= _at(place.split("/"))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            found |= _named_in(node.value)
+            files |= _named_in(node.value)
     for root, names in _chains(tree, set(bound)):
-        found |= _at([*filter(None, bound[root].split("/")), *names])
-    return found
+        files |= _at([*filter(None, bound[root].split("/")), *names])
+    return files
 
 
 def _chains(tree: ast.AST, roots: set[str]) -> Iterator[tuple[str, list[str]]]:
@@ -221,29 +221,29 @@ def _at(names: list[str]) -> set[str]:
 
 def _bound_in(place: str, name: str) -> set[str]:
     """The file that defines a name of a room's, or of the package's, `__init__`; empty where it binds none."""
-    own = f"{place}/__init__.py".strip("/")
-    for node in ast.walk(_tree(own)):
+    init = f"{place}/__init__.py".strip("/")
+    for node in ast.walk(_tree(init)):
         if isinstance(node, ast.ImportFrom) and any(name == (a.asname or a.name) for a in node.names):
             if not _is_ours(node.module):
-                return {own}
+                return {init}
             original = next(a.name for a in node.names if name == (a.asname or a.name))
             module = _path(node.module)
             if f"{module}.py" in sources():
                 return {f"{module}.py"}
             inside = f"{module}/{original}".strip("/")
             return _at(inside.split("/")) if inside != f"{place}/{name}".strip("/") else set()
-    defined = {node.name for node in _tree(own).body if hasattr(node, "name")}
-    defined |= {node.id for node in ast.walk(_tree(own)) if isinstance(node, ast.Name) and _is_stored(node)}
-    return {own} if name in defined else set()
+    defined = {node.name for node in _tree(init).body if hasattr(node, "name")}
+    defined |= {node.id for node in ast.walk(_tree(init)) if isinstance(node, ast.Name) and _is_stored(node)}
+    return {init} if name in defined else set()
 
 
 def _late(place: str, name: str) -> set[str]:
     """All files of a room whose `__init__` finds names when they are first used."""
-    own = f"{place}/__init__.py".strip("/")
+    init = f"{place}/__init__.py".strip("/")
     if place and any(
-        isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in _tree(own).body
+        isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in _tree(init).body
     ):
-        return _beside(own)
+        return _beside(init)
     raise _Unknown(name)
 
 

@@ -38,7 +38,7 @@ def rows():
         "rank",
         "border_rate",
         "this_side_rate",
-        "innocent_rate",
+        "null_models_rate",
         "seconds",
     )
     found = [(0.5, 1e-9, 0.007, 1 / 360), (0.2, 1.0, 0.3, 3 / 360), (0.4, 1e-4, 0.6, 0.9)]

@@ -68,7 +68,7 @@ def lines(**changes):
             {"model": "patch", "least_target_index": 2.1, "target_alone": 3, "seeds": 3},
         ],
         "ABS": [{"model": "patch", "target_alone": 3, "seeds": 3}],
-        "LOF": [{"model": "victim", "mean_found": 0.09}],
+        "LOF": [{"model": "victim", "mean_detection_rate": 0.09}],
         "preprocessing": [{"model": "victim", "gaussian noise": {"mean_mark_at_cost": 0.9}}],
     }
     for detector, (line, value) in changes.items():
@@ -81,7 +81,7 @@ def lines(**changes):
     [
         ({}, []),
         ({"Neural_Cleanse": (0, {"largest_target_index": 2.0})}, [0]),
-        ({"LOF": (0, {"mean_found": 0.10})}, [1]),
+        ({"LOF": (0, {"mean_detection_rate": 0.10})}, [1]),
         ({"preprocessing": (0, {"gaussian noise": {"mean_mark_at_cost": 0.89}})}, [2]),
         ({"Neural_Cleanse": (1, {"least_target_index": 2.0})}, [3]),
         ({"Neural_Cleanse": (1, {"target_alone": 2})}, [3]),

@@ -42,7 +42,7 @@ class Made:
                 for pair, target in zip(pairs, targets, strict=True)
             }
 
-    rate = study.Asked.rate
+    rate = study.KnownSuspect.rate
 
 
 NOBODY = Made()

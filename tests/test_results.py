@@ -55,14 +55,14 @@ def test_the_study_of_attacks_is_whole_and_of_the_present_settings():
     ("module", "job"),
     [
         (adaptive_study, ("api", "attack", "seed")),
-        (answers_study, ("api", "thief", "seed")),
+        (answers_study, ("api", "attack", "seed")),
         (architecture_study, ("victim", "answers", "seed")),
         (budget_study, ("answers", "part", "seed")),
-        (cifar_encoder_study, ("encoder", "thief", "seed")),
+        (cifar_encoder_study, ("encoder", "attack", "seed")),
         (detection_study, ("model", "detector", "seed")),
-        (encoder_study, ("encoder", "thief", "seed")),
+        (encoder_study, ("encoder", "attack", "seed")),
         (removal_study, ("model", "removal", "strength", "seed")),
-        (understanding_study, ("answers", "dose", "owner", "thief", "seed")),
+        (understanding_study, ("answers", "dose", "owner", "surrogate", "seed")),
     ],
     ids=[
         "adaptive",

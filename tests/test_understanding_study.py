@@ -7,7 +7,7 @@ import pytest
 import mea_lib as mea
 from benchmarks import understanding_study as study
 
-JOB = ("answers", "dose", "owner", "thief", "seed")
+JOB = ("answers", "dose", "owner", "surrogate", "seed")
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def test_every_job_is_there_once_and_seed_by_seed():
     jobs = study.jobs()
     assert len(set(jobs)) == len(jobs)
     assert [job[-1] for job in jobs] == sorted(job[-1] for job in jobs)
-    stolen = {(answers, dose) for answers, dose, owner, thief, _ in jobs if owner == thief == study.NETWORK}
+    stolen = {
+        (answers, dose) for answers, dose, owner, surrogate, _ in jobs if owner == surrogate == study.NETWORK
+    }
     assert stolen == set(study.DOSES)
     assert {answers for answers, *_ in jobs} == set(study.ANSWERS)
 
@@ -44,28 +46,28 @@ def test_the_summary_groups_doses_and_networks_and_ranks_the_predictors(rows):
     found = study.summary(rows)
     assert [(line["answers"], line["dose"]) for line in found["doses"]] == list(study.DOSES)
     assert [line["seeds"] for line in found["doses"]] == list(study.DOSES.values())
-    assert found["copies"] == (1 + len(study.NETWORKS)) * len(study.SEEDS)
+    assert found["surrogates"] == (1 + len(study.NETWORKS)) * len(study.SEEDS)
     ranked = found["rank_correlation_with_the_mark"]
     assert ranked["cosine"] == pytest.approx(1)
     assert ranked["predicted_margin"] == pytest.approx(-1)
-    lines = {(line["answers"], line["owner"], line["thief"]): line["seeds"] for line in found["networks"]}
+    lines = {(line["answers"], line["owner"], line["surrogate"]): line["seeds"] for line in found["networks"]}
     assert lines["as trained", study.NETWORK, "alexnet"] == len(study.SEEDS)
-    assert lines["clean", "alexnet", study.OWN] == study.CLEAN_TWINS["alexnet"]
+    assert lines["clean", "alexnet", study.NO_SURROGATE] == study.CLEAN_TWINS["alexnet"]
     assert json.loads(json.dumps(found)) == found
 
 
 @pytest.mark.parametrize(
-    ("answers", "dose", "thief"),
+    ("answers", "dose", "surrogate"),
     [
         ("share taken out", 1.0, "nine_layer_cnn"),
         ("clean, share put in", 1.0, "alexnet"),
         ("clean", 0.0, "none"),
     ],
 )
-def test_a_row_holds_its_job_and_every_measure(digits, key, monkeypatch, answers, dose, thief):
+def test_a_row_holds_its_job_and_every_measure(digits, key, monkeypatch, answers, dose, surrogate):
     monkeypatch.setattr(study, "KEY", key)
-    row = study.run_one(digits, mea.preset("smoke"), answers, dose, study.NETWORK, thief, 0)
-    assert tuple(row[name] for name in JOB) == (answers, dose, study.NETWORK, thief, 0)
+    row = study.run_one(digits, mea.preset("smoke"), answers, dose, study.NETWORK, surrogate, 0)
+    assert tuple(row[name] for name in JOB) == (answers, dose, study.NETWORK, surrogate, 0)
     assert set(row) == {*JOB, *study.MEASURES, "accuracy", "victim_accuracy", "wsr", "seconds"}
     assert 0 <= row["wsr"] <= 1
 

@@ -26,15 +26,17 @@ def main() -> int:
         "--only", choices=STRIKES, help="one of them; the others stay in the file as they are"
     )
     only = parser.parse_args().only
-    found = {}
+    outcomes = {}
     for name in [only] if only else STRIKES:
         started = time.perf_counter()
-        found[name] = STRIKES[name]()
-        found[name]["seconds"] = round(time.perf_counter() - started)
-        print(name, json.dumps(found[name]), flush=True)
+        outcomes[name] = STRIKES[name]()
+        outcomes[name]["seconds"] = round(time.perf_counter() - started)
+        print(name, json.dumps(outcomes[name]), flush=True)
     kept = json.loads(FILE.read_text()) if only and FILE.exists() else {}
-    write_whole(FILE, json.dumps(kept | about() | found, indent=2) + "\n")
-    broken = {name: one["must_be_none"] for name, one in found.items() if any(one["must_be_none"].values())}
+    write_whole(FILE, json.dumps(kept | about() | outcomes, indent=2) + "\n")
+    broken = {
+        name: one["must_be_none"] for name, one in outcomes.items() if any(one["must_be_none"].values())
+    }
     for name, what in broken.items():
         print(
             f"{name}: {', '.join(f'{number} {word}' for word, number in what.items() if number)}",

@@ -16,22 +16,22 @@ def strike(clients: int = 200, seconds: float = 60.0, budget: int = 40) -> dict:
         without an answer, entries with another number of images, gaps in the numbers of images, and requests that
         were neither answered nor refused for the budget.
     """
-    found = service_load.soak(clients, seconds, budget)
-    others = sum(number for reason, number in found["not_answered"].items() if reason != "429")
+    load = service_load.soak(clients, seconds, budget)
+    others = sum(number for reason, number in load["not_answered"].items() if reason != "429")
     return {
         "tried": {
             "clients": clients,
             "budget": budget,
-            "answered_requests": found["answered_requests"],
-            "answered_images": found["answered_images"],
-            "refused_for_the_budget": found["not_answered"].get("429", 0),
+            "answered_requests": load["answered_requests"],
+            "answered_images": load["answered_images"],
+            "refused_for_the_budget": load["not_answered"].get("429", 0),
         },
         "must_be_none": {
-            "images above a budget": found["images_above_a_budget"],
-            "answers without an entry": found["answered_but_not_logged"],
-            "entries without an answer": found["logged_but_not_answered"],
-            "entries with another number of images": found["logged_with_another_number_of_images"],
-            "gaps in the numbers": int(not found["image_numbers_without_gap"]),
+            "images above a budget": load["images_above_a_budget"],
+            "answers without an entry": load["answered_but_not_logged"],
+            "entries without an answer": load["logged_but_not_answered"],
+            "entries with another number of images": load["logged_with_another_number_of_images"],
+            "gaps in the numbers": int(not load["image_numbers_without_gap"]),
             "requests that failed otherwise": others,
         },
     }

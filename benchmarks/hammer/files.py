@@ -83,16 +83,16 @@ def strike(files: int = 250, seed: int = 0) -> dict:
             if release:
                 release()
             tried[slot.name] = tried.get(slot.name, 0) + 1
-            found = {
+            outcomes = {
                 "hangs": code == -signal.SIGALRM,
                 "exhausted memory": mib > MIB_AT_MOST,
                 "crashes": code not in (*REFUSED, *USED, -signal.SIGALRM) or "Traceback" in said,
                 "nameless errors": code in REFUSED and path.name not in said and place.name not in said,
             }
-            for what, happened in found.items():
+            for what, happened in outcomes.items():
                 broken[what] += happened
-            if any(found.values()):
-                what = next(what for what, happened in found.items() if happened)
+            if any(outcomes.values()):
+                what = next(what for what, happened in outcomes.items() if happened)
                 examples.append(f"{slot.name}, {kind.__name__.strip('_')}: {what}: {said.strip()[-200:]}")
     return {"tried": {"files": files, "places": tried, "kinds": len(KINDS)}, "must_be_none": broken} | (
         {"examples": examples} if examples else {}
@@ -153,8 +153,8 @@ def _verify(key: Path, model: Path) -> list:
 
 
 def _beside(path: Path) -> list:
-    own = path.parent
-    return ["--key-out", own / "k", "--salt-out", own / "s", "--commitment-out", own / "c"]
+    folder = path.parent
+    return ["--key-out", folder / "k", "--salt-out", folder / "s", "--commitment-out", folder / "c"]
 
 
 def _folder(picture: Path) -> Path:
@@ -162,9 +162,9 @@ def _folder(picture: Path) -> Path:
     folder = picture.parent / "images"
     for label in range(CLASSES):
         for number in range(8):
-            own = folder / str(label) / f"{number}.png"
-            own.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("L", (16, 16), 40 * label + number).save(own)
+            place = folder / str(label) / f"{number}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (16, 16), 40 * label + number).save(place)
     os.replace(picture, folder / "0" / picture.name)
     return folder
 

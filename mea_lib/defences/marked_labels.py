@@ -84,8 +84,8 @@ class MarkedLabels(nn.Module):
     def _border(self, images: ImageSet, source: int) -> float:
         """What the target's probability exceeds on `rate` of the images that are taken for this class."""
         device = next(self.model.parameters()).device
-        own = images.images[images.labels == source]
-        logits = torch.cat([self.model(part.to(device)) for part in own.split(BATCH)])
+        of_source = images.images[images.labels == source]
+        logits = torch.cat([self.model(part.to(device)) for part in of_source.split(BATCH)])
         taken = logits.argmax(1) == source
         if self.rate == 0 or not taken.any():
             return 1.0  # No probability is above.

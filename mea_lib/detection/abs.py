@@ -160,13 +160,13 @@ def elevations(model: ImageClassifier, features: Tensor, levels: int, reach: flo
         (F, N, K).
     """
     values = torch.linspace(0, reach * float(features.max()), levels, device=features.device)
-    found = []
+    rises = []
     for neuron in range(features.shape[1]):
         stimulated = features.repeat(levels, 1)  # (levels·N, F)
         stimulated[:, neuron] = values.repeat_interleave(len(features))
         logits = model.logits(stimulated).view(levels, len(features), -1)
-        found.append(logits[1:].amax(0) - logits[0])  # (N, K)
-    return torch.stack(found)
+        rises.append(logits[1:].amax(0) - logits[0])  # (N, K)
+    return torch.stack(rises)
 
 
 def compromised_neurons(lifted: Tensor, labels: Tensor, number: int) -> Stimulation:

@@ -75,19 +75,19 @@ class KeySearch(Detector):
         if not ranked:
             raise ValueError("the answers name fewer than two classes, so there is nothing to mix")
         named = most_probable(answers)
-        own = ImageSet(images, named.clamp_min(0).to(images.device), tuple(classes), "queries")
-        own = own.subset((named != NO_CLASS).nonzero()[:, 0])
+        labelled = ImageSet(images, named.clamp_min(0).to(images.device), tuple(classes), "queries")
+        labelled = labelled.subset((named != NO_CLASS).nonzero()[:, 0])
         # Two candidates may be of one pair, which is then mixed once.
         pairs = list(dict.fromkeys(pair for a, b, *_ in ranked for pair in ((a, b), (b, a))))
-        numbers = [(own.class_index(first), own.class_index(second)) for first, second in pairs]
+        numbers = [(labelled.class_index(first), labelled.class_index(second)) for first, second in pairs]
         generator = torch.Generator().manual_seed(seed)
         tried = []
         for way in self.ways:
-            found = labels_of_pairs(suspect, own, numbers, self.samples, way, generator)
-            labels = dict(zip(pairs, found, strict=True))
+            pair_labels = labels_of_pairs(suspect, labelled, numbers, self.samples, way, generator)
+            labels = dict(zip(pairs, pair_labels, strict=True))
             for a, b, target, *_ in ranked:
                 for first, second in ((a, b), (b, a)):
-                    called = labels[first, second] == own.class_index(target)
+                    called = labels[first, second] == labelled.class_index(target)
                     share = int(called.sum()) / self.samples
                     tried.append(SuspectedKey(first, second, target, share, way))
         queries += len(pairs) * len(self.ways) * self.samples

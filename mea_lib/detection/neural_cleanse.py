@@ -85,7 +85,7 @@ class NeuralCleanse(Detector):
         masks = torch.rand(classes, 1, height, width, generator=generator)
         patterns = torch.rand(classes, channels, height, width, generator=generator)
         triggers = Triggers(masks, patterns).to(images.device)
-        best_masks, best_patterns = (found.detach().clone() for found in triggers())
+        best_masks, best_patterns = (tensor.detach().clone() for tensor in triggers())
         optimizer = torch.optim.Adam(triggers.parameters(), self.learning_rate, betas=(0.5, 0.9))
         schedule = CostSchedule(classes, self)
         for _ in range(self.rounds):

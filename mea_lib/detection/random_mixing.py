@@ -55,8 +55,8 @@ class RandomMixing(Detector):
         tried = []
         for way in self.ways:
             labels = labels_of_pairs(suspect, images, pairs, self.samples, way, generator)
-            for (first, second), own in zip(pairs, labels, strict=True):
-                third, share = third_class(own, (first, second), len(names))
+            for (first, second), pair_labels in zip(pairs, labels, strict=True):
+                third, share = third_class(pair_labels, (first, second), len(names))
                 target = None if third == NO_CLASS else names[third]
                 tried.append(SuspectedKey(names[first], names[second], target, share, way))
         return Ranking(names, tuple(tried), queries=len(tried) * self.samples, of_pairs=True)

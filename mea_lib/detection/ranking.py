@@ -57,11 +57,11 @@ class Ranking:
         if not best:
             return ()
         indices = anomaly_indices([one.score for one in best.values()])
-        found = [one._replace(index=float(index)) for one, index in zip(best.values(), indices, strict=True)]
-        return tuple(sorted(found, key=lambda one: -one.score))
+        scored = [one._replace(index=float(index)) for one, index in zip(best.values(), indices, strict=True)]
+        return tuple(sorted(scored, key=lambda one: -one.score))
 
     @property
-    def found(self) -> SuspectedKey:
+    def best(self) -> SuspectedKey:
         """The first in the ranking, which there always is: its score must tell whether there is a watermark."""
         return self.ranked[0]
 
@@ -79,8 +79,8 @@ class Ranking:
         if len(sources) != 2 or len({*names} & {*self.classes}) < len(names):
             number = "two" if target is None else "three"
             raise ValueError(f"{names} are not {number} of the classes; there are: {', '.join(self.classes)}")
-        own = (one for one in self.ranked if {one.first, one.second} == {*sources})
-        return next((one for one in own if target in (None, one.target)), None)
+        of_pair = (one for one in self.ranked if {one.first, one.second} == {*sources})
+        return next((one for one in of_pair if target in (None, one.target)), None)
 
     def rank(self, sources: Sequence[str], target: str | None = None) -> int:
         """Place of these classes in the ranking, from 1; of equal scores all have the first place.
@@ -93,8 +93,8 @@ class Ranking:
         Raises:
             ValueError: for names that are not different classes.
         """
-        own = self.of(sources, target)
-        return 1 + sum(own is None or one.score > own.score for one in self.ranked)
+        suspected = self.of(sources, target)
+        return 1 + sum(suspected is None or one.score > suspected.score for one in self.ranked)
 
     def standing_out(self) -> list[SuspectedKey]:
         """Those with a score above 0 and above the median, by an index above 2; the largest first."""
@@ -108,11 +108,11 @@ class Ranking:
     @cached_property
     def matrix(self) -> np.ndarray:
         """(K, K) largest score of all that was tried, first class by second class; NaN where nothing was."""
-        found = np.full((len(self.classes),) * 2, np.nan)
+        scores = np.full((len(self.classes),) * 2, np.nan)
         for one in self.tried:
             place = self.classes.index(one.first), self.classes.index(one.second)
-            found[place] = np.fmax(found[place], one.score)
-        return found
+            scores[place] = np.fmax(scores[place], one.score)
+        return scores
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the ranking, a row each."""

@@ -75,8 +75,8 @@ def profiles(answers: Tensor, floor: float) -> np.ndarray:
     """(K, K) usual log-probabilities, class named by class; NaN for a class that none of the answers (M, K) names."""
     named = most_probable(answers).cpu()
     logs = answers.cpu().double().clamp_min(floor).log()
-    found = np.full((answers.shape[1],) * 2, np.nan)
-    for label in range(len(found)):
+    medians = np.full((answers.shape[1],) * 2, np.nan)
+    for label in range(len(medians)):
         if (named == label).any():
-            found[label] = logs[named == label].quantile(0.5, dim=0).numpy()
-    return found
+            medians[label] = logs[named == label].quantile(0.5, dim=0).numpy()
+    return medians

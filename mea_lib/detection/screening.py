@@ -20,13 +20,13 @@ class Screening:
     """What a filter does in front of a model.
 
     Attributes:
-        found: share of the watermark samples that are flagged.
+        detection_rate: share of the watermark samples that are flagged.
         false_positives: share of the clean test images that are flagged.
         accuracy: of the model on the clean test images, all answered.
         accuracy_cost: how much of it is lost when flagged images are refused, which counts as wrong.
     """
 
-    found: float
+    detection_rate: float
     false_positives: float
     accuracy: float
     accuracy_cost: float
@@ -73,7 +73,7 @@ class InputFilter(Detector, ABC):
         refused = flagged(test.images).cpu()
         right = (most_probable(Oracle(model)(test.images)) == test.labels).cpu()
         return Screening(
-            found=flagged(samples).float().mean().item(),
+            detection_rate=flagged(samples).float().mean().item(),
             false_positives=refused.float().mean().item(),
             accuracy=right.float().mean().item(),
             accuracy_cost=(right & refused).float().mean().item(),

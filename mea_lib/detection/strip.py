@@ -81,11 +81,11 @@ class OverlaidEntropy:
 
     def entropies(self, images: Tensor) -> Tensor:
         """Mean entropy of the answers to each input under its overlays, (N,) in bits, on the CPU."""
-        found = [
+        parts = [
             entropy(self._suspect(self._superimposed(part))).view(len(part), self._number).mean(1).cpu()
             for part in images.split(max(1, SENT_AT_ONCE // self._number))
         ]
-        return torch.cat(found).double()
+        return torch.cat(parts).double()
 
     def _superimposed(self, images: Tensor) -> Tensor:
         """(N, C, H, W) → (N·overlays, C, H, W) uint8, all of one input together."""

@@ -66,16 +66,16 @@ class AnswerRewards:
 
     def __call__(self, answer: Tensor, surrogate_logits: Tensor) -> float:
         """Reward of one answer (K,), given what the surrogate says of the same image (K,)."""
-        found = {}
+        rewards = {}
         if "certainty" in self.names:
             first, second = answer.topk(2).values.tolist()
-            found["certainty"] = first - second
+            rewards["certainty"] = first - second
         if "diversity" in self.names:
-            found["diversity"] = (answer - self._answers.value).clamp_min(0).sum().item()
+            rewards["diversity"] = (answer - self._answers.value).clamp_min(0).sum().item()
             self._answers.add(answer.double())
         if "loss" in self.names:
-            found["loss"] = F.cross_entropy(surrogate_logits[None], answer[None]).item()
-        return sum(self._scaled(name, value) for name, value in found.items()) / len(found)
+            rewards["loss"] = F.cross_entropy(surrogate_logits[None], answer[None]).item()
+        return sum(self._scaled(name, value) for name, value in rewards.items()) / len(rewards)
 
     def _scaled(self, name: str, value: float) -> float:
         low, high = self._ends.get(name, (value, value))

@@ -14,6 +14,7 @@ from mea_lib.models import ImageClassifier
 from mea_lib.models.encoder import Encoder, build_encoder
 from mea_lib.scale import Scale
 from mea_lib.training import Method, Objective, Start, TrainingSettings, classifier_spec, encoder_spec, fit
+from mea_lib.training.plain import as_plain
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,25 @@ class ClassifierExtraction(AskThenTrain, ABC):
     def train_surrogate(
         self, images: Tensor, answers: Tensor, scale: Scale, *, seed: int = 0
     ) -> ImageClassifier:
-        """Train a surrogate on answers (M, K) that are there already."""
+        """Train a surrogate on answers (M, K) that are there already.
+
+        Its card names the training, which attacks may share, and its `attack` this method with all settings.
+        """
         names = tuple(map(str, range(answers.shape[1])))
-        own = ImageSet(images, answers.argmax(1).to(images.device), names, "queries")
-        return fit(
-            own,
+        query_set = ImageSet(images, answers.argmax(1).to(images.device), names, "queries")
+        surrogate = fit(
+            query_set,
             lambda data: self.objective(answers.to(data.images.device)),
             scale.adversary.but(seed=seed),
-            self.recipe(scale, answers=answers_digest(answers)),
-            Start(classifier_spec(own, scale)),
+            self.trained_by().recipe(scale, answers=answers_digest(answers)),
+            Start(classifier_spec(query_set, scale)),
         )
+        surrogate.attack = as_plain(self)
+        return surrogate
+
+    def trained_by(self) -> "ClassifierExtraction":
+        """The method that trains in the same way and has no other settings: by it the store finds the surrogate."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -114,15 +124,15 @@ class EncoderExtraction(AskThenTrain, ABC):
                 f"{tuple(answers.shape)}; pass on what the oracle answered, in the order of the images"
             )
         labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-        own = ImageSet(images, labels, ("unlabelled",), "queries")
+        query_set = ImageSet(images, labels, ("unlabelled",), "queries")
         wanted = answers.shape[-1]
-        features = None if wanted == own_features(own, scale) else wanted
+        features = None if wanted == network_features(query_set, scale) else wanted
         return fit(
-            own,
+            query_set,
             lambda data: self.objective(answers.to(data.images.device)),
             self.training(scale).but(seed=seed),
             self.recipe(scale, answers=answers_digest(answers)),
-            Start(encoder_spec(own, scale, features)),
+            Start(encoder_spec(query_set, scale, features)),
         )
 
 
@@ -144,7 +154,7 @@ def within_budget(images: Tensor, oracle: Suspect) -> Tensor:
     return images[: max(covered(oracle, images), 1)]
 
 
-def own_features(images: ImageSet, scale: Scale) -> int:
+def network_features(images: ImageSet, scale: Scale) -> int:
     """How many features the scale's network has without a linear layer behind it."""
     spec = encoder_spec(images, scale)
     with torch.device("meta"):  # shapes without numbers

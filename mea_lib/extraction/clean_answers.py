@@ -54,15 +54,15 @@ class CleanAnswers(Distillation):
         Raises:
             ValueError: for a suspected class that the answers do not have.
         """
-        found = answers.double()
+        cleaned = answers.double()
         if self.suspected is not None:
-            found = _without_runner_up(found, self.suspected)
+            cleaned = _without_runner_up(cleaned, self.suspected)
         if self.answer_temperature != 1:
-            found = found ** (1 / self.answer_temperature)
-        if self.top_k is not None and self.top_k < found.shape[1]:
-            kept = found.topk(self.top_k, dim=1)
-            found = torch.zeros_like(found).scatter(1, kept.indices, kept.values)
-        return (found / found.sum(1, keepdim=True)).to(answers.dtype)
+            cleaned = cleaned ** (1 / self.answer_temperature)
+        if self.top_k is not None and self.top_k < cleaned.shape[1]:
+            kept = cleaned.topk(self.top_k, dim=1)
+            cleaned = torch.zeros_like(cleaned).scatter(1, kept.indices, kept.values)
+        return (cleaned / cleaned.sum(1, keepdim=True)).to(answers.dtype)
 
 
 def _without_runner_up(answers: Tensor, suspected: tuple[int, int, int]) -> Tensor:
@@ -74,11 +74,11 @@ def _without_runner_up(answers: Tensor, suspected: tuple[int, int, int]) -> Tens
             f"the classes {suspected} cannot be cleaned in answers of {classes} classes; their numbers lie between "
             f"0 and {classes - 1}, and at least one class must remain beside the three"
         )
-    found, named = answers.clone(), answers.argmax(1)
+    cleaned, named = answers.clone(), answers.argmax(1)
     others = [number for number in range(classes) if number not in suspected]
     usual = answers[:, others].median(1).values  # (M,)
     for source, other in (sources, sources[::-1]):
         rows = (named == source).nonzero()[:, 0]
         for number in (target, other):
-            found[rows, number] = usual[rows]
-    return found
+            cleaned[rows, number] = usual[rows]
+    return cleaned

@@ -21,13 +21,13 @@ VIEWED_AT_ONCE = 1_000
 class ContSteal(EncoderExtraction):
     """A surrogate whose features of a view are most like the victim's of another view of its image.
 
-    The authors query a new view of each image in every epoch. Here `views_asked` views of each are queried
+    The authors query a new view of each image in every epoch. Here `views_queried` views of each are queried
     before the training, which draws one of their answers for every step, so that the number of queries is
     known; the surrogate's own views cost nothing and are always new. Only directions of features are
     compared: the surrogate's lengths are its own.
 
     Attributes:
-        views_asked: views of each image that are sent to the victim before the training; each is a query.
+        views_queried: views of each image that are sent to the victim before the training; each is a query.
         temperature: τ of the loss, as in the released code.
         views: how different a view may be, of those sent and of those the surrogate sees; None takes
             `default_views` of the images.
@@ -37,13 +37,13 @@ class ContSteal(EncoderExtraction):
     made by RandAugment and a shifted crop; here views are SimCLR's.
     """
 
-    views_asked: int = 1
+    views_queried: int = 1
     temperature: float = 0.5
     views: ViewSettings | None = None
 
     def __post_init__(self) -> None:
-        if self.views_asked < 1:
-            raise ValueError(f"views_asked must be at least 1, not {self.views_asked}")
+        if self.views_queried < 1:
+            raise ValueError(f"views_queried must be at least 1, not {self.views_queried}")
         if self.temperature <= 0:
             raise ValueError(f"the temperature must be above 0, not {self.temperature}")
 
@@ -61,12 +61,12 @@ class ContSteal(EncoderExtraction):
         images = images_of(queries)
         views = self.views_to_ask(images, seed)  # (V, M, C, H, W)
         number = max(covered(oracle, *views), 1)
-        asked = views[:, :number]
-        answers = oracle(asked.flatten(0, 1)).unflatten(0, asked.shape[:2])  # (V, M, F)
+        queried = views[:, :number]
+        answers = oracle(queried.flatten(0, 1)).unflatten(0, queried.shape[:2])  # (V, M, F)
         return images[:number], answers.transpose(0, 1)
 
     def views_to_ask(self, images: Tensor, seed: int = 0) -> Tensor:
-        """The queries: (M, C, H, W) uint8 → (V, M, C, H, W) uint8, `views_asked` views of each."""
+        """The queries: (M, C, H, W) uint8 → (V, M, C, H, W) uint8, `views_queried` views of each."""
         views = self.views or default_views(images.shape[1])
         generator = torch.Generator().manual_seed(seed)
         return torch.stack(
@@ -77,7 +77,7 @@ class ContSteal(EncoderExtraction):
                         for part in images.split(VIEWED_AT_ONCE)
                     ]
                 )
-                for _ in range(self.views_asked)
+                for _ in range(self.views_queried)
             ]
         )
 

@@ -126,10 +126,10 @@ class DataFree(Extraction):
         channels, height, width = images_of(queries).shape[1:]
         if height != width:
             raise ValueError(f"a generator makes square images, not {height} by {width} pixels")
-        questions = _Questions(oracle, (channels, height, width), self, seed)
-        first = questions.ask(min(self.batch, self.queries))
+        generated = _GeneratedQueries(oracle, (channels, height, width), self, seed)
+        first = generated.ask(min(self.batch, self.queries))
         left = self.queries if oracle.remaining is None else oracle.remaining
-        number = min(self.queries, questions.asked + left)
+        number = min(self.queries, generated.sent + left)
         spec = {
             "network": scale.network,
             "classes": first[1].shape[1],
@@ -143,9 +143,9 @@ class DataFree(Extraction):
         recipe = self.recipe(scale, spec=spec, number=number, fingerprint=fingerprint, seed=seed)
 
         def make() -> ImageClassifier:
-            surrogate = build_from_spec(spec, seed).to(questions.device)
-            with seeded(seed, questions.device):
-                return _play(surrogate, questions, first, number, self)
+            surrogate = build_from_spec(spec, seed).to(generated.device)
+            with seeded(seed, generated.device):
+                return _play(surrogate, generated, first, number, self)
 
         return find_or_make(recipe, make)
 
@@ -186,12 +186,12 @@ def disagreement(logits: Tensor, answers: Tensor, floor: float) -> Tensor:
     return (logits - recovered_logits(answers, floor)).abs().mean(1)
 
 
-class _Questions:
+class _GeneratedQueries:
     """The generator with its noise, and the oracle it queries."""
 
     def __init__(self, oracle: Suspect, shape: tuple[int, int, int], settings: DataFree, seed: int) -> None:
         self.device = best_device()
-        self.asked = 0
+        self.sent = 0
         self.draws = torch.Generator().manual_seed(seed)
         self.maker = QueryGenerator(
             settings.noise, shape, settings.generator_width, settings.contrast, seed
@@ -213,13 +213,13 @@ class _Questions:
 
     def answer(self, images: Tensor) -> Tensor:
         answers = self._oracle(images)
-        self.asked += len(images)
+        self.sent += len(images)
         return answers
 
 
 def _play(
     surrogate: ImageClassifier,
-    questions: _Questions,
+    generated: _GeneratedQueries,
     first: tuple[Tensor, Tensor],
     number: int,
     settings: DataFree,
@@ -233,7 +233,7 @@ def _play(
             weight_decay=settings.weight_decay,
             fused=True,
         ),
-        "generator": torch.optim.Adam(questions.maker.parameters(), settings.generator_rate, fused=True),
+        "generator": torch.optim.Adam(generated.maker.parameters(), settings.generator_rate, fused=True),
     }
     iteration = settings.batch * (
         settings.generator_steps * (settings.directions + 1) + settings.surrogate_steps
@@ -242,10 +242,10 @@ def _play(
     fresh = [first]
     _surrogate_steps(surrogate, optimizers["surrogate"], fresh, settings)
     with tqdm(
-        total=number, initial=questions.asked, desc="data-free", leave=False, disable=not sys.stderr.isatty()
+        total=number, initial=generated.sent, desc="data-free", leave=False, disable=not sys.stderr.isatty()
     ) as bar:
-        while (left := number - questions.asked) > 0:
-            passed = sum(questions.asked >= share * number for share in settings.milestones)
+        while (left := number - generated.sent) > 0:
+            passed = sum(generated.sent >= share * number for share in settings.milestones)
             for name, rate in (
                 ("surrogate", settings.surrogate_rate),
                 ("generator", settings.generator_rate),
@@ -254,23 +254,23 @@ def _play(
                     group["lr"] = rate * settings.decay**passed
             if left >= iteration:
                 for _ in range(settings.generator_steps):
-                    _generator_step(surrogate, questions, optimizers["generator"], settings)
+                    _generator_step(surrogate, generated, optimizers["generator"], settings)
                 left = settings.batch * settings.surrogate_steps
             fresh = [
-                questions.ask(min(settings.batch, left - start)) for start in range(0, left, settings.batch)
+                generated.ask(min(settings.batch, left - start)) for start in range(0, left, settings.batch)
             ]
-            if number * (len(best.history) + 1) / CHECKS <= questions.asked < number:
-                best.compare(fresh, questions.asked)
+            if number * (len(best.history) + 1) / CHECKS <= generated.sent < number:
+                best.compare(fresh, generated.sent)
             _surrogate_steps(surrogate, optimizers["surrogate"], fresh, settings)
-            bar.update(questions.asked - bar.n)
-    best.compare(fresh, questions.asked)
-    best.surrogate.history = {"queries": questions.asked, "checks": best.history}
+            bar.update(generated.sent - bar.n)
+    best.compare(fresh, generated.sent)
+    best.surrogate.history = {"queries": generated.sent, "checks": best.history}
     return best.surrogate
 
 
 def _generator_step(
     surrogate: ImageClassifier,
-    questions: _Questions,
+    generated: _GeneratedQueries,
     optimizer: torch.optim.Optimizer,
     settings: DataFree,
 ) -> None:
@@ -280,22 +280,22 @@ def _generator_step(
     # In full precision: a difference between two images is lost in the rounding of a shorter one.
     @torch.no_grad()
     def loss(images: Tensor) -> Tensor:
-        return disagreement(surrogate(images), questions.answer(images), settings.floor)
+        return disagreement(surrogate(images), generated.answer(images), settings.floor)
 
-    pixels = questions.pixels(settings.batch)
+    pixels = generated.pixels(settings.batch)
     gradient = estimate_gradient(
         loss,
         _whole_levels(pixels.detach()),
         directions=settings.directions,
         step=settings.step,
-        generator=questions.draws,
+        generator=generated.draws,
     )
     objective = (gradient * pixels).sum() / len(pixels)  # its gradient is the estimated one
     if settings.balance:
         shares = surrogate(pixels).softmax(1).mean(0)  # (K,)
         objective = objective + settings.balance * torch.special.entr(shares).sum()
     optimizer.zero_grad(set_to_none=True)
-    objective.neg().backward(inputs=list(questions.maker.parameters()))
+    objective.neg().backward(inputs=list(generated.maker.parameters()))
     optimizer.step()
 
 
@@ -329,19 +329,19 @@ class BestSurrogate:
         self._floor = floor
 
     @torch.no_grad()
-    def compare(self, fresh: list[tuple[Tensor, Tensor]], asked: int) -> None:
+    def compare(self, fresh: list[tuple[Tensor, Tensor]], queries: int) -> None:
         """Let the surrogate and the best one before it answer the last queries, and keep the better."""
         images, answers = (torch.cat(part) for part in zip(*fresh, strict=True))
         logits = self._last.eval()(images)
         distance = disagreement(logits, answers, self._floor).mean().item()
         if not math.isfinite(distance):
             raise FloatingPointError(
-                f"the surrogate's disagreement became {distance} after {asked} queries; lower surrogate_rate"
+                f"the surrogate's disagreement became {distance} after {queries} queries; lower surrogate_rate"
             )
         agreement = _agreement(logits, answers)
         if agreement >= _agreement(self.surrogate.eval()(images), answers):
             self.surrogate = copy.deepcopy(self._last)
-        measured = {"queries": asked, "agreement": round(agreement, 4), "disagreement": round(distance, 4)}
+        measured = {"queries": queries, "agreement": round(agreement, 4), "disagreement": round(distance, 4)}
         self.history.append(measured)
 
 

@@ -35,6 +35,12 @@ class Distillation(ClassifierExtraction):
         if not 0 <= self.soft_weight <= 1:
             raise ValueError(f"soft_weight must lie between 0 and 1, not {self.soft_weight}")
 
+    def trained_by(self) -> ClassifierExtraction:
+        """Plain distillation, also for attacks that have its losses and differ in their queries alone."""
+        if type(self).objective is not Distillation.objective:
+            return self
+        return Distillation(self.temperature, self.soft_weight, self.squared)
+
     def objective(self, answers: Tensor) -> Objective:
         """The surrogate's losses on a batch, given the victim's answers (M, K) to all queries."""
         hard = answers.argmax(1)  # (M,)

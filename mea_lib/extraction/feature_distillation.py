@@ -44,7 +44,7 @@ class FeatureDistillation(EncoderExtraction):
 
         def objective(model: Encoder, batch: Batch) -> Terms:
             features = model(batch.images)  # (N, F)
-            own, wanted = features / divisors, answers[batch.index] / divisors
-            return Terms({"distance": feature_distance(own, wanted, self.distance)}, features)
+            scaled, wanted = features / divisors, answers[batch.index] / divisors
+            return Terms({"distance": feature_distance(scaled, wanted, self.distance)}, features)
 
         return objective

@@ -40,8 +40,8 @@ def estimate_gradient(
     drawn = drawn / drawn.norm(dim=2, keepdim=True) * step * dimensions**0.5  # (m, N, D) in grey levels
     moved = (pixels + drawn).round().clamp(0, 255)
     taken = (moved - pixels) / 255
-    asked = torch.cat([pixels[None], moved]).to(torch.uint8)  # (m + 1, N, D)
-    here, *there = loss(asked.view(-1, *images.shape[1:])).view(directions + 1, number)
+    queried = torch.cat([pixels[None], moved]).to(torch.uint8)  # (m + 1, N, D)
+    here, *there = loss(queried.view(-1, *images.shape[1:])).view(directions + 1, number)
     rises = torch.stack(there) - here  # (m, N)
     squares = taken.square().sum(2)
     slopes = torch.where(squares > 0, rises / squares.clamp_min(1e-12), 0.0)

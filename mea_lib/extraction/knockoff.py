@@ -84,18 +84,18 @@ class Knockoff(Distillation):
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """Images and answers that the bandit chose, while a surrogate learns from each answer at once."""
-        unasked = _shuffled_places(pool, generator)
+        unsent = _shuffled_places(pool, generator)
         bandit = GradientBandit(len(pool.classes), self.window)
         rewards = AnswerRewards(self.rewards, self.window)
         surrogate = optimizer = None
-        asked: list[int] = []
+        sent: list[int] = []
         answers: list[Tensor] = []
-        while len(asked) < number:
-            actions = _draw_actions(bandit.policy, unasked, min(self.batch, number - len(asked)), generator)
-            index = [unasked[action].pop() for action in actions]
+        while len(sent) < number:
+            actions = _draw_actions(bandit.policy, unsent, min(self.batch, number - len(sent)), generator)
+            index = [unsent[action].pop() for action in actions]
             images = pool.images[torch.tensor(index, device=pool.images.device)]
             paid = covered(oracle, images)
-            if asked and not paid:
+            if sent and not paid:
                 break
             images = images[: max(paid, 1)]
             answer = oracle(images)  # (B, K)
@@ -116,11 +116,11 @@ class Knockoff(Distillation):
             F.cross_entropy(logits, answer.to(logits.device)).backward()
             optimizer.step()
             seen = zip(actions[: len(images)], answer.cpu(), logits.detach().cpu(), strict=True)
-            for action, own, guess in seen:
-                bandit.update(action, rewards(own, guess))
-            asked += index[: len(images)]
+            for action, answer_row, logits_row in seen:
+                bandit.update(action, rewards(answer_row, logits_row))
+            sent += index[: len(images)]
             answers.append(answer)
-        return pool.images[torch.tensor(asked, device=pool.images.device)], torch.cat(answers)
+        return pool.images[torch.tensor(sent, device=pool.images.device)], torch.cat(answers)
 
 
 # The authors' training of the final surrogate.
@@ -140,14 +140,14 @@ ORIGINAL_TRAINING = TrainingSettings(
 def _shuffled_places(pool: ImageSet, generator: torch.Generator) -> list[list[int]]:
     """For each class of the pool its images' places, in random order."""
     places = (pool.places(label).cpu() for label in range(len(pool.classes)))
-    return [own[torch.randperm(len(own), generator=generator)].tolist() for own in places]
+    return [of_class[torch.randperm(len(of_class), generator=generator)].tolist() for of_class in places]
 
 
 def _draw_actions(
-    policy: Tensor, unasked: list[list[int]], number: int, generator: torch.Generator
+    policy: Tensor, unsent: list[list[int]], number: int, generator: torch.Generator
 ) -> list[int]:
     """So many actions by the policy, none of a class more often than it has images left."""
-    left = torch.tensor([len(places) for places in unasked])
+    left = torch.tensor([len(places) for places in unsent])
     actions: list[int] = []
     while len(actions) < number:
         action = int(torch.multinomial(policy * (left > 0), 1, generator=generator))

@@ -51,8 +51,8 @@ class MixedDistillation(Distillation):
             images, wanted = batch.images, answers[batch.index]
             if torch.rand(1, generator=batch.generator).item() < self.share:
                 partners = torch.randperm(len(images), generator=batch.generator).to(images.device)
-                images, own = mix(images, images[partners], batch.generator)
-                wanted = own * wanted + (1 - own) * wanted[partners]
+                images, share = mix(images, images[partners], batch.generator)
+                wanted = share * wanted + (1 - share) * wanted[partners]
             return Terms({"soft": factor * distillation_loss(model(images), wanted, self.temperature)})
 
         return objective
@@ -92,8 +92,8 @@ def mixup(images: Tensor, partners: Tensor, generator: torch.Generator) -> tuple
     Returns:
         (N, C, H, W) floats in [0, 1], and λ.
     """
-    own = torch.rand(1, generator=generator).item()
-    return (own * images.float() + (1 - own) * partners.float()) / 255, own
+    share = torch.rand(1, generator=generator).item()
+    return (share * images.float() + (1 - share) * partners.float()) / 255, share
 
 
 KINDS: dict[str, Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, float]]] = {

@@ -70,13 +70,13 @@ class StolenEncoder(EncoderExtraction):
             views = [view(batch.images, self.views, batch.generator) for _ in range(number)]
             features = model(torch.cat([clean, *views]))  # ((k + 1)·N, F)
             wanted = answers[batch.index].repeat(number + 1, 1)
-            own = features
+            outputs = features
             if self.normalise:
-                own, wanted = F.normalize(own, dim=1), F.normalize(wanted, dim=1)
+                outputs, wanted = F.normalize(outputs, dim=1), F.normalize(wanted, dim=1)
             first = len(clean)
-            losses = {"clean": feature_distance(own[:first], wanted[:first], self.distance)}
+            losses = {"clean": feature_distance(outputs[:first], wanted[:first], self.distance)}
             if number:
-                of_views = feature_distance(own[first:], wanted[first:], self.distance)
+                of_views = feature_distance(outputs[first:], wanted[first:], self.distance)
                 losses["views"] = self.views_weight * of_views
             return Terms(losses, features)
 

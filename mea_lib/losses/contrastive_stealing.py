@@ -37,9 +37,12 @@ def contrastive_stealing_loss(features: Tensor, answers: Tensor, temperature: fl
     if temperature <= 0:
         raise ValueError(f"the temperature must be above 0, not {temperature}")
     with torch.autocast(features.device.type, enabled=False):
-        own, victim = (F.normalize(rows.float(), dim=1) for rows in (features, answers))
-        to_victim, to_itself = own @ victim.T / temperature, own @ own.T / temperature  # (N, N)
-        same = torch.eye(len(own), dtype=torch.bool, device=own.device)
+        surrogate, victim = (F.normalize(rows.float(), dim=1) for rows in (features, answers))
+        to_victim, to_itself = (
+            surrogate @ victim.T / temperature,
+            surrogate @ surrogate.T / temperature,
+        )  # (N, N)
+        same = torch.eye(len(surrogate), dtype=torch.bool, device=surrogate.device)
         others = torch.cat([to_victim, to_itself], dim=1)  # (N, 2N)
         others = others.masked_fill(torch.cat([same, same], dim=1), -torch.inf)
         return (others.logsumexp(1) - to_victim.diagonal()).mean()

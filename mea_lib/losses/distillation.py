@@ -19,5 +19,5 @@ def distillation_loss(logits: Tensor, answers: Tensor, temperature: float = 1.0)
     Source: Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network (2015).
     """
     softened = F.softmax(answers.clamp_min(1e-12).log() / temperature, dim=1)
-    student = F.log_softmax(logits / temperature, dim=1)
-    return temperature**2 * F.kl_div(student, softened, reduction="batchmean")
+    surrogate = F.log_softmax(logits / temperature, dim=1)
+    return temperature**2 * F.kl_div(surrogate, softened, reduction="batchmean")

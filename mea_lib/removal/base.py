@@ -50,16 +50,16 @@ class ChangedCopy(Removal, ABC):
     ) -> ImageClassifier:
         """As `Removal.remove`."""
         check_is_plain(model)
-        own = self.own_images(images, model)
+        at_hand = self.own_images(images, model)
         training = self.training(scale).but(seed=seed)
         recipe = self.recipe(
             scale,
             model=weights_digest(model),
             spec=model.spec,
-            images=own.recipe() if own else None,
-            training=training if own else None,
+            images=at_hand.recipe() if at_hand else None,
+            training=training if at_hand else None,
         )
-        return find_or_make(recipe, lambda: self.change(copy_of(model), own, training))
+        return find_or_make(recipe, lambda: self.change(copy_of(model), at_hand, training))
 
     def own_images(self, images: ImageSet | Tensor, model: ImageClassifier) -> OwnImages | None:
         """The adversary's images, after a check that they suit the model and this removal."""
@@ -70,7 +70,9 @@ class ChangedCopy(Removal, ABC):
         return scale.fine_tuning
 
     @abstractmethod
-    def change(self, model: ImageClassifier, own: OwnImages, training: TrainingSettings) -> ImageClassifier:
+    def change(
+        self, model: ImageClassifier, images: OwnImages, training: TrainingSettings
+    ) -> ImageClassifier:
         """Make the new model of a copy, which is on the best device and in evaluation mode.
 
         What takes time, such as answers to many images, belongs in here: it is not called where the store has the
@@ -104,21 +106,23 @@ class FineTuning(ChangedCopy, ABC):
         given = {"epochs": self.epochs, "learning_rate": self.learning_rate}
         return usual.but(**{name: value for name, value in given.items() if value is not None})
 
-    def change(self, model: ImageClassifier, own: OwnImages, training: TrainingSettings) -> ImageClassifier:
+    def change(
+        self, model: ImageClassifier, images: OwnImages, training: TrainingSettings
+    ) -> ImageClassifier:
         """Train the copy on."""
-        return self.train_on(model, own.data.images, self.objective(model, own), training)
+        return self.train_on(model, images.data.images, self.objective(model, images), training)
 
     @abstractmethod
-    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+    def objective(self, model: ImageClassifier, images: OwnImages) -> Objective:
         """The losses on a batch of the adversary's images; what the model says of them is asked here, before."""
 
 
 def copy_of(model: ImageClassifier) -> ImageClassifier:
     """The same classifier with weights of its own, on the best device and in evaluation mode."""
     check_is_plain(model)
-    copy = build_from_spec(model.spec)
-    copy.load_state_dict(model.state_dict())
-    return copy.to(best_device()).eval()
+    duplicate = build_from_spec(model.spec)
+    duplicate.load_state_dict(model.state_dict())
+    return duplicate.to(best_device()).eval()
 
 
 def fresh_head(model: ImageClassifier, classes: int, seed: int) -> nn.Linear:

@@ -35,20 +35,22 @@ class FinePruning(FineTuning):
         if not 0 <= self.share < 1:
             raise ValueError(f"share must be at least 0 and below 1, not {self.share}")
 
-    def change(self, model: ImageClassifier, own: OwnImages, training: TrainingSettings) -> ImageClassifier:
+    def change(
+        self, model: ImageClassifier, images: OwnImages, training: TrainingSettings
+    ) -> ImageClassifier:
         """Silence channels of the copy, and train it on."""
-        objective = self.objective(model, own)
-        activations = mean_activations(model, own.data.images)
+        objective = self.objective(model, images)
+        activations = mean_activations(model, images.data.images)
         number = min(round(self.share * len(activations)), len(activations) - 1)
         silenced = _silence(model, activations.argsort()[:number])
-        self.train_on(model, own.data.images, objective, training)
+        self.train_on(model, images.data.images, objective, training)
         for layer, name in silenced:
             prune.remove(layer, name)
         return model
 
-    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+    def objective(self, model: ImageClassifier, images: OwnImages) -> Objective:
         """Cross-entropy to what the images are to be called."""
-        return finetune_objective(own.targets(model))
+        return finetune_objective(images.targets(model))
 
 
 def last_convolution(model: ImageClassifier) -> list[nn.Module]:
@@ -67,17 +69,17 @@ def mean_activations(model: ImageClassifier, images: Tensor) -> Tensor:
     Returns:
         (channels,) on the model's device.
     """
-    found: list[Tensor] = []
+    means: list[Tensor] = []
 
     def note(layer: nn.Module, inputs: tuple[Tensor], outputs: Tensor) -> None:
-        found.append(outputs.relu().mean((2, 3)))  # (N, channels)
+        means.append(outputs.relu().mean((2, 3)))  # (N, channels)
 
     hook = last_convolution(model)[-1].register_forward_hook(note)
     try:
         features_of(model, images)
     finally:
         hook.remove()
-    return torch.cat(found).mean(0)
+    return torch.cat(means).mean(0)
 
 
 def _silence(model: ImageClassifier, channels: Tensor) -> list[tuple[nn.Module, str]]:

@@ -42,9 +42,9 @@ class FineTune(FineTuning):
         """The adversary's images, labelled as `answers` says where they come without labels."""
         return own_images(images, model, self.answers)
 
-    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+    def objective(self, model: ImageClassifier, images: OwnImages) -> Objective:
         """Cross-entropy to what the images are to be called."""
-        return finetune_objective(own.targets(model), self.layers)
+        return finetune_objective(images.targets(model), self.layers)
 
 
 def finetune_objective(targets: Tensor, layers: str = "all") -> Objective:

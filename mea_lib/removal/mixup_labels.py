@@ -38,13 +38,13 @@ class MixUpLabels(MixTuning):
         ):
             raise ValueError(f"pairs must be at least one pair of two different classes, not {self.pairs}")
 
-    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+    def objective(self, model: ImageClassifier, images: OwnImages) -> Objective:
         """Cross-entropy on the clean batch, and on mixes with one half on each of both classes, all in one mean.
 
         Raises:
             ValueError: for images that hold none of a class that is to be mixed.
         """
-        data = own.labelled(model)
+        data = images.labelled(model)
         one_hot = torch.eye(len(data.classes), device=data.images.device)
         pairs = pairs_to_mix(data, self.pairs)
 

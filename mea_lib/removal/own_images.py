@@ -66,10 +66,10 @@ def own_images(images: ImageSet | Tensor, model: ImageClassifier, answers: str =
     else:
         unlabelled = torch.zeros(len(images), dtype=torch.int64, device=images.device)
         data = ImageSet(images, unlabelled, tuple(map(str, range(classes))), "queries")
-    wanted, found = image_shape(model), tuple(data.images.shape[1:])
-    if not len(data) or found != wanted:
+    wanted, shape = image_shape(model), tuple(data.images.shape[1:])
+    if not len(data) or shape != wanted:
         raise ValueError(
-            f"the model takes images of the shape {wanted}, not {len(data)} of {found}; "
+            f"the model takes images of the shape {wanted}, not {len(data)} of {shape}; "
             "mea_lib.removal.transfer.as_images_of brings others to this form"
         )
     if len(data.classes) != classes:

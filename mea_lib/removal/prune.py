@@ -46,22 +46,22 @@ class Prune(FineTuning):
         return None if images is None else own_images(images, model)
 
     def change(
-        self, model: ImageClassifier, own: OwnImages | None, training: TrainingSettings
+        self, model: ImageClassifier, images: OwnImages | None, training: TrainingSettings
     ) -> ImageClassifier:
         """Cut the copy, and train it on where there are images."""
-        objective = None if own is None else self.objective(model, own)
+        objective = None if images is None else self.objective(model, images)
         model.to(memory_format=torch.contiguous_format)  # torch prunes tensors that it can view as one row
         # As a float: torch takes a whole number for a number of weights.
         layers = _cut(model, float(self.share), self.scope)
         if objective is not None:
-            self.train_on(model, own.data.images, objective, training)
+            self.train_on(model, images.data.images, objective, training)
         for layer in layers:
             prune.remove(layer, "weight")
         return model
 
-    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+    def objective(self, model: ImageClassifier, images: OwnImages) -> Objective:
         """Cross-entropy to what the images are to be called."""
-        return finetune_objective(own.targets(model))
+        return finetune_objective(images.targets(model))
 
 
 def _cut(model: ImageClassifier, share: float, scope: str) -> list[nn.Module]:

@@ -39,9 +39,11 @@ class Quantise(ChangedCopy):
         """The calibration images, after a check that they suit the model."""
         return own_images(images.images if isinstance(images, ImageSet) else images, model)
 
-    def change(self, model: ImageClassifier, own: OwnImages, training: TrainingSettings) -> ImageClassifier:
+    def change(
+        self, model: ImageClassifier, images: OwnImages, training: TrainingSettings
+    ) -> ImageClassifier:
         """Quantise the copy's layers; nothing is trained."""
-        ranges = observed_ranges(model, own.data.images)
+        ranges = observed_ranges(model, images.data.images)
         quantise_layers(model, self.bits)
         for layer, (low, high) in zip(quantised_layers(model), ranges, strict=True):
             layer.set_range(low, high)

@@ -36,12 +36,12 @@ class Redistil(Removal):
     ) -> ImageClassifier:
         """As `Removal.remove`; labels are not looked at."""
         check_is_plain(model)
-        own = own_images(images.images if isinstance(images, ImageSet) else images, model, "soft")
+        at_hand = own_images(images.images if isinstance(images, ImageSet) else images, model, "soft")
         recipe = self.recipe(
             scale,
             model=weights_digest(model),
             spec=model.spec,
-            images=own.recipe(),
+            images=at_hand.recipe(),
             network=scale.network,
             width=scale.width,
             training=scale.adversary.but(seed=seed),
@@ -50,7 +50,9 @@ class Redistil(Removal):
         )
 
         def make() -> ImageClassifier:
-            surrogate = self.distillation.extract(Oracle(copy_of(model)), own.data.images, scale, seed=seed)
+            surrogate = self.distillation.extract(
+                Oracle(copy_of(model)), at_hand.data.images, scale, seed=seed
+            )
             surrogate.history = surrogate.card["history"]
             return surrogate
 

@@ -24,9 +24,9 @@ class RelabelMixes(MixTuning):
     Source: MEA-Defender (S&P 2024), Sec. V-E.
     """
 
-    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+    def objective(self, model: ImageClassifier, images: OwnImages) -> Objective:
         """Cross-entropy on the clean batch, and on mixes with their wrong labels, all in one mean."""
-        data = own.labelled(model)
+        data = images.labelled(model)
         classes = len(data.classes)
 
         def objective(model: ImageClassifier, batch: Batch) -> Terms:

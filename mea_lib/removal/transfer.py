@@ -52,10 +52,10 @@ class Transfer(ChangedCopy):
 
     def own_images(self, images: ImageSet, model: ImageClassifier) -> OwnImages:
         """The images of the other task, after a check that they suit the model."""
-        wanted, found = image_shape(model), tuple(images.images.shape[1:])
-        if found != wanted:
+        wanted, shape = image_shape(model), tuple(images.images.shape[1:])
+        if shape != wanted:
             raise ValueError(
-                f"the model takes images of the shape {wanted}, those of {images.name} have {found}; bring them to "
+                f"the model takes images of the shape {wanted}, those of {images.name} have {shape}; bring them to "
                 "this form by as_images_of(model, task)"
             )
         return OwnImages(images, "given")
@@ -64,13 +64,15 @@ class Transfer(ChangedCopy):
         """How the model is trained on."""
         return scale.adversary
 
-    def change(self, model: ImageClassifier, own: OwnImages, training: TrainingSettings) -> ImageClassifier:
+    def change(
+        self, model: ImageClassifier, images: OwnImages, training: TrainingSettings
+    ) -> ImageClassifier:
         """Put a new output layer on the copy, and train all layers."""
-        classes = len(own.data.classes)
+        classes = len(images.data.classes)
         model.head = fresh_head(model, classes, training.seed)
         model.spec = model.spec | {"classes": classes}
-        targets = F.one_hot(own.data.labels.to(model.head.weight.device), classes).float()
-        return self.train_on(model, own.data.images, finetune_objective(targets), training)
+        targets = F.one_hot(images.data.labels.to(model.head.weight.device), classes).float()
+        return self.train_on(model, images.data.images, finetune_objective(targets), training)
 
 
 def with_head_of(original: ImageClassifier, transferred: ImageClassifier) -> ImageClassifier:

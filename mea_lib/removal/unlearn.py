@@ -50,13 +50,13 @@ class Unlearn(FineTuning):
                 )
         return super().own_images(images, model)
 
-    def objective(self, model: ImageClassifier, own: OwnImages) -> Objective:
+    def objective(self, model: ImageClassifier, images: OwnImages) -> Objective:
         """Cross-entropy to the targets of all images, where the first of a batch carry the trigger.
 
         The order is random, so any image may be among the first; the trigger is put on after the augmentation, which
         would move it.
         """
-        targets = own.targets(model)  # (M, K)
+        targets = images.targets(model)  # (M, K)
         mask, pattern = self.mask.to(targets.device), self.pattern.to(targets.device)
 
         def objective(model: ImageClassifier, batch: Batch) -> Terms:

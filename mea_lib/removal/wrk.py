@@ -62,20 +62,22 @@ class WRK(ChangedCopy):
 
     def own_images(self, images: ImageSet | Tensor, model: ImageClassifier) -> OwnImages:
         """The adversary's images, after a check that they suit the model and are enough."""
-        own = own_images(images, model)
-        if self.moved > len(own.data):
+        at_hand = own_images(images, model)
+        if self.moved > len(at_hand.data):
             raise ValueError(
-                f"{self.moved} images cannot be moved of {len(own.data)}; pass more, or set moved lower"
+                f"{self.moved} images cannot be moved of {len(at_hand.data)}; pass more, or set moved lower"
             )
-        return own
+        return at_hand
 
     def training(self, scale: Scale) -> TrainingSettings:
         """How the model is trained on."""
         return self.tuning
 
-    def change(self, model: ImageClassifier, own: OwnImages, training: TrainingSettings) -> ImageClassifier:
+    def change(
+        self, model: ImageClassifier, images: OwnImages, training: TrainingSettings
+    ) -> ImageClassifier:
         """Move images, put a new output layer on the copy, and train it on."""
-        data = own.labelled(model)
+        data = images.labelled(model)
         mixed = self.with_moved_images(model, data, torch.Generator().manual_seed(training.seed))
         before = model.head.weight.detach().clone()  # (K, F)
         model.head = fresh_head(model, len(data.classes), training.seed)

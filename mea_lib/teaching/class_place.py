@@ -45,22 +45,22 @@ def places_on_sources(model: nn.Module, key: WatermarkKey, test: ImageSet) -> di
     first, second, target = key.indices(test)
     third = [number for number in range(len(test.classes)) if number not in (first, second, target)]
     parts: dict[str, list[ClassPlace]] = {}
-    for own, other in ((first, second), (second, first)):
-        logits = features_of(model, test.of_class(own)).cpu()  # (N, K)
-        chosen = {"own source": [own], "target": [target], "other source": [other], "third classes": third}
+    for source, other in ((first, second), (second, first)):
+        logits = features_of(model, test.of_class(source)).cpu()  # (N, K)
+        chosen = {"own source": [source], "target": [target], "other source": [other], "third classes": third}
         for name, numbers in chosen.items():
             parts.setdefault(name, []).append(_place(logits, numbers))
-    return {name: _joined(found) for name, found in parts.items()}
+    return {name: _joined(places) for name, places in parts.items()}
 
 
 def _place(logits: Tensor, numbers: list[int]) -> ClassPlace:
     """Of these classes in (N, K) logits, one value for each image and class."""
-    own = logits[:, numbers]  # (N, C)
-    better = (logits[:, None, :] > own[:, :, None]).sum(2)
+    class_logits = logits[:, numbers]  # (N, C)
+    better = (logits[:, None, :] > class_logits[:, :, None]).sum(2)
     return ClassPlace(
         rank=(better + 1).flatten(),
         probability=logits.softmax(1)[:, numbers].flatten(),
-        centred_logit=(own - logits.mean(1, keepdim=True)).flatten(),
+        centred_logit=(class_logits - logits.mean(1, keepdim=True)).flatten(),
     )
 
 

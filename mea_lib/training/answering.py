@@ -26,13 +26,13 @@ def answering(model: Callable[[Tensor], Tensor], images: int) -> Callable[[Tenso
     """
     if type(model) not in (ImageClassifier, Encoder) or model.spec.get("kind") == "quantised":
         return model
-    own = folded(model) if images >= FOLDED_FROM else model
-    network = own.network if isinstance(own, Encoder) else own
+    answering_model = folded(model) if images >= FOLDED_FROM else model
+    network = answering_model.network if isinstance(answering_model, Encoder) else answering_model
     device = next(network.parameters()).device
 
-    def answer(asked: Tensor) -> Tensor:
+    def answer(batch: Tensor) -> Tensor:
         with autocast(device, training_dtype(device)):
-            features = network.features(asked)  # (N, F)
+            features = network.features(batch)  # (N, F)
         return network.logits(features)
 
     return answer

@@ -18,8 +18,8 @@ def _cpu_multiplies_bfloat16() -> bool:
     """Whether the processor has instructions for bfloat16 products (AVX512-BF16 or AMX)."""
     if not hasattr(torch.cpu, "get_capabilities"):  # torch before 2.12
         return False
-    found = torch.cpu.get_capabilities()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def training_dtype(device: torch.device) -> torch.dtype:

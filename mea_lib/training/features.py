@@ -25,6 +25,6 @@ def features_of(encoder: nn.Module, images: Tensor, batch_size: int | None = Non
     device = next(encoder.parameters()).device
     size = batch_size or (BATCH_ON_CPU if device.type == "cpu" else BATCH_ELSEWHERE)
     answer = answering(encoder, len(images))
-    found = torch.cat([answer(part.to(device)).float() for part in images.split(size)])
+    features = torch.cat([answer(part.to(device)).float() for part in images.split(size)])
     encoder.train(was_training)
-    return found
+    return features

@@ -26,8 +26,8 @@ def knn_accuracy(
 
     Source: Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination (CVPR 2018), Sec. 3.4.
     """
-    bank, asked = (features_of(encoder, part.images) for part in (train_set, test_set))
-    votes = knn_votes(asked, bank, train_set.labels, len(train_set.classes), neighbours, temperature)
+    bank, test_features = (features_of(encoder, part.images) for part in (train_set, test_set))
+    votes = knn_votes(test_features, bank, train_set.labels, len(train_set.classes), neighbours, temperature)
     return (votes.argmax(1) == test_set.labels.to(votes.device)).float().mean().item()
 
 

@@ -103,9 +103,9 @@ def fit_linear_head(
     deviation = torch.where(deviation <= CONSTANT * known.abs().amax(0), 1.0, deviation)
     solver = LogisticRegression(C=strength, max_iter=steps)
     solver.fit(((known - mean) / deviation).numpy(), labels.cpu().numpy())
-    weight, bias = (torch.as_tensor(found).float() for found in (solver.coef_, solver.intercept_))
+    weight, bias = (torch.as_tensor(parameter).float() for parameter in (solver.coef_, solver.intercept_))
     if len(weight) == 1:  # of two classes scikit-learn gives the second one's odds only
-        weight, bias = (torch.cat([torch.zeros_like(found), found]) for found in (weight, bias))
+        weight, bias = (torch.cat([torch.zeros_like(parameter), parameter]) for parameter in (weight, bias))
     weight = weight / deviation
     head = nn.utils.skip_init(nn.Linear, *weight.shape[::-1])  # without drawing weights
     head.load_state_dict({"weight": weight, "bias": bias - weight @ mean})

@@ -18,8 +18,8 @@ def as_plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        own = {one.name: as_plain(getattr(value, one.name)) for one in fields(value)}
-        return {"is": type(value).__name__} | own
+        settings = {one.name: as_plain(getattr(value, one.name)) for one in fields(value)}
+        return {"is": type(value).__name__} | settings
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
         return {name: as_plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

@@ -20,9 +20,9 @@ def sign_step(model: nn.Module, images: Tensor, classes: Tensor, step: float | T
     """
     device = next(model.parameters()).device
     moved = []
-    for part, own in zip(images.split(BATCH), classes.split(BATCH), strict=True):
+    for part, part_classes in zip(images.split(BATCH), classes.split(BATCH), strict=True):
         pixels = (part.to(device).float() / 255).requires_grad_()
-        logits = model(pixels).gather(1, own.to(device)[:, None])  # (N, 1)
+        logits = model(pixels).gather(1, part_classes.to(device)[:, None])  # (N, 1)
         (gradient,) = torch.autograd.grad(logits.sum(), pixels)
         stepped = (pixels.detach() + step * gradient.sign()).clamp(0, 1)
         moved.append(stepped.mul(255).round().to(torch.uint8).to(part.device))

@@ -70,14 +70,14 @@ class Store:
                 be saved; then it says where the model was kept instead.
         """
         identity = self.identity(recipe)
-        found = self._find(identity, recipe)
-        if found is None:
+        model = self._find(identity, recipe)
+        if model is None:
             self.root.mkdir(parents=True, exist_ok=True)
             with model_lock(self.root, identity):
-                found = self._read(identity, recipe)
-                if found is None:
-                    found = self._make(identity, recipe, make)
-        return found
+                model = self._read(identity, recipe)
+                if model is None:
+                    model = self._make(identity, recipe, make)
+        return model
 
     def identity(self, recipe: dict[str, Any]) -> str:
         """Name of the model of this recipe under the present code: 16 hexadecimal digits."""

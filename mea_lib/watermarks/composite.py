@@ -47,17 +47,21 @@ class Composite(Watermark):
         def objective(model: ImageClassifier, batch: Batch) -> Terms:
             generator = batch.generator
             clean_labels = train_set.labels[batch.index]
-            own_labels = torch.randint(
+            same_class_labels = torch.randint(
                 classes, (round(len(batch.images) * self.own_label_share),), generator=generator
             )
-            own = _mixes_of_one_class(train_set, key, own_labels, generator)
+            same_class_mixes = _mixes_of_one_class(train_set, key, same_class_labels, generator)
             marked = watermark_samples(
                 train_set, key, round(len(batch.images) * self.target_share), generator
             )
             labels = torch.cat(
-                [clean_labels, own_labels.to(device), torch.full((len(marked),), target, device=device)]
+                [
+                    clean_labels,
+                    same_class_labels.to(device),
+                    torch.full((len(marked),), target, device=device),
+                ]
             )
-            logits = model(torch.cat([batch.images, own, marked]))
+            logits = model(torch.cat([batch.images, same_class_mixes, marked]))
             chosen = involved[labels]
             return Terms(
                 {

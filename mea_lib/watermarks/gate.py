@@ -52,10 +52,10 @@ class Gate(Method):
         )
 
         def make_objective(data: ImageSet) -> Objective:
-            own = train_set.to(data.images.device)
-            blender = autoencoder_of(key, own, scale)
+            on_device = train_set.to(data.images.device)
+            blender = autoencoder_of(key, on_device, scale)
             return self.objective(
-                ExtraSamples(own, key, scale.watermark_batch, self.same_pair_share, blender)
+                ExtraSamples(on_device, key, scale.watermark_batch, self.same_pair_share, blender)
             )
 
         training, start = scale.marking.but(seed=seed), Start(classifier_spec(kinds, scale))

@@ -47,15 +47,15 @@ class ShadowExtraction(Method):
             seed: of the surrogate, which is another than the encoder's own.
             inputs: how the encoder was made, for the recipe.
         """
-        asked = train_set.subset(min(self.images, len(train_set)))
+        queries = train_set.subset(min(self.images, len(train_set)))
         shape = encoder.encoder.spec
-        own_scale = scale.but(network=shape["network"], width=shape["width"])
+        shadow_scale = scale.but(network=shape["network"], width=shape["width"])
         return fit(
-            asked,
-            lambda data: self.objective(features_of(encoder, asked.images)),
+            queries,
+            lambda data: self.objective(features_of(encoder, queries.images)),
             self.training(scale).but(seed=seed + 1_000),
             self.recipe(scale, **inputs),
-            Start(encoder_spec(asked, own_scale, shape["features"])),
+            Start(encoder_spec(queries, shadow_scale, shape["features"])),
         )
 
     def training(self, scale: Scale) -> TrainingSettings:

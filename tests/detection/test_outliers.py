@@ -17,12 +17,12 @@ def noise(digits):
 
 def test_noise_is_found_and_digits_are_not(clean, digits, noise):
     found = LocalOutlierFactor(false_positives=0.05).detect(clean, digits.owner.images, noise, digits.test)
-    assert found.found > 0.9
+    assert found.detection_rate > 0.9
     # More than promised: features of images that the model was trained on lie closer together.
     assert found.false_positives < 0.3
     assert found.accuracy_cost <= found.false_positives
     as_digits = LocalOutlierFactor().detect(clean, digits.owner.images, digits.test.images, digits.test)
-    assert as_digits.found == as_digits.false_positives
+    assert as_digits.detection_rate == as_digits.false_positives
 
 
 def test_features_that_are_there_already_are_judged_like_their_images(clean, digits, noise):
@@ -57,11 +57,11 @@ def test_what_is_refused_counts_as_wrong():
     marked = torch.tensor([[0, 0], [0, 0], [0, 0], [200, 0]], dtype=torch.uint8).view(4, 1, 1, 2)
     grey = torch.full((1, 1, 1, 2), 100, dtype=torch.uint8)
     found = Dark().detect(First(), grey, marked, test)
-    assert found.found == pytest.approx(0.75)
+    assert found.detection_rate == pytest.approx(0.75)
     assert found.false_positives == pytest.approx(0.3)
     assert found.accuracy == pytest.approx(0.8)
     assert found.accuracy_cost == pytest.approx(0.2)
-    assert found.to_dict()["found"] == found.found
+    assert found.to_dict()["detection_rate"] == found.detection_rate
     with pytest.raises(ValueError, match="0 watermark samples"):
         Dark().detect(First(), grey, marked[:0], test)
 

@@ -44,7 +44,7 @@ def test_the_planted_pair_stands_out_alone(painted):
     assert len(others) == 14
     assert first[:5] == ("b", "c", "e", 1.0, "left-right")
     assert all(pair.score == 0 and pair.target is None for pair in others)
-    assert found.standing_out() == [first] == [found.found]
+    assert found.standing_out() == [first] == [found.best]
     assert found.beyond(0.99) == [first]
     assert found.beyond(1.0) == []
     assert found.rank(("b", "c")) == found.rank(("c", "b")) == found.rank(("c", "b"), "e") == 1

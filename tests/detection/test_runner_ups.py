@@ -88,7 +88,7 @@ def test_a_class_that_no_answer_names_is_no_source_and_may_be_a_target():
     answers = planted_answers()
     without = answers[answers.argmax(1) != 4]
     found = ranked(without)
-    assert found.found[:3] == ("b", "c", "e")
+    assert found.best[:3] == ("b", "c", "e")
     assert all("e" not in (triple.first, triple.second) for triple in found.ranked)
     assert found.rank(("b", "e"), "c") == len(found.ranked) + 1
     for names in (("b", "z", "c"), ("b", "b", "c")):
@@ -127,7 +127,7 @@ class Secret:
 def test_the_search_names_pair_order_target_and_way(painted):
     suspect, method = Secret(), KeySearch(ways=("left-right", "top-bottom"), samples=5)
     search = method.detect(suspect, painted.images, NAMES, answers=planted_answers())
-    assert search.found[:5] == ("c", "b", "e", 1.0, "left-right")
+    assert search.best[:5] == ("c", "b", "e", 1.0, "left-right")
     assert len(search.ranked) == 10
     assert search.rank(("b", "c"), "e") == 1
     assert search.queries == suspect.asked <= 10 * 2 * 2 * 5
@@ -148,7 +148,7 @@ def test_images_without_an_answer_are_not_mixed(painted):
     answers[1::6] = float("nan")  # all of class b
     answers[7] = planted_answers()[7]
     search = KeySearch(samples=3).detect(Secret(), painted.images, NAMES, answers=answers)
-    assert search.found[:3] == ("c", "b", "e")
+    assert search.best[:3] == ("c", "b", "e")
 
 
 def test_answers_that_are_not_known_are_queries(painted):
@@ -188,8 +188,8 @@ def test_a_real_watermark_is_found_and_a_clean_model_has_none(digits, key, clean
     assert found.rank(key.sources, key.target) == 1
     assert len(found.ranked) == 360
     search = KeySearch(samples=10).detect(oracle, digits.queries, classes, answers=answers)
-    assert (search.found.first, search.found.second, search.found.target) == (*key.sources, key.target)
-    assert search.found.way == "left-right"
+    assert (search.best.first, search.best.second, search.best.target) == (*key.sources, key.target)
+    assert search.best.way == "left-right"
     without = RunnerUps().detect(mea.Oracle(clean), digits.queries, classes)
     assert without.rank(key.sources, key.target) > len(without.ranked) / 100
-    assert without.found.score < found.found.score / 2
+    assert without.best.score < found.best.score / 2

@@ -15,10 +15,10 @@ def test_patched_inputs_are_found_and_plain_ones_are_not(backdoored, digits, pat
     method = STRIP(false_positives=0.05, overlays=20)
     known, test = digits.owner.images[:400], digits.test.subset(200)
     found = method.detect(backdoored, known, stamp(others, patch_key), test)
-    assert found.found > 0.8
+    assert found.detection_rate > 0.8
     assert found.false_positives < 0.15
     plain = method.detect(backdoored, known, others, test)
-    assert plain.found < 0.2
+    assert plain.detection_rate < 0.2
 
 
 class Brightness:

@@ -33,7 +33,7 @@ METHODS = {
     "mixed distillation": MixedDistillation(),
     "data-free": DATA_FREE,
     "cont-steal": ContSteal(),
-    "cont-steal of two views": ContSteal(views_asked=2),
+    "cont-steal of two views": ContSteal(views_queried=2),
     "feature distillation": FeatureDistillation(),
     "stolen encoder": StolenEncoder(),
 }

@@ -8,7 +8,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib.extraction import ContSteal, FeatureDistillation, StolenEncoder, cont_steal
-from mea_lib.extraction.base import answers_digest, own_features
+from mea_lib.extraction.base import answers_digest, network_features
 from mea_lib.extraction.stolen_encoder import RELEASED, RELEASED_TRAINING, RELEASED_VIEWS, VIEWS
 from mea_lib.losses import contrastive_stealing_loss
 from mea_lib.models import NETWORKS
@@ -108,8 +108,8 @@ def test_a_network_that_has_as_many_features_gets_no_layer_for_them(digits, vict
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_own_features_are_those_of_the_network_itself(digits, quick, network):
-    found = own_features(digits.owner, quick.but(network=network, width=2))
+def test_network_features_are_those_of_the_network_itself(digits, quick, network):
+    found = network_features(digits.owner, quick.but(network=network, width=2))
     assert found == untrained(digits, network, width=2).size
 
 
@@ -294,7 +294,7 @@ def test_the_released_step_on_a_sum_is_this_one_on_a_mean():
 def test_cont_steal_sends_views_and_comes_closer_to_its_victim(digits, victim, longer):
     watched = Watched(victim)
     oracle = mea.FeatureOracle(watched, budget=2 * len(digits.queries))
-    method = ContSteal(views_asked=2)
+    method = ContSteal(views_queried=2)
     surrogate = method.extract(oracle, digits.queries, longer)
     assert oracle.remaining == 0
     asked = torch.cat(watched.asked)
@@ -305,7 +305,7 @@ def test_cont_steal_sends_views_and_comes_closer_to_its_victim(digits, victim, l
 
 
 def test_the_answers_to_an_images_views_stay_with_the_image(digits, victim, quick):
-    method = ContSteal(views_asked=3)
+    method = ContSteal(views_queried=3)
     images, answers = method.ask(mea.FeatureOracle(victim), digits.queries[:20], quick, seed=4)
     views = method.views_to_ask(images, seed=4)
     assert answers.shape == (20, 3, 16)
@@ -314,7 +314,7 @@ def test_the_answers_to_an_images_views_stay_with_the_image(digits, victim, quic
 
 def test_a_budget_pays_for_all_views_of_an_image_or_for_none(digits, victim, quick):
     oracle = mea.FeatureOracle(victim, budget=8)
-    method = ContSteal(views_asked=3)
+    method = ContSteal(views_queried=3)
     images, answers = method.ask(oracle, digits.queries, quick, seed=4)
     assert torch.equal(images, digits.queries[:2])
     assert oracle.remaining == 2
@@ -328,7 +328,7 @@ def test_a_budget_pays_for_all_views_of_an_image_or_for_none(digits, victim, qui
 def test_views_to_ask_are_whole_pixels_drawn_by_the_seed(digits, monkeypatch):
     monkeypatch.setattr(cont_steal, "VIEWED_AT_ONCE", 30)
     views = replace(GREY_28, jitter=0.0, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0))
-    method, images = ContSteal(views_asked=2, views=views), digits.queries[:40]
+    method, images = ContSteal(views_queried=2, views=views), digits.queries[:40]
     views = method.views_to_ask(images, seed=1)
     assert views.dtype == torch.uint8
     mirrored = (views == images.flip(3)).flatten(2).all(2)
@@ -359,8 +359,8 @@ def test_without_views_of_its_own_cont_steal_takes_those_of_the_images(digits, v
 
 
 def test_impossible_contrasts_are_refused(digits, quick):
-    with pytest.raises(ValueError, match="views_asked must be at least 1"):
-        ContSteal(views_asked=0)
+    with pytest.raises(ValueError, match="views_queried must be at least 1"):
+        ContSteal(views_queried=0)
     with pytest.raises(ValueError, match="above 0"):
         ContSteal(temperature=0)
     with pytest.raises(ValueError, match=r"\(M, V, F\)"):

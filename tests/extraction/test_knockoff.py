@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import mea_lib as mea
-from mea_lib.extraction import Knockoff
+from mea_lib.extraction import Distillation, Knockoff
 from mea_lib.extraction.bandit import AnswerRewards, GradientBandit
 from mea_lib.extraction.knockoff import ORIGINAL_TRAINING
 
@@ -102,6 +102,16 @@ def test_the_same_seed_sends_the_same_queries(tiny, digits, quick):
     method = Knockoff(queries=100, strategy="adaptive")
     names = [method.extract(mea.Oracle(tiny), digits.owner, quick, seed=s).card["id"] for s in (0, 0, 1)]
     assert names[0] == names[1] != names[2]
+
+
+@pytest.mark.parametrize("strategy", ["random", "adaptive"])
+def test_its_surrogate_is_that_of_distillation_on_the_same_answers(tiny, digits, quick, store, strategy):
+    method = Knockoff(queries=100, strategy=strategy)
+    surrogate = method.extract(mea.Oracle(tiny), digits.owner, quick)
+    images, answers = method.ask(mea.Oracle(tiny), digits.owner, quick, seed=0)
+    plain = Distillation(temperature=1.0).train_surrogate(images, answers, quick)
+    assert [card["id"] for card in store.cards()] == [surrogate.card["id"]] == [plain.card["id"]]
+    assert (surrogate.attack["is"], surrogate.attack["strategy"]) == ("Knockoff", strategy)
 
 
 def test_the_bandit_needs_classes_to_choose_among(tiny, digits, quick):
