@@ -376,9 +376,9 @@ class TestFiles:
     @pytest.mark.parametrize("ending", [".pt", ".pth"])
     @pytest.mark.parametrize("network", ["nine_layer_cnn", "alexnet", "vgg_like", "resnet18"])
     def test_weights_and_the_name_of_their_network(self, tmp_path, network, ending, asked):
-        from mea_lib.models import build
+        from mea_lib.models import Input, build
 
-        model = build(network, classes=10, channels=1, size=16, width=2, mean=[0.3], std=[0.2], seed=4).eval()
+        model = build(network, Input(1, 16, [0.3], [0.2]), classes=10, width=2, seed=4).eval()
         path = tmp_path / f"weights{ending}"
         torch.save(model.state_dict(), path)
         torch.testing.assert_close(as_suspect(path, network=network)(asked), model(asked).detach())

@@ -12,6 +12,7 @@ from scipy.stats import kstest
 import mea_lib as mea
 from mea_lib import proof
 from mea_lib.data import ImageSet
+from mea_lib.models import Input
 from mea_lib.models.encoder import build_encoder
 from mea_lib.proof import NearestMean, Rate, sign_flip_p_value
 from mea_lib.proof.feature_evidence import split_classes
@@ -235,7 +236,7 @@ def test_scale_and_origin_of_the_features_do_not_matter(painted):
 @pytest.fixture
 def network(digits):
     data = digits.owner
-    return build_encoder("nine_layer_cnn", channels=1, size=16, width=2, mean=data.mean, std=data.std).eval()
+    return build_encoder("nine_layer_cnn", Input.of(data), width=2).eval()
 
 
 DIGITS = {"samples": 50, "fewest_samples": 50, "references": 5, "resamples": 199}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import mea_lib as mea
+from mea_lib.models import Input
 from mea_lib.models.encoder import build_encoder
 from mea_lib.proof import ProbedSuspect, accuracy
 from mea_lib.training import fit_linear_head, fit_linear_probe
@@ -15,7 +16,7 @@ from mea_lib.training import fit_linear_head, fit_linear_probe
 @pytest.fixture
 def encoder(digits):
     data = digits.owner
-    return build_encoder("nine_layer_cnn", channels=1, size=16, width=4, mean=data.mean, std=data.std).eval()
+    return build_encoder("nine_layer_cnn", Input.of(data), width=4).eval()
 
 
 @pytest.fixture
