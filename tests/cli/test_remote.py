@@ -180,16 +180,30 @@ def test_a_setting_that_is_none(verify, option, setting, words):
 def test_every_setting_is_known_to_the_oracle():
     import inspect
 
-    from mea_lib.blackbox import as_suspect
-    from mea_lib.cli.settings import FILE_SETTINGS, SERVER_SETTINGS, SUSPECT_SETTINGS
+    from mea_lib.blackbox import AnswerFormat, Pixels, as_suspect
+    from mea_lib.cli.settings import (
+        ANSWER_SETTINGS,
+        FILE_SETTINGS,
+        PIXEL_SETTINGS,
+        SERVER_SETTINGS,
+        SUSPECT_SETTINGS,
+    )
     from mea_lib.serving.remote import RemoteOracle
 
     own = {"url", "token", "budget", "log", "on_failure", "purpose"}
     both = set(SUSPECT_SETTINGS)
     assert set(SERVER_SETTINGS) | both == set(inspect.signature(RemoteOracle).parameters) - own
-    assert both | set(FILE_SETTINGS) == set(inspect.signature(as_suspect).parameters) - {
+    assert set(PIXEL_SETTINGS) == set(inspect.signature(Pixels).parameters)
+    assert set(ANSWER_SETTINGS) == set(inspect.signature(AnswerFormat).parameters) - {"kind", "number"} | {
+        "answers"
+    }
+    bundles = {"pixels", "answers"}
+    assert set(inspect.signature(as_suspect).parameters) == {
         "model",
         "batch_size",
+        "classes",
+        *bundles,
+        *FILE_SETTINGS,
     }
 
 
