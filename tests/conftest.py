@@ -23,7 +23,7 @@ def digits() -> mea.Data:
     images = torch.cat([party.images for party in both])
     labels = torch.cat([party.labels for party in both])
     whole = mea.ImageSet(images, labels, parties.owner.classes, "digits")
-    return replace(parties, owner=whole, adversary=whole, asked=1_000)
+    return replace(parties, owner=whole, adversary=whole, number_of_queries=1_000)
 
 
 @pytest.fixture(scope="session")

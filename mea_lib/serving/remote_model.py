@@ -117,8 +117,8 @@ class RemoteModel:
 
     def _fits(self, shape: tuple[int, ...], from_dimension: int = 0) -> bool:
         return len(self.shape) == len(shape) and all(
-            said < 0 or said == own
-            for said, own in zip(self.shape[from_dimension:], shape[from_dimension:], strict=True)
+            said < 0 or said == given
+            for said, given in zip(self.shape[from_dimension:], shape[from_dimension:], strict=True)
         )
 
     def largest_answer(self, images: int, width: int | None = None) -> int:
@@ -250,9 +250,9 @@ def read_metadata(
 def _class_names(metadata: dict[str, Any]) -> tuple[str, ...] | None:
     """What the metadata call the classes, as `mea serve` states them; None where they do not."""
     parameters = metadata.get("parameters")
-    found = parameters.get("classes") if isinstance(parameters, dict) else None
-    if isinstance(found, list) and len(found) > 1 and all(isinstance(name, str) for name in found):
-        return tuple(found) if len(set(found)) == len(found) else None
+    names = parameters.get("classes") if isinstance(parameters, dict) else None
+    if isinstance(names, list) and len(names) > 1 and all(isinstance(name, str) for name in names):
+        return tuple(names) if len(set(names)) == len(names) else None
     return None
 
 
@@ -275,8 +275,8 @@ def _one_of(tensors: dict[str, dict], chosen: str | None, kind: str, model: str)
 
 
 def _listed(metadata: dict[str, Any], name: str) -> list[Any]:
-    found = metadata.get(name)
-    return found if isinstance(found, list) else []
+    entries = metadata.get(name)
+    return entries if isinstance(entries, list) else []
 
 
 def _shape(tensor: dict[str, Any]) -> tuple[int, ...] | None:
