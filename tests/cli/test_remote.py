@@ -76,8 +76,8 @@ def test_a_log_answers_what_was_asked_before_and_is_of_one_key_and_suspect(
     second = verify(*log, "--json").data
     assert first["suspect"]["sent"] > 100
     assert first["suspect"]["from_log"] == 0
-    assert (second["suspect"]["sent"], second["suspect"]["asked_now"]) == (0, 0)
-    assert second["suspect"]["from_log"] == first["suspect"]["asked_now"]
+    assert (second["suspect"]["sent"], second["suspect"]["queries_now"]) == (0, 0)
+    assert second["suspect"]["from_log"] == first["suspect"]["queries_now"]
     assert second["suspect"]["log_check"].startswith("not done")
     assert second["wsr"] == first["wsr"]
     suspect.always = answers_as("other")
