@@ -66,10 +66,10 @@ def at_target(embeddings, number):
     return embeddings[TARGET].expand(number, -1)
 
 
-FIFTY = mea.Plan(samples=50, fewest_samples=50)
+TWO_HUNDRED, FIFTY = mea.Plan(200, fewest_samples=200), mea.Plan(samples=50, fewest_samples=50)
 
 
-def verify(suspect, painted, plan=mea.Plan(samples=200, fewest_samples=200), **options):
+def verify(suspect, painted, plan=TWO_HUNDRED, **options):
     defaults = {"resamples": 499, "references": 20}
     return mea.verify_features(suspect, KEY, painted, plan=plan, **defaults | options)
 
