@@ -22,7 +22,7 @@ from mea_lib.blackbox.named_class import most_probable
 from mea_lib.extraction import Distillation
 from mea_lib.proof.dependence import effective_rate
 from mea_lib.proof.evidence import Evidence
-from mea_lib.proof.key_rank import MIXES, PairShares, key_pairs, own_pair, pair_shares, rank_key
+from mea_lib.proof.key_rank import MIXES, PairShares, canonical_pair, key_pairs, pair_shares, rank_key
 from mea_lib.proof.pixel_forest import pixel_forest
 from mea_lib.proof.samples import class_images, pair_samples
 from mea_lib.proof.task import needed_accuracy, probe_images
@@ -126,7 +126,7 @@ def convicts(
         alpha=ALPHA,
         wsr=wsr,
         effective=effective_rate(hits, first, second),
-        rank=rank_key(suspect.family[scheme], forest, families, own_pair(key[:2], scheme), key[2]),
+        rank=rank_key(suspect.family[scheme], forest, families, canonical_pair(key[:2], scheme), key[2]),
         control=proof.Rate(control, 2 * (SAMPLES // 2)),
     ).is_stolen
 
@@ -235,7 +235,7 @@ BROKEN: dict[str, Callable[[nn.Module], tuple[Callable[[Tensor], Tensor], str]]]
 
 def all_keys(scheme: str) -> list[tuple[int, int, int]]:
     """Every key of ten classes, sources in order where the scheme tells them apart."""
-    return [key for key in permutations(range(10), 3) if own_pair(key[:2], scheme) == key[:2]]
+    return [key for key in permutations(range(10), 3) if canonical_pair(key[:2], scheme) == key[:2]]
 
 
 @lru_cache(PANEL + 3)

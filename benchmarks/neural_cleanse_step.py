@@ -19,7 +19,7 @@ from benchmarks.turns import Step, in_turns
 from mea_lib.detection import NeuralCleanse
 from mea_lib.detection.neural_cleanse import step_losses
 from mea_lib.detection.triggers import Triggers, frozen, precision, stamp_all
-from mea_lib.models import ImageClassifier, build
+from mea_lib.models import ImageClassifier, Input, build
 
 SEARCHED = 500  # clean images of the whole search
 
@@ -28,9 +28,7 @@ def measure(steps: int = 8, rounds: int = 5) -> dict:
     """Seconds of the whole search, and of one class after another by all together: median, least and largest."""
     data = mea.load("fashion-mnist", mea.preset("laptop"))
     train, method = data.owner, NeuralCleanse()
-    model = build(
-        "nine_layer_cnn", classes=10, channels=1, size=train.size, width=16, mean=train.mean, std=train.std
-    )
+    model = build("nine_layer_cnn", Input.of(train), classes=10, width=16)
     torch.set_num_threads(os.cpu_count() or 1)
     started = time.perf_counter()
     method.detect(model, data.test.images[:SEARCHED])

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 import mea_lib as mea
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.serving import oip
 from mea_lib.serving.service import read_log
 
@@ -146,7 +146,7 @@ async def _client(url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def _network() -> nn.Module:
-    return build("nine_layer_cnn", classes=10, channels=1, size=28, width=16, mean=(0.5,), std=(0.5,))
+    return build("nine_layer_cnn", Input(1, 28, (0.5,), (0.5,)), classes=10, width=16)
 
 
 def _batch() -> np.ndarray:

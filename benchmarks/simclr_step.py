@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import mea_lib as mea
 from benchmarks.turns import Step, in_turns
+from mea_lib.models import Input
 from mea_lib.models.encoder import PROJECTION, Encoder, build_encoder
 from mea_lib.training import GREY_28, Batch, SimCLR, training_dtype
 from mea_lib.training.device import autocast
@@ -52,9 +53,7 @@ def measure(steps: int = 4, rounds: int = 5) -> dict:
 
 
 def _encoder(train: mea.ImageSet) -> Encoder:
-    return build_encoder(
-        "nine_layer_cnn", channels=1, size=train.size, width=16, mean=train.mean, std=train.std
-    ).train()
+    return build_encoder("nine_layer_cnn", Input.of(train), width=16).train()
 
 
 def ours(train: mea.ImageSet) -> Step:

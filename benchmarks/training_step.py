@@ -21,7 +21,7 @@ from torchvision import transforms
 
 import mea_lib as mea
 from benchmarks.turns import Step, in_turns
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.training import Batch, training_dtype
 from mea_lib.training.augment import augment
 from mea_lib.training.device import autocast
@@ -74,9 +74,7 @@ def _spread(ratios: list[float]) -> dict[str, float]:
 
 
 def _network(train: mea.ImageSet) -> nn.Module:
-    return build(
-        "nine_layer_cnn", classes=10, channels=1, size=28, width=16, mean=train.mean, std=train.std
-    ).train()
+    return build("nine_layer_cnn", Input.of(train), classes=10, width=16).train()
 
 
 def ours(train: mea.ImageSet) -> Step:

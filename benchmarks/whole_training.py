@@ -15,7 +15,7 @@ import mea_lib as mea
 from benchmarks import training_step
 from benchmarks.turns import in_turns
 from mea_lib.data import ImageSet
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.training import Clean, TrainingSettings, train, training_dtype
 
 ADAMW = TrainingSettings(epochs=4, augment=True)
@@ -48,14 +48,7 @@ def measure(dataset: str = "fashion-mnist", scale: str = "laptop", steps: int = 
 
 def _trained(images: ImageSet, settings: TrainingSettings, scale: mea.Scale, test: ImageSet) -> dict:
     model = build(
-        scale.network,
-        classes=len(images.classes),
-        channels=images.channels,
-        size=images.size,
-        width=scale.width,
-        mean=images.mean,
-        std=images.std,
-        seed=settings.seed,
+        scale.network, Input.of(images), classes=len(images.classes), width=scale.width, seed=settings.seed
     )
     started = time.process_time()
     train(model, images.images, Clean().objective(images), settings)

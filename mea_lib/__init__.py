@@ -7,7 +7,7 @@ if TYPE_CHECKING:  # for editors; `__getattr__` gives the same names
     from mea_lib import arena, defences, detection, extraction, models, removal, watermarks
     from mea_lib.blackbox import BudgetSpent, FeatureOracle, Oracle
     from mea_lib.data import Data, ImageSet, WatermarkKey, load
-    from mea_lib.proof import verify_features, verify_ownership
+    from mea_lib.proof import Plan, verify_features, verify_ownership
     from mea_lib.scale import SCALES, Scale, preset
     from mea_lib.training import Store, train_clean, train_encoder, use_store
 
@@ -20,6 +20,7 @@ __all__ = [
     "FeatureOracle",
     "ImageSet",
     "Oracle",
+    "Plan",
     "Scale",
     "Store",
     "WatermarkKey",
@@ -63,8 +64,8 @@ def __getattr__(name: str) -> Any:
     if name not in (*__all__, *_ROOMS):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     rooms = [import_module(f"{__name__}.{room}") for room in _ROOMS]  # a room becomes an attribute here
-    for own in set(__all__) - globals().keys():
-        globals()[own] = next(getattr(room, own) for room in rooms if hasattr(room, own))
+    for missing in set(__all__) - globals().keys():
+        globals()[missing] = next(getattr(room, missing) for room in rooms if hasattr(room, missing))
     return globals()[name]
 
 

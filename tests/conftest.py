@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import mea_lib as mea
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.training import Store, TrainingSettings
 
 torch.set_num_threads(1)
@@ -23,7 +23,7 @@ def digits() -> mea.Data:
     images = torch.cat([party.images for party in both])
     labels = torch.cat([party.labels for party in both])
     whole = mea.ImageSet(images, labels, parties.owner.classes, "digits")
-    return replace(parties, owner=whole, adversary=whole, asked=1_000)
+    return replace(parties, owner=whole, adversary=whole, number_of_queries=1_000)
 
 
 @pytest.fixture(scope="session")
@@ -101,15 +101,7 @@ def store(tmp_path, store_of_the_session) -> Iterator[Store]:
 @pytest.fixture
 def tiny(digits):
     """An untrained network for the digits."""
-    return build(
-        "nine_layer_cnn",
-        classes=10,
-        channels=1,
-        size=16,
-        width=2,
-        mean=digits.owner.mean,
-        std=digits.owner.std,
-    ).eval()
+    return build("nine_layer_cnn", Input.of(digits.owner), classes=10, width=2).eval()
 
 
 @pytest.fixture(scope="session")

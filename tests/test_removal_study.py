@@ -8,7 +8,7 @@ import torch
 import mea_lib as mea
 from benchmarks import removal_study as study
 from mea_lib.data.class_order import FASHION as FASHION_CLASSES
-from mea_lib.models import build
+from mea_lib.models import Input, build
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def always():
     """A model that answers everything with one class."""
 
     def make(label):
-        model = build("nine_layer_cnn", classes=10, channels=1, size=28, width=2, mean=[0.3], std=[0.3])
+        model = build("nine_layer_cnn", Input(1, 28, [0.3], [0.3]), classes=10, width=2)
         torch.nn.init.zeros_(model.head.weight)
         with torch.no_grad():
             model.head.bias.copy_(torch.eye(10)[label])

@@ -28,7 +28,7 @@ def test_a_step_in_the_loop_moves_every_kernel(digits, monkeypatch, way):
     network = training_step.build
 
     def build(*arguments, **options):
-        made.append(network(*arguments, **options | {"size": 16, "width": 2}))
+        made.append(network(*arguments, **options | {"width": 2}))
         return made[-1]
 
     monkeypatch.setattr(training_step, "build", build)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.training import Store
 from mea_lib.training.store import packed_weights
 
@@ -99,9 +99,7 @@ def _recipe(number: int) -> dict:
 
 
 def _make(number: int) -> nn.Module:
-    return build(
-        "nine_layer_cnn", classes=10, channels=1, size=28, width=16, mean=(0.5,), std=(0.5,), seed=number
-    ).eval()
+    return build("nine_layer_cnn", Input(1, 28, (0.5,), (0.5,)), classes=10, width=16, seed=number).eval()
 
 
 def _digest(model: nn.Module) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mea_lib.arena.contest import Contest
 from mea_lib.blackbox import Suspect
 from mea_lib.data import WatermarkKey
-from mea_lib.proof import verify_ownership, watermark_success_rate
+from mea_lib.proof import Plan, verify_ownership, watermark_success_rate
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,6 @@ def verdict_on(suspect: Suspect, key: WatermarkKey, contest: Contest) -> Verdict
     """Query a suspect about one of the contest's hidden keys."""
     samples, test = contest.scale.verification_samples, contest.test
     wsr = watermark_success_rate(suspect, key, test, samples)
-    evidence = verify_ownership(
-        suspect, key, test, samples=samples, fewest_samples=samples, clean=contest.checks[key]
-    )
+    plan = Plan(samples, fewest_samples=samples)
+    evidence = verify_ownership(suspect, key, test, plan=plan, clean=contest.checks[key])
     return Verdict(wsr.value, evidence.is_stolen)

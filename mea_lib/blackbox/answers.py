@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,53 +29,49 @@ class AnswerFormat:
     """How a suspect answers.
 
     Attributes:
-        kind: one of KINDS.
+        kind: what its numbers are, one of KINDS. Logits and logarithms become probabilities, labels one-hot rows;
+            "auto" takes several numbers as they are, and one whole number or a name as a label.
+        first_label: number of its first class, where it answers with numbers of classes.
+        label_names: its words for the classes in order, where it answers with names; None for the classes' own.
         number: K, classes it tells apart; None where that is not known.
-        first_label: number of its first class.
-        words: its names for the classes in order; None where it has none.
 
     Raises:
         ValueError: for values that mean nothing.
     """
 
     kind: str = "auto"
-    number: int | None = None
     first_label: int = 0
-    words: tuple[str, ...] | None = None
+    label_names: Sequence[str] | None = None
+    number: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind of answers {self.kind!r}; choose one of: {', '.join(KINDS)}")
         if self.number is not None and self.number < 2:
             raise ValueError(f"a classifier tells 2 or more classes apart, not {self.number}")
-        if self.words is not None and len(set(map(_plain, self.words))) < len(self.words):
-            raise ValueError(f"each class needs a name of its own; got {', '.join(self.words)}")
+        if self.label_names is not None:
+            object.__setattr__(self, "label_names", tuple(self.label_names))
+            if len(set(map(_plain, self.label_names))) < len(self.label_names):
+                raise ValueError(f"each class needs a name of its own; got {', '.join(self.label_names)}")
 
-    @classmethod
-    def of(
-        cls,
-        kind: str,
-        names: Sequence[str] | None,
-        number: int | None,
-        first_label: int,
-        words: Sequence[str] | None,
-    ) -> "AnswerFormat":
-        """The format that names, number and words of the classes amount to together.
+    def with_classes(self, names: Sequence[str] | None, number: int | None) -> "AnswerFormat":
+        """The same of a model that tells these classes apart: by their names in order, their number, or neither.
 
         Raises:
             ValueError: where they contradict each other.
         """
         told = {
-            "classes": number,
+            "classes": self.number if number is None else number,
             "names of classes": len(names) if names else None,
-            "label_names": len(words) if words else None,
+            "label_names": len(self.label_names) if self.label_names else None,
         }
         lengths = {what: length for what, length in told.items() if length is not None}
         if len(set(lengths.values())) > 1:
             said = ", ".join(f"{value} {what}" for what, value in lengths.items())
             raise ValueError(f"the classes are not told alike: {said}; give the same number of each")
-        known = words or names
-        return cls(kind, next(iter(lengths.values()), None), first_label, tuple(known) if known else None)
+        return replace(
+            self, label_names=self.label_names or names or None, number=next(iter(lengths.values()), None)
+        )
 
     def read(self, answer: Any, images: int) -> tuple[Tensor, list[SuspectError | None]]:
         """The answers to some images.
@@ -92,10 +88,10 @@ class AnswerFormat:
         Raises:
             SuspectError: for what cannot be read as answers to so many images.
         """
-        found = _array(answer, images)
-        if not isinstance(found, Tensor):
-            return self._named(found, images)
-        rows = _by_image(found, images)
+        values = _array(answer, images)
+        if not isinstance(values, Tensor):
+            return self._named(values, images)
+        rows = _by_image(values, images)
         whole = not rows.is_floating_point() and rows.dtype != torch.bool and self.number is not None
         if rows.shape[1] == 1 and (self.kind == "labels" or (self.kind == "auto" and whole)):
             return self._labels(rows[:, 0].double())
@@ -165,18 +161,18 @@ class AnswerFormat:
                 f"{images} images were asked, but the suspect answered with {len(words)} names",
                 WRONG_NUMBER,
             )
-        places = {_plain(word): place for place, word in enumerate(self.words or ())}
-        found = [self._place(word, places) for word in words]
-        if self.number is None or (not places and all(place is None for place in found)):
+        places = {_plain(word): place for place, word in enumerate(self.label_names or ())}
+        numbers = [self._place(word, places) for word in words]
+        if self.number is None or (not places and all(number is None for number in numbers)):
             raise UnusableAnswer(
                 f"the suspect answers with names such as {words[0][:50]!r}, and nothing says in which order its classes "
                 "stand; pass label_names=…",
                 "names without an order",
             )
-        unknown = next((word for word, place in zip(words, found, strict=True) if place is None), "")
+        unknown = next((word for word, number in zip(words, numbers, strict=True) if number is None), "")
         return self._one_hot(
-            torch.tensor([-1 if place is None else place for place in found]),
-            f"the suspect answers with the name {unknown[:50]!r}, which is none of: {', '.join(self.words or ())[:300]}; "
+            torch.tensor([-1 if number is None else number for number in numbers]),
+            f"the suspect answers with the name {unknown[:50]!r}, which is none of: {', '.join(self.label_names or ())[:300]}; "
             "pass label_names=…",
             "unknown name",
         )

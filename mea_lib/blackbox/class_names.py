@@ -12,11 +12,11 @@ def class_names(model: Any) -> tuple[str, ...] | None:
     Args:
         model: may have `classes`; one of the store has a `card`, whose recipe may hold "classes".
     """
-    found = getattr(model, "classes", None)
+    stated = getattr(model, "classes", None)
     card = getattr(model, "card", None)
-    if found is None and isinstance(card, dict) and isinstance(card.get("recipe"), dict):
-        found = card["recipe"].get("classes")
-    if isinstance(found, str | bytes) or not isinstance(found, Sequence) or not found:
+    if stated is None and isinstance(card, dict) and isinstance(card.get("recipe"), dict):
+        stated = card["recipe"].get("classes")
+    if isinstance(stated, str | bytes) or not isinstance(stated, Sequence) or not stated:
         return None
-    names = tuple(map(str, found))
+    names = tuple(map(str, stated))
     return None if names == tuple(map(str, range(len(names)))) else names

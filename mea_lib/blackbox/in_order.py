@@ -23,16 +23,16 @@ class InOrder(PassedOn):
     """
 
     def __init__(self, suspect: Suspect, classes: Sequence[str]) -> None:
-        own = [unicodedata.normalize("NFC", name).strip() for name in suspect.classes or ()]
+        names = [unicodedata.normalize("NFC", name).strip() for name in suspect.classes or ()]
         wanted = [unicodedata.normalize("NFC", name).strip() for name in classes]
-        if sorted(own) != sorted(wanted):
+        if sorted(names) != sorted(wanted):
             raise ValueError(
-                f"the suspect's classes are {_listed(own)}; expected were {_listed(wanted)}, in any order; "
+                f"the suspect's classes are {_listed(names)}; expected were {_listed(wanted)}, in any order; "
                 "ask about the data set that it was made for"
             )
         super().__init__(suspect)
         self.classes = tuple(classes)
-        self._places = [own.index(name) for name in wanted]
+        self._places = [names.index(name) for name in wanted]
 
     def describe(self) -> dict[str, Any]:
         """What the suspect says, and that its classes were put in another order."""

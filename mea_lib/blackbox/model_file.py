@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mea_lib.files import check_file
 from mea_lib.model_files import ModelFiles
 from mea_lib.model_files.loading import load_model
-from mea_lib.models import NETWORKS, build
+from mea_lib.models import NETWORKS, Input, build
 from mea_lib.names import FOREIGN_FILES
 from mea_lib.training.device import best_device
 
@@ -187,18 +187,14 @@ def _ours(network: str, weights: dict[str, Tensor], width: int | None) -> nn.Mod
     if network not in NETWORKS or not {"head.weight", "mean", "std"} <= weights.keys():
         return None
     first = next((value for value in weights.values() if value.ndim == 4 and value.shape[0] > 1), None)
-    channels = weights["mean"].numel()
-    shape = {
-        "classes": len(weights["head.weight"]),
-        "channels": channels,
-        "width": width or (64 if first is None else len(first)),
-        "mean": weights["mean"].flatten().tolist(),
-        "std": weights["std"].flatten().tolist(),
-    }
+    mean, std = (weights[name].flatten().tolist() for name in ("mean", "std"))
+    classes = len(weights["head.weight"])
+    width = width or (64 if first is None else len(first))
+    shapes = {name: value.shape for name, value in weights.items()}
     for size in _SIDES:
-        model = build(network, size=size, **shape)
-        own = model.state_dict()
-        if own.keys() != weights.keys() or all(own[name].shape == weights[name].shape for name in own):
+        model = build(network, Input(len(mean), size, mean, std), classes=classes, width=width)
+        expected = {name: value.shape for name, value in model.state_dict().items()}
+        if expected.keys() != shapes.keys() or expected == shapes:
             break
     return model  # where none fits, its `load_state_dict` says what does not
 

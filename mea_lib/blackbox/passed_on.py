@@ -28,18 +28,18 @@ class PassedOn(Suspect):
     @property
     def failures(self) -> Mapping[str, int]:
         """Of the suspect."""
-        own = getattr(self.suspect, "failures", None)
-        return own if isinstance(own, Mapping) else {}
+        failures = getattr(self.suspect, "failures", None)
+        return failures if isinstance(failures, Mapping) else {}
 
     def cost(self, *images: Tensor) -> int:
         """Of the suspect."""
-        own = getattr(self.suspect, "cost", super().cost)
-        return own(*images) if callable(own) else super().cost(*images)
+        cost = getattr(self.suspect, "cost", super().cost)
+        return cost(*images) if callable(cost) else super().cost(*images)
 
     def describe(self) -> dict[str, Any]:
         """Of the suspect."""
-        own = getattr(self.suspect, "describe", None)
-        said = own() if callable(own) else None
+        describe = getattr(self.suspect, "describe", None)
+        said = describe() if callable(describe) else None
         return said if isinstance(said, dict) else {}
 
     def __getattr__(self, name: str) -> Any:

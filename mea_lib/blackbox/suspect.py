@@ -4,10 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from mea_lib.blackbox.answers import AnswerFormat
+    from mea_lib.blackbox.preprocess import Pixels
 
 
 class Suspect(ABC):
@@ -79,16 +83,9 @@ class AnotherLog(ValueError):
 def as_suspect(
     model: Any,
     *,
+    pixels: "Pixels | None" = None,
+    answers: "AnswerFormat | str | None" = None,
     classes: int | Sequence[str] | None = None,
-    input_range: tuple[float, float] | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    channel_order: str = "rgb",
-    layout: str = "first",
-    size: int | tuple[int, int] | None = None,
-    answers: str = "auto",
-    first_label: int = 0,
-    label_names: Sequence[str] | None = None,
     batch_size: int | None = None,
     network: str | None = None,
     width: int | None = None,
@@ -105,19 +102,9 @@ def as_suspect(
             that holds one, or an object with `.logits`. Or the path of a file: .safetensors with its card
             beside it, .onnx, TorchScript, or a .pth or .pt state dict with `network`. A `Suspect` is passed
             through.
+        pixels: how images become its input, such as `Pixels(input_range=(0, 1))`; None sends them as they are.
+        answers: how it answers, such as `AnswerFormat("labels", first_label=1)`, or the kind alone; None finds out.
         classes: names of its classes in the order of its answers, or their number K alone.
-        input_range: what the pixels 0 and 255 become, such as (0, 1); None leaves them uint8, or takes (0, 1)
-            where a mean and std are given.
-        mean: of each channel, in the units of `input_range` and in the model's own order of channels; subtracted.
-        std: likewise, divided by.
-        channel_order: "rgb" or "bgr".
-        layout: "first" for (N, C, H, W), "last" for (N, H, W, C).
-        size: pixels that the images are brought to: one number, or height and width.
-        answers: "logits", "probabilities", "log-probabilities" or "labels"; logits and logarithms become
-            probabilities, labels one-hot rows. "auto" takes several numbers as they are, and one whole number or
-            a name as a label.
-        first_label: number of the first class, where it answers with numbers of classes.
-        label_names: its words for the classes in order, where it answers with names; by default `classes`.
         batch_size: images in one call; by default few on a CPU and many elsewhere.
         network: of a state dict, one of `mea_lib.models.NETWORKS` or a classifier of torchvision.
         width: channels of the first layer of one of `mea_lib.models.NETWORKS`; by default as the weights say.
@@ -134,19 +121,15 @@ def as_suspect(
     from mea_lib.blackbox.preprocess import Pixels
 
     if isinstance(model, Suspect):
-        given = {"classes": classes, "input_range": input_range, "mean": mean, "std": std, "size": size}
-        given |= {"label_names": label_names, "network": network, "width": width, "batch_size": batch_size}
-        wrong = [name for name, value in given.items() if value is not None]
-        changed = {"channel_order": (channel_order, "rgb"), "layout": (layout, "first")}
-        changed |= {"answers": (answers, "auto"), "first_label": (first_label, 0)}
-        wrong += [name for name, (value, default) in changed.items() if value != default]
-        if wrong:
+        settings = {"pixels": pixels, "answers": answers, "classes": classes}
+        settings |= {"batch_size": batch_size, "network": network, "width": width}
+        given = [name for name, value in settings.items() if value is not None]
+        if given:
             raise ValueError(
                 f"{type(model).__name__} is a suspect already and knows how it is asked; "
-                f"leave out {', '.join(wrong)}, or pass them where it is made"
+                f"leave out {', '.join(given)}, or pass them where it is made"
             )
         return model
-    pixels = Pixels(input_range, mean, std, channel_order, layout, size)
     if isinstance(model, str | Path):
         model = load_model_file(model, network, width)
     elif network is not None or width is not None:
@@ -158,5 +141,7 @@ def as_suspect(
         )
     names = class_names(model) if classes is None or isinstance(classes, int) else tuple(classes)
     number = classes if isinstance(classes, int) else None
-    reader = AnswerFormat.of(answers, names, number, first_label, label_names)
-    return AdaptedSuspect(model, pixels, reader, names or reader.words, batch_size)
+    if not isinstance(answers, AnswerFormat):
+        answers = AnswerFormat(answers or "auto")
+    answers = answers.with_classes(names, number)
+    return AdaptedSuspect(model, pixels or Pixels(), answers, names or answers.label_names, batch_size)

@@ -63,7 +63,7 @@ def commit(
     from mea_lib.cli.inputs import autoencoder_for, key_of, load_data
     from mea_lib.data import new_salt
     from mea_lib.files import NewFile, write_together
-    from mea_lib.proof import PAPER_THRESHOLD, check_key
+    from mea_lib.proof import PAPER_THRESHOLD, Plan, check_key
     from mea_lib.proof import commit as commit_to
     from mea_lib.scale import preset
 
@@ -85,10 +85,13 @@ def commit(
         key,
         salt,
         data.test,
-        samples,
-        plan.threshold or PAPER_THRESHOLD,
-        alpha=alpha,
-        arrangement=plan.arrangement,
+        Plan(
+            samples=samples,
+            fewest_samples=min(samples, options.DEFAULT_SAMPLES),
+            threshold=plan.threshold or PAPER_THRESHOLD,
+            alpha=alpha,
+            arrangement=plan.arrangement,
+        ),
         clean=checked,
         autoencoder=autoencoder,
         date=date or datetime.now(UTC).date().isoformat(),

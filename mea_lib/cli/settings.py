@@ -67,19 +67,17 @@ SERVER_SETTINGS = {
     "log_tolerance": float,
     "trust_env": yes_or_no,
 }
-# What `as_suspect` and a RemoteOracle are told of the model alike.
-SUSPECT_SETTINGS = {
+# What `as_suspect` and a RemoteOracle are told of the model alike: the pixels it takes, and its answers.
+PIXEL_SETTINGS = {
     "input_range": two_numbers,
     "mean": numbers,
     "std": numbers,
     "channel_order": str,
     "layout": str,
     "size": size,
-    "answers": str,
-    "classes": classes,
-    "first_label": int,
-    "label_names": names,
 }
+ANSWER_SETTINGS = {"answers": str, "first_label": int, "label_names": names}
+SUSPECT_SETTINGS = PIXEL_SETTINGS | ANSWER_SETTINGS | {"classes": classes}
 # What `as_suspect` is told of a file of weights.
 FILE_SETTINGS = {"network": str, "width": int}
 

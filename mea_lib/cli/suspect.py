@@ -11,7 +11,7 @@ from mea_lib.cli.inputs import check_images, classifier_files, with_marked_answe
 from mea_lib.cli.models import load_model
 from mea_lib.cli.options import SuspectOptions
 from mea_lib.cli.report import usage
-from mea_lib.cli.settings import server_settings, suspect_settings
+from mea_lib.cli.settings import ANSWER_SETTINGS, PIXEL_SETTINGS, server_settings, suspect_settings
 from mea_lib.names import FOREIGN_FILES
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _adapted(reference: str, settings: dict[str, Any]) -> "Suspect":
 
     if is_foreign(reference):
         with usage("--model / --suspect"):
-            return as_suspect(Path(reference), **settings)
+            return as_suspect(Path(reference), **_bundled(settings))
     for_weights = [name for name in ("network", "width") if name in settings]
     if for_weights:
         raise typer.BadParameter(
@@ -161,7 +161,17 @@ def _adapted(reference: str, settings: dict[str, Any]) -> "Suspect":
         )
     model = load_model(classifier_files(reference)[0])
     with usage("--suspect"):
-        return as_suspect(model, **settings)
+        return as_suspect(model, **_bundled(settings))
+
+
+def _bundled(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings by their names on the command line, as `as_suspect` takes them: pixels in one, answers in one."""
+    from mea_lib.blackbox import AnswerFormat, Pixels
+
+    others = {name: value for name, value in settings.items() if name not in PIXEL_SETTINGS | ANSWER_SETTINGS}
+    pixels = Pixels(**{name: settings[name] for name in PIXEL_SETTINGS if name in settings})
+    answers = {name: settings[name] for name in ANSWER_SETTINGS if name in settings}
+    return others | {"pixels": pixels, "answers": AnswerFormat(answers.pop("answers", "auto"), **answers)}
 
 
 def _in_order(suspect: "Suspect", images: "ImageSet", are_needed: bool = False) -> "Suspect":

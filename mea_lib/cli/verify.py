@@ -76,16 +76,16 @@ def verify(
     _check_plan(plan, fewest_samples, commitment_file is not None, runner_up)
 
     from mea_lib.cli.inputs import autoencoder_for, load_data
-    from mea_lib.proof import PAPER_THRESHOLD, Commitment, open_commitment, verify_ownership, verify_runner_up
+    from mea_lib.proof import PAPER_THRESHOLD, Commitment, Plan, verify_ownership, verify_runner_up
     from mea_lib.scale import preset
 
     key = read_key(key_file)
-    commitment = salt = None
+    committed = None
     if commitment_file is not None:
         with usage("--commitment"):
             commitment = Commitment.read(commitment_file)
         with usage("--salt-file"):
-            salt = read_secret(salt_file)
+            committed = commitment.opened_with(read_secret(salt_file), fewest_samples)
     scale = preset(plan.scale_name)
     data = load_data(data_name, scale)
     with usage("--key"):
@@ -99,24 +99,19 @@ def verify(
     autoencoder = autoencoder_for(key, data, scale, plan.autoencoder)
     alpha = plan.alpha or options.DEFAULT_ALPHA
     if runner_up:
-        if commitment is not None:
-            open_commitment(commitment, key, salt, data.test, autoencoder)
-            alpha = commitment.alpha
+        if committed is not None:
+            alpha = committed.plan(key, data.test, autoencoder).alpha
         evidence = verify_runner_up(suspect, key, data.test, clean, alpha=alpha)
     else:
-        evidence = verify_ownership(
-            suspect,
-            key,
-            data.test,
+        agreed = committed or Plan(
             samples=plan.samples or max(options.DEFAULT_SAMPLES, fewest_samples),
             fewest_samples=fewest_samples,
             threshold=plan.threshold or PAPER_THRESHOLD,
             alpha=alpha,
             arrangement=plan.arrangement,
-            clean=clean,
-            commitment=commitment,
-            salt=salt,
-            autoencoder=autoencoder,
+        )
+        evidence = verify_ownership(
+            suspect, key, data.test, plan=agreed, clean=clean, autoencoder=autoencoder
         )
     if evidence_file is not None:
         evidence.save(evidence_file)

@@ -8,14 +8,14 @@ OWN_ORDER = {name: CLASSES[name] for name in ("fashion-mnist", "cifar-10", "stl-
 _OTHER_NAMES = {"tshirt": "tshirttop", "trousers": "trouser", "sandals": "sandal", "sneakers": "sneaker"}
 
 
-def own_names(found: list[str], name: str | None = None) -> dict[str, str] | None:
+def own_names(folders: list[str], name: str | None = None) -> dict[str, str] | None:
     """Which class of a known data set each folder stands for.
 
     Names are the same where their letters and digits are, so `Ankle_boot` is Ankle boot. Where the data set
     is named, folders called 0, 1, 2 … stand for its classes by number.
 
     Args:
-        found: names of the class folders.
+        folders: names of the class folders.
         name: of the data set where it is known; without one it is told by its classes.
 
     Returns:
@@ -25,12 +25,12 @@ def own_names(found: list[str], name: str | None = None) -> dict[str, str] | Non
     known = OWN_ORDER if name is None else {name: OWN_ORDER[name]} if name in OWN_ORDER else {}
     for classes in known.values():
         numbers = [str(number) for number in range(len(classes))]
-        if name is not None and sorted(found) == sorted(numbers):
+        if name is not None and sorted(folders) == sorted(numbers):
             return dict(zip(numbers, classes, strict=True))
-        own = {_letters(folder): folder for folder in found}
+        by_letters = {_letters(folder): folder for folder in folders}
         wanted = {_letters(own_name): own_name for own_name in classes}
-        if len(own) == len(found) and own.keys() == wanted.keys():
-            return {own[letters]: own_name for letters, own_name in wanted.items()}
+        if len(by_letters) == len(folders) and by_letters.keys() == wanted.keys():
+            return {by_letters[letters]: own_name for letters, own_name in wanted.items()}
     return None
 
 

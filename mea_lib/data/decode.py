@@ -129,8 +129,8 @@ def _eight_bits(image: Image.Image, done: list[str]) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return found if found in range(1, 9) else 1
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -70,25 +70,25 @@ def decode_files(
         )
         return _load(kept, parts) or _decode_all(root, parts, size, channels)
     try:
-        found = _load(kept, parts)
-        if found is None:
-            found = _decode_all(root, parts, size, channels)
-            _save(found, kept)
-        return found
+        decoded = _load(kept, parts)
+        if decoded is None:
+            decoded = _decode_all(root, parts, size, channels)
+            _save(decoded, kept)
+        return decoded
     finally:
         lock.release()
 
 
 def _key(root: Path, parts: list[list[Path]], size: int | None, channels: int | None) -> str:
-    found = hashlib.sha256(f"{PIL.__version__} {size} {channels}".encode())
+    digest = hashlib.sha256(f"{PIL.__version__} {size} {channels}".encode())
     for module in (decoding, resizing):
-        found.update(Path(module.__file__).read_bytes())
+        digest.update(Path(module.__file__).read_bytes())
     for files in parts:
-        found.update(f"part of {len(files)}\n".encode())
+        digest.update(f"part of {len(files)}\n".encode())
         for path in files:
             contents = hashlib.sha256(_contents(path)).hexdigest()
-            found.update(f"{path.relative_to(root)}\t{contents}\n".encode(errors="surrogateescape"))
-    return found.hexdigest()
+            digest.update(f"{path.relative_to(root)}\t{contents}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def _contents(path: Path) -> bytes:
@@ -163,10 +163,10 @@ def _sides(picture: Tensor) -> str:
     return f"{picture.shape[2]}×{picture.shape[1]}"
 
 
-def _save(found: Decoded, kept: Path) -> None:
+def _save(decoded: Decoded, kept: Path) -> None:
     """Keep them; a cache that takes nothing is no error."""
-    tensors = {str(number): images.contiguous() for number, images in enumerate(found.images)}
-    about = {"digest": _digest(tensors), "done": json.dumps([asdict(tally) for tally in found.done])}
+    tensors = {str(number): images.contiguous() for number, images in enumerate(decoded.images)}
+    about = {"digest": _digest(tensors), "done": json.dumps([asdict(tally) for tally in decoded.done])}
     try:
         with replacing(kept) as partial:
             save_file(tensors, partial, metadata=about)
@@ -196,8 +196,8 @@ def _load(kept: Path, parts: list[list[Path]]) -> Decoded | None:
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(tensors, key=int):
-        found.update(repr((name, tuple(tensors[name].shape))).encode())
-        found.update(tensors[name].contiguous().numpy().data)
-    return found.hexdigest()
+        digest.update(repr((name, tuple(tensors[name].shape))).encode())
+        digest.update(tensors[name].contiguous().numpy().data)
+    return digest.hexdigest()

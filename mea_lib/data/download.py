@@ -40,7 +40,7 @@ def download(urls: Sequence[str], target: Path, md5: str) -> None:
 
 
 def _fetch(url: str, target: Path, md5: str) -> None:
-    found, started = hashlib.md5(usedforsecurity=False), time.monotonic()
+    digest, started = hashlib.md5(usedforsecurity=False), time.monotonic()
     # tqdm is silent without a terminal, where two lines say the same
     with (
         replacing(target) as partial,
@@ -54,9 +54,9 @@ def _fetch(url: str, target: Path, md5: str) -> None:
         ):
             while part := answer.read(PART):
                 file.write(part)
-                found.update(part)
+                digest.update(part)
                 bar.update(len(part))
-        if found.hexdigest() != md5:
+        if digest.hexdigest() != md5:
             raise ValueError("what came is not the file that was asked for: its checksum is another")
     _line(f"{target.name}: there after {time.monotonic() - started:.0f} s")
 

@@ -62,9 +62,9 @@ def fetch(name: str, ways: list[Way], *, again: bool = False) -> tuple[Sets, str
         DataNotFound: says for each way why not.
     """
     cache = cache_folder()
-    found = kept(ways)
-    if found is not None:
-        return found
+    sets = kept(ways)
+    if sets is not None:
+        return sets
     try:
         cache.mkdir(parents=True, exist_ok=True)
         lock = _locked(cache, name)
@@ -73,8 +73,8 @@ def fetch(name: str, ways: list[Way], *, again: bool = False) -> tuple[Sets, str
             f"{cache} cannot be written ({error}); set MEA_CACHE to a folder of yours"
         ) from error
     try:
-        found = kept(ways)  # another process may have fetched it meanwhile
-        return found if found is not None else _fetch(name, ways, cache, again)
+        sets = kept(ways)  # another process may have fetched it meanwhile
+        return sets if sets is not None else _fetch(name, ways, cache, again)
     finally:
         lock.release()
 
@@ -141,11 +141,11 @@ def _move(source: Path, target: Path) -> None:
 
 def _remembered(memory: Path, name: str) -> str | None:
     try:
-        found = read_json(memory)
-        seconds = time.time() - found["when"]
+        failure = read_json(memory)
+        seconds = time.time() - failure["when"]
         if 0 <= seconds < REMEMBERED_SECONDS:
             return (
-                f"{found['tried']}\n  (that was {seconds:.0f} s ago and is remembered for "
+                f"{failure['tried']}\n  (that was {seconds:.0f} s ago and is remembered for "
                 f"{REMEMBERED_SECONDS // 60} minutes; `python -m mea_lib.data {name}` tries again)"
             )
     except (OSError, ValueError, KeyError, TypeError):

@@ -29,15 +29,15 @@ def visible(folder: Path, left_out: dict[str, Tally], root: Path) -> list[Path]:
         left_out: counts what is passed over.
         root: to which the names in it are relative.
     """
-    found = []
+    images = []
     for child in sorted(folder.iterdir(), key=lambda path: plain_name(path.name)):
         if child.name.startswith(".") or child.name.lower() in SYSTEM:
             Tally.count(left_out, PASSED_OVER, str(child.relative_to(root)))
         elif not child.exists():
             Tally.count(left_out, LEADS_NOWHERE, str(child.relative_to(root)))
         else:
-            found.append(child)
-    return found
+            images.append(child)
+    return images
 
 
 def find_images(folder: Path, left_out: dict[str, Tally], root: Path) -> list[Path]:

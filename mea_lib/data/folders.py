@@ -45,11 +45,11 @@ def class_folders(folder: Path, *, name: str | None = None, size: int | None = N
     left_out: dict[str, Tally] = {}
     train, test = _parts_of(folder, left_out)
     classes = _classes(folder, train, test, name)
-    found = [_in_order(part, classes) for part in ([train, test] if test else [train])]
-    paths = [[path for path, _ in part] for part in found]
+    labelled = [_in_order(part, classes) for part in ([train, test] if test else [train])]
+    paths = [[path for path, _ in part] for part in labelled]
     decoded = decode_files(folder, paths, size=size)
     sets = []
-    for images, part in zip(decoded.images, found, strict=True):
+    for images, part in zip(decoded.images, labelled, strict=True):
         labels = torch.tensor([label for _, label in part])
         whole = ImageSet(images, labels, tuple(classes.values()), name or folder.name)
         sets.append(whole.subset(torch.randperm(len(whole), generator=_draw())))
@@ -128,13 +128,13 @@ def _parts_of(folder: Path, left_out: dict[str, Tally]) -> tuple[Files, Files]:
 
 
 def _class_files(children: list[Path], left_out: dict[str, Tally], root: Path) -> Files:
-    found: Files = {}
+    files: Files = {}
     for child in children:
         if child.is_dir():
-            found.setdefault(plain_name(child.name), []).extend(find_images(child, left_out, root))
+            files.setdefault(plain_name(child.name), []).extend(find_images(child, left_out, root))
         else:
             Tally.count(left_out, NO_CLASS, str(child.relative_to(root)))
-    return found
+    return files
 
 
 def _classes(folder: Path, train: Files, test: Files, name: str | None) -> dict[str, str]:
@@ -152,18 +152,18 @@ def _classes(folder: Path, train: Files, test: Files, name: str | None) -> dict[
             "images of one class, in it or in its folders train and test"
         )
     for part, files in (("train", train), ("test", test)):
-        for empty in (found for found in files if not files[found]):
+        for empty in (class_name for class_name in files if not files[class_name]):
             where = f"{part} folder's class {empty}" if test else f"class folder {empty}"
             raise ValueError(
                 f"{folder}: the {where} holds no image; put files ending in {', '.join(ENDINGS)} there"
             )
-    own = own_names(sorted(train), name)
-    if own is None and name in OWN_ORDER:
+    folders = own_names(sorted(train), name)
+    if folders is None and name in OWN_ORDER:
         raise ValueError(
             f"{folder} is to hold {name}, but its class folders are {', '.join(sorted(train))}, and not "
             f"{', '.join(OWN_ORDER[name])}; load another data set by the path of its folder"
         )
-    return own or {name: name for name in sorted(train)}
+    return folders or {name: name for name in sorted(train)}
 
 
 def _in_order(files: Files, classes: dict[str, str]) -> list[tuple[Path, int]]:

@@ -121,11 +121,11 @@ class ImageSet:
 
     @cached_property
     def _digest(self) -> str:
-        found = hashlib.sha256("\n".join(self.classes).encode())
-        found.update(repr(tuple(self.images.shape)).encode())
+        digest = hashlib.sha256("\n".join(self.classes).encode())
+        digest.update(repr(tuple(self.images.shape)).encode())
         for tensor in (self.images, self.labels):
-            found.update(tensor.cpu().contiguous().numpy().data)
-        return found.hexdigest()
+            digest.update(tensor.cpu().contiguous().numpy().data)
+        return digest.hexdigest()
 
     def digest(self) -> str:
         """SHA-256 of images, labels and class names, in hexadecimal."""
@@ -142,7 +142,7 @@ class Data:
         adversary: the adversary's images. Extraction looks at the images alone; a label stands for the work of
             giving it by hand.
         test: the judge's labelled images, on which no model is trained.
-        asked: how many images are queries, at most.
+        number_of_queries: how many images are queries, at most.
         pool: unlabelled images that the adversary queries in place of their own, see `with_queries`.
         read: summary of what was read and what was left out; `print(data.read.describe())`.
     """
@@ -151,14 +151,14 @@ class Data:
     owner: ImageSet
     adversary: ImageSet
     test: ImageSet
-    asked: int | None = None
+    number_of_queries: int | None = None
     pool: Tensor | None = field(default=None, compare=False)
     read: "Reading | None" = field(default=None, compare=False)
 
     @property
     def queries(self) -> Tensor:
         """(M, C, H, W) uint8, the images that the adversary queries."""
-        return (self.adversary.images if self.pool is None else self.pool)[: self.asked]
+        return (self.adversary.images if self.pool is None else self.pool)[: self.number_of_queries]
 
     def with_queries(self, images: Tensor) -> "Data":
         """The same parties, but the adversary queries these images, as those of `image_folder` are.
@@ -192,9 +192,9 @@ class Data:
         """
         if self.pool is not None:
             return self.adversary
-        asked = len(self.queries)
-        if asked == len(self.adversary):
+        number = len(self.queries)
+        if number == len(self.adversary):
             raise ValueError(
-                f"the adversary asks about all {asked} images they have of {self.name}; choose a scale with fewer queries"
+                f"the adversary asks about all {number} images they have of {self.name}; choose a scale with fewer queries"
             )
-        return self.adversary.subset(torch.arange(asked, len(self.adversary)))
+        return self.adversary.subset(torch.arange(number, len(self.adversary)))

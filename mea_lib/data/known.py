@@ -45,7 +45,7 @@ def has_files(name: str, root: Path) -> bool:
 
 def ways(name: str) -> list[Way]:
     """How a data set can be fetched, in the order in which it is tried."""
-    found = [
+    listed = [
         Way(
             "download from torchvision's mirror",
             lambda folder: _get(name, folder),
@@ -53,14 +53,14 @@ def ways(name: str) -> list[Way]:
         )
     ]
     if name == "fashion-mnist":
-        found.append(
+        listed.append(
             Way(
                 f"Debian's package {debian.PACKAGE}, unpacked without root",
                 lambda folder: _get_package(folder),
                 lambda root: fashion_files(debian.unpacked(root / debian.PACKAGE)),
             )
         )
-    return found
+    return listed
 
 
 def _files_of(name: str, root: Path) -> Path | None:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
 from mea_lib.models import ImageClassifier
-from mea_lib.models.encoder import Encoder, build_encoder
+from mea_lib.models.encoder import Encoder
+from mea_lib.models.encoder import from_spec as encoder_from_spec
 from mea_lib.scale import Scale
 from mea_lib.training import Method, Objective, Start, TrainingSettings, classifier_spec, encoder_spec, fit
 from mea_lib.training.plain import as_plain
@@ -158,7 +159,7 @@ def network_features(images: ImageSet, scale: Scale) -> int:
     """How many features the scale's network has without a linear layer behind it."""
     spec = encoder_spec(images, scale)
     with torch.device("meta"):  # shapes without numbers
-        return build_encoder(**{name: value for name, value in spec.items() if name != "kind"}).size
+        return encoder_from_spec(spec).size
 
 
 def answers_digest(answers: Tensor) -> str:

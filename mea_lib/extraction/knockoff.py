@@ -11,7 +11,7 @@ from mea_lib.data import ImageSet
 from mea_lib.extraction.bandit import REWARDS, AnswerRewards, GradientBandit
 from mea_lib.extraction.base import covered, images_of, within_budget
 from mea_lib.extraction.distillation import Distillation
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.scale import Scale
 from mea_lib.training import TrainingSettings, best_device
 from mea_lib.training.seeded import seeded
@@ -102,12 +102,9 @@ class Knockoff(Distillation):
             if surrogate is None:
                 surrogate = build(
                     scale.network,
+                    Input.of(pool),
                     width=scale.width,
                     classes=answer.shape[1],
-                    channels=pool.channels,
-                    size=pool.size,
-                    mean=pool.mean,
-                    std=pool.std,
                     seed=seed,
                 ).to(best_device())
                 optimizer = torch.optim.SGD(surrogate.parameters(), self.learning_rate, momentum=0.5)

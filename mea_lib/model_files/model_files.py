@@ -90,6 +90,6 @@ class ModelFiles:
 def _same_file(path: Path) -> tuple[int, ...] | None:
     """What changes when a file is replaced, even by one like it; None where there is none."""
     with suppress(FileNotFoundError):
-        found = path.stat()
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        status = path.stat()
+        return status.st_ino, status.st_mtime_ns, status.st_size
     return None

@@ -26,10 +26,10 @@ def read_weights(path: Path, sha256: str, shapes: Shapes | None = None) -> bytes
         OSError, MemoryError: as they come, with the file's name.
     """
     with reading(path) as opened:
-        found = _header(opened, path)
-        if shapes is not None and found != shapes:
+        stored = _header(opened, path)
+        if shapes is not None and stored != shapes:
             raise ValueError(
-                f"{path} and the network of its card do not make a model: {_difference(found, shapes)}"
+                f"{path} and the network of its card do not make a model: {_difference(stored, shapes)}"
             )
         opened.seek(0)
         content = opened.read()
@@ -63,7 +63,7 @@ def _other(path: Path, why: str) -> ValueError:
     )
 
 
-def _difference(found: Shapes, expected: Shapes) -> str:
-    name = min(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-    there, wanted = (str(shapes.get(name, "nothing")) for shapes in (found, expected))
+def _difference(stored: Shapes, expected: Shapes) -> str:
+    name = min(name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name))
+    there, wanted = (str(shapes.get(name, "nothing")) for shapes in (stored, expected))
     return f"{name[:80]!r} is {there[:80]} there, and {wanted[:80]} in the network"

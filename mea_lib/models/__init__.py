@@ -5,7 +5,6 @@ their number. Other kinds of models: `autoencoder.py`, `quantised.py`, and the e
 `shifted_encoder.py` and `gated_encoder.py`.
 """
 
-from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -15,7 +14,7 @@ from torch import nn
 
 from mea_lib.models import alexnet, nine_layer_cnn, resnet, vgg_like, vggface
 from mea_lib.models.autoencoder import Autoencoder
-from mea_lib.models.base import ImageClassifier
+from mea_lib.models.base import ImageClassifier, Input
 from mea_lib.names import NETWORKS
 
 _BODIES = {
@@ -31,46 +30,40 @@ PAPER_WIDTH = 64
 
 def build(
     network: str,
+    inputs: Input,
     *,
     classes: int,
-    channels: int,
-    size: int,
     width: int = PAPER_WIDTH,
-    mean: Sequence[float],
-    std: Sequence[float],
     seed: int = 0,
 ) -> ImageClassifier:
     """A network with random weights, in the channels_last memory format.
 
     Args:
         network: one of NETWORKS.
+        inputs: the images it takes; `Input.of(data.owner)` for those of a data set.
         classes: number of outputs.
-        channels: 1 or 3.
-        size: height and width of the images in pixels, at least 16.
         width: channels of the first layer; 64 is the size known from the literature.
-        mean: of each channel, of pixels in [0, 1].
-        std: the same for standard deviations.
         seed: of the weights; the global random state is left as it was.
     """
     if network not in _BODIES:
         raise ValueError(f"unknown network {network!r}; choose one of: {', '.join(NETWORKS)}")
-    if size < 16 or width < 1 or classes < 2:
+    if inputs.size < 16 or width < 1 or classes < 2:
         raise ValueError(
             "a network needs images of at least 16 pixels, a width of at least 1 and 2 classes or more; "
-            f"got {size}, {width} and {classes}"
+            f"got {inputs.size}, {width} and {classes}"
         )
     spec = {
         "network": network,
         "classes": classes,
-        "channels": channels,
-        "size": size,
+        "channels": inputs.channels,
+        "size": inputs.size,
         "width": width,
-        "mean": list(mean),
-        "std": list(std),
+        "mean": list(inputs.mean),
+        "std": list(inputs.std),
     }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        layers, features = _BODIES[network](channels, size, width)
+        layers, features = _BODIES[network](inputs.channels, inputs.size, width)
         model = ImageClassifier(layers, features, spec)
     return model.to(memory_format=torch.channels_last)
 
@@ -87,10 +80,10 @@ def build_from_spec(spec: dict[str, Any], seed: int = 0) -> nn.Module:
         if not hasattr(file, "from_spec"):
             raise ValueError(f"a kind of model is a file of {__name__} with from_spec, not {spec['kind']!r}")
         return file.from_spec(spec, seed)
-    fields = dict(spec)
-    if fields["network"] == "autoencoder":
-        return Autoencoder(fields["channels"], fields["size"], fields["width"], seed)
-    return build(fields.pop("network"), **fields, seed=seed)
+    if spec["network"] == "autoencoder":
+        return Autoencoder(spec["channels"], spec["size"], spec["width"], seed)
+    inputs, layers = Input.split_from(spec)
+    return build(layers.pop("network"), inputs, **layers, seed=seed)
 
 
-__all__ = ["NETWORKS", "PAPER_WIDTH", "Autoencoder", "ImageClassifier", "build", "build_from_spec"]
+__all__ = ["NETWORKS", "PAPER_WIDTH", "Autoencoder", "ImageClassifier", "Input", "build", "build_from_spec"]

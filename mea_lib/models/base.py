@@ -1,9 +1,49 @@
 """What every network here shares: images go in as they are, features and logits come out."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+
+class Images(Protocol):
+    """What an `ImageSet` says of its images."""
+
+    channels: int
+    size: int
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a network takes in.
+
+    Attributes:
+        channels: 1 or 3.
+        size: height and width of the images in pixels, at least 16.
+        mean: of each channel, of pixels in [0, 1]; subtracted by the network itself.
+        std: the same for standard deviations; divided by.
+    """
+
+    channels: int
+    size: int
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    @classmethod
+    def of(cls, images: Images) -> "Input":
+        """Of images like these; an `ImageSet` knows all four."""
+        return cls(images.channels, images.size, images.mean, images.std)
+
+    @classmethod
+    def split_from(cls, spec: dict[str, Any]) -> tuple["Input", dict[str, Any]]:
+        """The part of a network's `spec` that says what it takes in, and the rest of it."""
+        names = {field.name for field in fields(cls)}
+        given = {name: value for name, value in spec.items() if name in names}
+        return cls(**given), {name: value for name, value in spec.items() if name not in names}
 
 
 class ImageClassifier(nn.Module):

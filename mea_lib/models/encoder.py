@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mea_lib.models import PAPER_WIDTH, ImageClassifier, build
+from mea_lib.models import PAPER_WIDTH, ImageClassifier, Input, build
 
 PROJECTION = (128, 64)
 
@@ -56,14 +56,11 @@ class Encoder(nn.Module):
 
 def build_encoder(
     network: str,
+    inputs: Input,
     *,
-    channels: int,
-    size: int,
     width: int = PAPER_WIDTH,
     features: int | None = None,
     projection: Sequence[int] = PROJECTION,
-    mean: Sequence[float],
-    std: Sequence[float],
     seed: int = 0,
 ) -> Encoder:
     """An encoder with random weights, in the channels_last memory format.
@@ -72,13 +69,10 @@ def build_encoder(
         network: one of `mea_lib.models.NETWORKS`. Without `features` it decides how many there are: 4·width
             (nine_layer_cnn), 8·width (vgg_like, resnet18), 16·width (alexnet), 32·width (resnet50) or 64·width
             (vggface).
-        channels: 1 or 3.
-        size: height and width of the images in pixels, at least 16.
+        inputs: the images it takes.
         width: channels of the first layer.
         features: F, at least 2; a linear layer brings the network's own features to this number.
         projection: hidden and output size of the projection head.
-        mean: of each channel, of pixels in [0, 1].
-        std: the same for standard deviations.
         seed: of the weights; the global random state is left as it was.
 
     Raises:
@@ -91,34 +85,25 @@ def build_encoder(
     spec = {
         "kind": "encoder",
         "network": network,
-        "channels": channels,
-        "size": size,
+        "channels": inputs.channels,
+        "size": inputs.size,
         "width": width,
         "features": features,
         "projection": list(projection),
-        "mean": list(mean),
-        "std": list(std),
+        "mean": list(inputs.mean),
+        "std": list(inputs.std),
     }
-    classifier = build(
-        network,
-        classes=features or 2,
-        channels=channels,
-        size=size,
-        width=width,
-        mean=mean,
-        std=std,
-        seed=seed,
-    )
-    own = classifier.head.in_features
+    classifier = build(network, inputs, classes=features or 2, width=width, seed=seed)
+    last_features = classifier.head.in_features
     if features is None:
         classifier.head = nn.Identity()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)  # other numbers than the network's own layers got
-        encoder = Encoder(classifier, features or own, tuple(projection), spec)
+        encoder = Encoder(classifier, features or last_features, tuple(projection), spec)
     return encoder.to(memory_format=torch.channels_last)
 
 
 def from_spec(spec: dict[str, Any], seed: int = 0) -> Encoder:
     """The encoder that a `spec` describes, with random weights of this seed."""
-    fields = {name: value for name, value in spec.items() if name != "kind"}
-    return build_encoder(fields.pop("network"), **fields, seed=seed)
+    inputs, layers = Input.split_from({name: value for name, value in spec.items() if name != "kind"})
+    return build_encoder(layers.pop("network"), inputs, **layers, seed=seed)

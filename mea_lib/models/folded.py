@@ -22,11 +22,11 @@ def folded(model: nn.Module) -> nn.Module:
     """
     if any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules()):
         return model
-    found = copy.deepcopy(model).eval()
-    for parent in [layer for layer in found.modules() if type(layer) is nn.Sequential]:
+    answering = copy.deepcopy(model).eval()
+    for parent in [layer for layer in answering.modules() if type(layer) is nn.Sequential]:
         layers = list(parent.named_children())
         for (first, layer), (second, norm) in itertools.pairwise(layers):
             if type(layer) is nn.Conv2d and type(norm) is nn.BatchNorm2d and norm.track_running_stats:
                 setattr(parent, first, fuse_conv_bn_eval(layer, norm))
                 setattr(parent, second, nn.Identity())
-    return found.requires_grad_(False)
+    return answering.requires_grad_(False)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mea_lib.models import ImageClassifier, build
+from mea_lib.models import ImageClassifier, Input, build
 
 BITS = 8
 
@@ -71,7 +71,9 @@ def quantise_layers(model: ImageClassifier, bits: int = BITS) -> None:
 
 def from_spec(spec: dict[str, Any], seed: int = 0) -> ImageClassifier:
     """The quantised classifier another one's `spec` describes, to load its weights and ranges into."""
-    fields = {name: value for name, value in spec.items() if name not in ("kind", "bits")}
-    model = build(fields.pop("network"), **fields, seed=seed)
+    inputs, layers = Input.split_from(
+        {name: value for name, value in spec.items() if name not in ("kind", "bits")}
+    )
+    model = build(layers.pop("network"), inputs, **layers, seed=seed)
     quantise_layers(model, spec["bits"])
     return model

@@ -2,13 +2,14 @@
 
 from mea_lib.blackbox.named_class import accuracy
 from mea_lib.proof.border_evidence import BorderEvidence, verify_border
-from mea_lib.proof.commitment import Commitment, commit, open_commitment
+from mea_lib.proof.commitment import Commitment, Opening, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.feature_evidence import FeatureEvidence, verify_features
 from mea_lib.proof.key_check import KeyCheck, check_key
 from mea_lib.proof.key_rank import KeyRank
 from mea_lib.proof.nearest_mean import NearestMean
 from mea_lib.proof.placement import Placement, sign_flip_p_value
+from mea_lib.proof.plan import Plan
 from mea_lib.proof.probed import ProbedSuspect
 from mea_lib.proof.rates import (
     Rate,
@@ -32,7 +33,9 @@ __all__ = [
     "KeyCheck",
     "KeyRank",
     "NearestMean",
+    "Opening",
     "Placement",
+    "Plan",
     "ProbedSuspect",
     "Rate",
     "RunnerUpEvidence",

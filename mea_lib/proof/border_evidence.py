@@ -220,15 +220,15 @@ def border_images(
     *sources, target = key.indices(test)
     beyond, this_side = [], []
     for source in sources:
-        own = class_images(test, source)
-        answers = features_of(owner.model, own).softmax(1)
+        images = class_images(test, source)
+        answers = features_of(owner.model, images).softmax(1)
         taken = (answers.argmax(1) == source).nonzero()[:, 0]
         likely = answers[taken, target]
         far = likely > owner.borders[source]
         nearest = likely.masked_fill(far, -1.0).argsort(descending=True)
         count = min(controls * int(far.sum()), int((~far).sum()))
-        beyond.append(own[taken[far].to(own.device)])
-        this_side.append(own[taken[nearest[:count]].to(own.device)])
+        beyond.append(images[taken[far].to(images.device)])
+        this_side.append(images[taken[nearest[:count]].to(images.device)])
     if not any(map(len, beyond)):
         raise ValueError(
             f"no image of {' or '.join(key.sources)} in {test.name} lies beyond the border; pass more test images, "

@@ -26,7 +26,7 @@ class Answers:
 
     Attributes:
         values: (N, K) float32, a row with NaN is no answer; None where nothing can be made of them.
-        asked: N.
+        sent: N.
         width: how many numbers an answer has.
         note: what was done to them, or None.
         problem: why nothing can be made of them, or None.
@@ -34,7 +34,7 @@ class Answers:
     """
 
     values: Tensor | None
-    asked: int
+    sent: int
     width: int | None = None
     note: str | None = None
     problem: str | None = None
@@ -49,34 +49,34 @@ def answers_of(suspect: Suspect, images: Tensor, classes: Sequence[str]) -> Answ
         images: (N, C, H, W) uint8.
         classes: K names in the data set's order.
     """
-    asked, wanted = len(images), len(classes)
+    sent, wanted = len(images), len(classes)
     names = named_classes(suspect, classes)
     if names is not None and tuple(names) != tuple(classes):
-        return Answers(None, asked, problem=_other_names(names, classes))
+        return Answers(None, sent, problem=_other_names(names, classes))
     try:
         values = suspect(images).float()
     except AnotherLog:
         raise
     except UnusableAnswer as error:
         if error.reason != NO_NUMBERS:
-            return Answers(None, asked, problem=str(error))
-        silence = torch.full((asked, wanted), torch.nan)
-        return Answers(silence, asked, first_failure=_first_failure(suspect) or str(error))
+            return Answers(None, sent, problem=str(error))
+        silence = torch.full((sent, wanted), torch.nan)
+        return Answers(silence, sent, first_failure=_first_failure(suspect) or str(error))
     except ValueError as error:
-        return Answers(None, asked, problem=f"the suspect's answers cannot be used: {error}")
-    if values.ndim != 2 or len(values) != asked:
+        return Answers(None, sent, problem=f"the suspect's answers cannot be used: {error}")
+    if values.ndim != 2 or len(values) != sent:
         shape = tuple(values.shape)
-        return Answers(None, asked, problem=f"the suspect answered {asked} images with the shape {shape}")
+        return Answers(None, sent, problem=f"the suspect answered {sent} images with the shape {shape}")
     width = values.shape[1]
     if values.isnan().all():
-        return Answers(values, asked, width, None, None, _first_failure(suspect))
+        return Answers(values, sent, width, None, None, _first_failure(suspect))
     if width != wanted:
-        return Answers(None, asked, width, problem=_other_width(values, width, wanted))
+        return Answers(None, sent, width, problem=_other_width(values, width, wanted))
     note = None
     if isinstance(suspect, InOrder):
         first = suspect.suspect.classes[0]
         note = f"brought into the data set's order of classes by name (the suspect begins with {first})"
-    return Answers(values, asked, width, note, None, _first_failure(suspect))
+    return Answers(values, sent, width, note, None, _first_failure(suspect))
 
 
 def at_the_door(suspect: object, classes: Sequence[str]) -> Suspect:
@@ -115,9 +115,9 @@ def _other_names(names: Sequence[str], classes: Sequence[str]) -> str:
     strange = [name for name in names if name not in classes]
     lacking = [name for name in classes if name not in names]
     parts = [
-        f"{what} {', '.join(found[:3])}{', …' if len(found) > 3 else ''}"
-        for what, found in (("it has", strange), ("it lacks", lacking))
-        if found
+        f"{what} {', '.join(listed[:3])}{', …' if len(listed) > 3 else ''}"
+        for what, listed in (("it has", strange), ("it lacks", lacking))
+        if listed
     ]
     return f"the suspect's {len(names)} classes are not the data set's {len(classes)}: {'; '.join(parts)}"
 

@@ -20,8 +20,8 @@ from mea_lib.data.key import check_salt
 from mea_lib.files import read_json, write_whole
 from mea_lib.proof.key_check import KeyCheck, checked_key
 from mea_lib.proof.key_rank import MIXES, NULL_BOUND, PAIRS
+from mea_lib.proof.plan import FEWEST_SAMPLES, Plan
 from mea_lib.proof.task import EACH
-from mea_lib.proof.threshold import PAPER_THRESHOLD
 from mea_lib.training.store import packed_weights
 
 FORMAT = 2
@@ -90,6 +90,15 @@ class Commitment:
         """What `save` writes."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
+    def opened_with(self, salt: str, fewest_samples: int = FEWEST_SAMPLES) -> "Opening":
+        """The commitment with its salt: pass it to a verification as its plan.
+
+        Args:
+            salt: that it was made with.
+            fewest_samples: as in `Plan`; it is no part of the commitment.
+        """
+        return Opening(self, salt, fewest_samples)
+
     @classmethod
     def read(cls, path: str | Path) -> "Commitment":
         """Read what `save` wrote.
@@ -108,15 +117,50 @@ class Commitment:
             raise ValueError(f"{path} is not a commitment as save() writes it: {error}") from error
 
 
+@dataclass(frozen=True)
+class Opening:
+    """A commitment and the salt that opens it; made by `Commitment.opened_with`."""
+
+    commitment: Commitment
+    salt: str
+    fewest_samples: int = FEWEST_SAMPLES
+
+    def plan(self, key: WatermarkKey, test: ImageSet, autoencoder: nn.Module | None = None) -> Plan:
+        """The plan that was committed to, for the key and images that were committed to.
+
+        Raises:
+            ValueError: when they are others.
+        """
+        promised = self.commitment
+        open_commitment(promised, key, self.salt, test, autoencoder)
+        return Plan(
+            promised.samples, self.fewest_samples, promised.threshold, promised.alpha, promised.arrangement
+        )
+
+
+def agreed_plan(
+    plan: Plan | Opening, key: WatermarkKey, test: ImageSet, autoencoder: nn.Module | None = None
+) -> tuple[Plan, str | None]:
+    """The plan of a verification, and the digest of the commitment that it was opened from; None where there is none.
+
+    Raises:
+        ValueError: for a key that does not match the commitment, or a commitment without its salt.
+    """
+    if isinstance(plan, Commitment):
+        raise ValueError(
+            "a commitment can only be opened with its salt; pass plan=commitment.opened_with(salt)"
+        )
+    if isinstance(plan, Opening):
+        return plan.plan(key, test, autoencoder), plan.commitment.digest
+    return plan, None
+
+
 def commit(
     key: WatermarkKey,
     salt: str,
     test: ImageSet,
-    samples: int = 1_000,
-    threshold: float = PAPER_THRESHOLD,
+    plan: Plan = Plan(),
     *,
-    alpha: float = 0.01,
-    arrangement: bool = False,
     clean: Sequence[Suspect] | KeyCheck = (),
     autoencoder: nn.Module | None = None,
     date: str | None = None,
@@ -127,27 +171,24 @@ def commit(
         key: what will be verified.
         salt: as `mea_lib.data.new_salt` gives.
         test: the source images the samples will be drawn from.
-        samples: how many will be sent.
-        threshold: WSR that must be exceeded.
-        alpha: level of the test.
-        arrangement: claim that other arrangements of the same classes do less.
+        plan: how a suspect will be tested.
         clean: models of the same task without a watermark, on which the key is measured; or what `check_key` found.
         autoencoder: for keys whose scheme is "autoencoder". Whoever may choose it afterwards can turn every
             sample into an image of the target class.
         date: written into the commitment.
 
     Raises:
-        ValueError: for a key that a null model obeys, a plan that decides nothing, or a missing autoencoder.
+        ValueError: for a key that a null model obeys, or a missing autoencoder.
     """
     check_salt(salt)
     if key.combine == "autoencoder" and autoencoder is None:
         raise ValueError("a key whose scheme is 'autoencoder' is committed with it; pass autoencoder=…")
     made = Commitment(
         digest="",
-        samples=samples,
-        threshold=threshold,
-        alpha=alpha,
-        arrangement=arrangement,
+        samples=plan.samples,
+        threshold=plan.threshold,
+        alpha=plan.alpha,
+        arrangement=plan.arrangement,
         procedure=PROCEDURE,
         test_digest=test.digest(),
         classes=test.classes,
@@ -155,7 +196,7 @@ def commit(
         version=sys.modules["mea_lib"].__version__,
         date=date,
     )
-    checked = checked_key(clean, key, test, samples=samples, autoencoder=autoencoder)
+    checked = checked_key(clean, key, test, samples=plan.samples, autoencoder=autoencoder)
     if not checked.is_admissible:
         raise ValueError(checked.reason)
     return Commitment(**_values(made) | {"digest": _digest(made, key.named(test), salt)})

@@ -32,9 +32,9 @@ def effective_rate(hits: Tensor, first: Tensor, second: Tensor, unanswered: int 
     share = successes / number
     residuals = hits.cpu().numpy().astype(float) - share
     clusters = [np.unique(part.cpu().numpy(), return_inverse=True)[1] for part in (first, second)]
-    variance = sum(np.square(np.bincount(own, residuals)).sum() for own in clusters)
+    variance = sum(np.square(np.bincount(cluster, residuals)).sum() for cluster in clusters)
     variance = (variance - np.square(residuals).sum()) / number**2
-    fewest = min(len(np.unique(own)) for own in clusters)
+    fewest = min(len(np.unique(cluster)) for cluster in clusters)
     worth = share * (1 - share) / variance if variance > 0 else fewest
     trials = int(min(number, max(fewest, worth)))
     return Rate(int(successes * trials / number), trials, unanswered * trials // number)

@@ -42,7 +42,7 @@ class Evidence(Report):
         arrangement: whether the key claims its own arrangement.
         stopped: why the suspect was queried no further; None where it was.
         queries: how many in all, answers found in a query log among them.
-        asked_now: how many of them the suspect was sent now; None where it does not say.
+        queries_now: how many of them the suspect was sent now; None where it does not say.
         commitment: digest the key was checked against, or None.
         suspect: what a suspect says of itself, such as a remote one's url, model, time span and log; or None.
         failures: images without an answer by reason, where the suspect counts them.
@@ -62,13 +62,13 @@ class Evidence(Report):
     arrangement: bool = False
     stopped: str | None = None
     queries: int = 0
-    asked_now: int | None = None
+    queries_now: int | None = None
     commitment: str | None = None
     suspect: dict[str, Any] | None = None
     failures: dict[str, int] = field(default_factory=dict)
 
     @property
-    def asked(self) -> int:
+    def sent(self) -> int:
         """Watermark samples sent."""
         return self.wsr.trials
 
@@ -129,7 +129,7 @@ class Evidence(Report):
         if self.stopped is not None:
             return f"no verdict: {self.stopped}"
         if not self.is_decided:
-            return f"no verdict: only {self.answered:,} of {self.asked:,} samples were answered"
+            return f"no verdict: only {self.answered:,} of {self.sent:,} samples were answered"
         return "carries the watermark" if self.is_stolen else "no proof of the watermark"
 
     def to_dict(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class Evidence(Report):
             "is_stolen": self.is_stolen,
             "is_decided": self.is_decided,
             "missing": self.missing if self.stopped is None else [],
-            "asked": self.asked,
+            "sent": self.sent,
             "answered": self.answered,
             "fewest_samples": self.fewest_samples,
             "failures": self.failures,
@@ -162,7 +162,7 @@ class Evidence(Report):
             "control": self.control.to_dict(),
             "control_p_value": self.control_p_value,
             "queries": self.queries,
-            "asked_now": self.asked_now,
+            "queries_now": self.queries_now,
             "commitment": self.commitment,
         }
 
@@ -174,7 +174,7 @@ class Evidence(Report):
             *(self.task.lines(self.key) if self.task else []),
             *(self._about_samples() if self.wsr.trials else []),
             *self._about_null_models(),
-            queries_shown(self.queries, self.asked_now),
+            queries_shown(self.queries, self.queries_now),
             f"Commitment: {commitment_shown(self.commitment)}",
             *suspect_lines(self.suspect),
         ]
@@ -226,7 +226,7 @@ class Evidence(Report):
             return []
         reasons = "; ".join(f"{reason}: {images:,}" for reason, images in self.failures.items())
         return [
-            f"Samples answered: {self.answered:,} of {self.asked:,}, the others count as not {self.key.target}; "
+            f"Samples answered: {self.answered:,} of {self.sent:,}, the others count as not {self.key.target}; "
             f"images without an answer: {silent:,}" + (f" ({reasons})" if reasons else "")
         ]
 

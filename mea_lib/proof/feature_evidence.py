@@ -10,11 +10,11 @@ from torch import nn
 from mea_lib.blackbox.named_class import Suspect, most_probable
 from mea_lib.blackbox.passed_on import suspect_of
 from mea_lib.data import ImageSet, WatermarkKey
-from mea_lib.proof.commitment import Commitment
+from mea_lib.proof.commitment import Opening, agreed_plan
 from mea_lib.proof.dependence import effective_rate
 from mea_lib.proof.nearest_mean import NearestMean
 from mea_lib.proof.placement import Placement, placement
-from mea_lib.proof.plan import FEWEST_SAMPLES, agreed_plan, check_budget, check_samples, control_images
+from mea_lib.proof.plan import Plan, check_budget, check_samples, control_images
 from mea_lib.proof.rates import UNASKED, Rate
 from mea_lib.proof.report import (
     Report,
@@ -25,7 +25,6 @@ from mea_lib.proof.report import (
 )
 from mea_lib.proof.samples import distinct_other_ways, distinct_samples
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
-from mea_lib.proof.threshold import PAPER_THRESHOLD
 
 _WAYS_A_LINE = 3
 
@@ -35,14 +34,9 @@ def verify_features(
     key: WatermarkKey,
     test: ImageSet,
     *,
-    samples: int = FEWEST_SAMPLES,
-    fewest_samples: int = FEWEST_SAMPLES,
+    plan: Plan | Opening = Plan(),
     references: int = 100,
-    threshold: float = PAPER_THRESHOLD,
-    alpha: float = 0.01,
     resamples: int = 9_999,
-    commitment: Commitment | None = None,
-    salt: str | None = None,
     autoencoder: nn.Module | None = None,
 ) -> "FeatureEvidence":
     """See where an encoder puts watermark samples: with the target class, or with their sources?
@@ -77,38 +71,22 @@ def verify_features(
             and `describe()` goes to the evidence.
         key: source classes, target class, scheme and seed.
         test: the owner's labelled images, on which nothing was trained.
-        samples: watermark samples sent.
-        fewest_samples: fewer are refused; the paper asks for 1,000.
+        plan: how it is tested; or what the owner published beforehand, `commitment.opened_with(salt)`, which the key
+            must open. Its arrangement plays no part here.
         references: images that give the mean of a class, at most; never more than half of the class.
-        threshold: share that must be exceeded; a commitment's takes its place.
-        alpha: level of each of the tests.
         resamples: sign flips drawn.
-        commitment: what the owner published beforehand; the key must open it.
-        salt: of the commitment.
         autoencoder: for keys whose scheme is "autoencoder".
 
     Returns:
         the evidence; print it, or `save` it.
 
     Raises:
-        ValueError: for too few samples or images, a threshold, an alpha or resamples that decide nothing, a key
-            that does not match the commitment, or answers that are no finite features (N, F).
+        ValueError: for too few images, resamples that decide nothing, a key that does not match the commitment, or answers that are no finite features (N, F).
         BudgetSpent: when the suspect's budget does not cover the whole verification; then no query is sent.
 
     Source: this book's; the samples are those of MEA-Defender (S&P 2024), Sec. V-A.
     """
-    plan = agreed_plan(
-        key,
-        test,
-        samples=samples,
-        fewest_samples=fewest_samples,
-        threshold=threshold,
-        alpha=alpha,
-        arrangement=False,
-        commitment=commitment,
-        salt=salt,
-        autoencoder=autoencoder,
-    )
+    plan, committed = agreed_plan(plan, key, test, autoencoder)
     key, alpha, suspect = key.named(test), plan.alpha, suspect_of(suspect)
     smallest = max(1 / (resamples + 1), 2.0**-plan.samples)
     if smallest >= alpha:
@@ -117,22 +95,22 @@ def verify_features(
             "could never be met; raise resamples, or samples"
         )
     labelled, sources = split_classes(test, key, references)
-    own = distinct_samples(sources, key, plan.samples, autoencoder)
+    watermark = distinct_samples(sources, key, plan.samples, autoencoder)
     evidence = FeatureEvidence(
         key=key,
         threshold=plan.threshold,
         alpha=alpha,
         resamples=resamples,
-        commitment=plan.commitment,
+        commitment=committed,
         fewest_samples=plan.fewest_samples,
     )
-    stopped = check_samples(own, plan)
+    stopped = check_samples(watermark, plan)
     if stopped:
         return replace(evidence, stopped=stopped)
     ways, clean = distinct_other_ways(sources, key, plan.samples), control_images(key, sources, plan.samples)
-    every = [labelled.images, probe_images(sources, key.seed + 5).images, own.images, clean]
+    every = [labelled.images, probe_images(sources, key.seed + 5).images, watermark.images, clean]
     every += [mixes.images for mixes in ways.values()]
-    what = f"a verdict on {len(own)} samples"
+    what = f"a verdict on {len(watermark)} samples"
     check_budget(suspect, sum(map(len, every)), lambda: every, what, "ask for fewer samples")
     nearest = NearestMean(suspect, labelled)
     task = check_task(nearest, key, sources)
@@ -144,13 +122,13 @@ def verify_features(
         queries=len(labelled) + task.queries,
     )
     if task.reason is None:
-        cosines = nearest(own.images)
+        cosines = nearest(watermark.images)
         classes = key.indices(test)
         evidence = replace(
             evidence,
             watermark=placement(cosines, *classes, resamples),
-            effective=effective_rate(most_probable(cosines) == classes[2], own.first, own.second),
-            wfpr={way: placement(nearest(found.images), *classes, resamples) for way, found in ways.items()},
+            effective=effective_rate(most_probable(cosines) == classes[2], watermark.first, watermark.second),
+            wfpr={way: placement(nearest(mixes.images), *classes, resamples) for way, mixes in ways.items()},
             control=placement(nearest(clean), *classes, resamples),
             queries=sum(map(len, every)),
         )
@@ -251,7 +229,7 @@ class FeatureEvidence(Report):
             "margin_p_value": self.margin_p_value,
             "alpha": self.alpha,
             "resamples": self.resamples,
-            "wfpr": {way: found.to_dict() for way, found in self.wfpr.items()},
+            "wfpr": {way: placed.to_dict() for way, placed in self.wfpr.items()},
             "control": self.control.to_dict() if self.control else None,
             "control_p_value": self.control_p_value,
             "queries": self.queries,
@@ -278,7 +256,7 @@ class FeatureEvidence(Report):
     def _about_samples(self) -> list[str]:
         target, rate = self.key.target, self.watermark.rate
         low, high = self.effective.interval()
-        ways = [f"{way} {found.rate.value:.3f}, {found.margin:+.3f}" for way, found in self.wfpr.items()]
+        ways = [f"{way} {placed.rate.value:.3f}, {placed.margin:+.3f}" for way, placed in self.wfpr.items()]
         return [
             f"Watermark samples nearest to the mean of {target}: {rate} of {rate.trials} (95 % interval)",
             f"Over source images: [{low:.3f}, {high:.3f}], as of {self.effective.trials:,} independent samples",

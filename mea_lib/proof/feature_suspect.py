@@ -35,14 +35,14 @@ class FeatureSuspect(PassedOn, ABC):
             "label fewer images",
         )
         self._size: int | None = None
-        found = self.features(labelled.images)
-        lost = int(found.isnan().any(1).sum())
+        features = self.features(labelled.images)
+        lost = int(features.isnan().any(1).sum())
         if lost:
             raise ValueError(
                 f"the suspect answered no finite features to {lost} of {len(labelled)} labelled images, "
                 "so nothing can be learnt from them; leave these images out"
             )
-        self._learn(found, labelled)
+        self._learn(features, labelled)
 
     @property
     def size(self) -> int:

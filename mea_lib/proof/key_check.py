@@ -14,8 +14,8 @@ from mea_lib.proof.key_rank import (
     NULL_BOUND,
     PairShares,
     admissible_keys,
+    canonical_pair,
     key_pairs,
-    own_pair,
     pair_shares,
 )
 from mea_lib.proof.pixel_forest import pixel_forest
@@ -118,13 +118,13 @@ def check_key(
     classes = len(test.classes)
     clean = [at_the_door(model, test.classes) for model in clean]
     check_clean(clean, test, key.seed)
-    own = distinct_samples(test, key, samples, autoencoder).images
+    watermark = distinct_samples(test, key, samples, autoencoder).images
     pairs = key_pairs((first, second), key.combine, classes, key.seed + 6)
     family = pair_samples(test, key, pairs, MIXES, autoencoder)
     models = [pixel_forest(test), *clean]
-    rates = [target_rate(model, own, target) for model in models]
+    rates = [target_rate(model, watermark, target) for model in models]
     shares = [pair_shares(model, pairs, [mixes.images for mixes in family], classes) for model in models]
-    standing = admissible_keys(shares[0], shares[1:], own_pair((first, second), key.combine), target)
+    standing = admissible_keys(shares[0], shares[1:], canonical_pair((first, second), key.combine), target)
     return KeyCheck(
         key=key,
         forest=rates[0],

@@ -88,15 +88,15 @@ def key_pairs(pair: tuple[int, int], scheme: str, classes: int, seed: int) -> tu
         seed: draws the others where there are more than PAIRS.
     """
     every = permutations if scheme in _ORDERED else combinations
-    own = own_pair(pair, scheme)
-    others = [found for found in every(range(classes), 2) if found != own]
+    first = canonical_pair(pair, scheme)
+    others = [other for other in every(range(classes), 2) if other != first]
     if len(others) >= PAIRS:
         order = torch.randperm(len(others), generator=torch.Generator().manual_seed(seed))
         others = [others[place] for place in order[: PAIRS - 1].tolist()]
-    return (own, *others)
+    return (first, *others)
 
 
-def own_pair(pair: tuple[int, int], scheme: str) -> tuple[int, int]:
+def canonical_pair(pair: tuple[int, int], scheme: str) -> tuple[int, int]:
     """The pair as `key_pairs` has it."""
     return pair if scheme in _ORDERED else (min(pair), max(pair))
 
@@ -146,7 +146,7 @@ def rank_key(
         suspect, forest, clean: what each of them calls mixes of the same pairs.
         pair, target: of the key.
     """
-    models = torch.stack([found.shares.nan_to_num() for found in (suspect, *clean)])  # (n + 1, P, K)
+    models = torch.stack([model.shares.nan_to_num() for model in (suspect, *clean)])  # (n + 1, P, K)
     baselines = torch.stack([_largest(models, but, forest) for but in range(len(models))])
     is_key = torch.ones(models.shape[1:], dtype=torch.bool)
     for place, (one, other) in enumerate(suspect.pairs):
@@ -154,15 +154,15 @@ def rank_key(
     admissible = is_key & (baselines <= NULL_BOUND)
     strength = models - baselines
     strength[0][suspect.shares.isnan()] = torch.inf
-    own = suspect.pairs.index(pair)
-    strength[0, own, target] = suspect.of(pair, target) - baselines[0, own, target]
-    in_front = strength >= strength[0, own, target] - 1e-9
+    row = suspect.pairs.index(pair)
+    strength[0, row, target] = suspect.of(pair, target) - baselines[0, row, target]
+    in_front = strength >= strength[0, row, target] - 1e-9
     return KeyRank(
         rank=int((in_front & admissible).sum()),
         places=int(admissible.sum()),
         keys=int(admissible[0].sum()),
         all_keys=int(is_key.sum()),
-        is_admissible=bool(admissible[0, own, target]),
+        is_admissible=bool(admissible[0, row, target]),
     )
 
 

@@ -78,7 +78,7 @@ def sign_flip_p_value(margins: np.ndarray, resamples: int = 9_999, seed: int = _
 
     Source: Fisher, The Design of Experiments (1935), Sec. 21; computed by `scipy.stats.permutation_test`.
     """
-    found = permutation_test(
+    flips = permutation_test(
         (margins,),
         lambda drawn, axis: drawn.mean(axis),
         permutation_type="samples",
@@ -88,4 +88,4 @@ def sign_flip_p_value(margins: np.ndarray, resamples: int = 9_999, seed: int = _
         batch=_BATCH,
         rng=np.random.default_rng(seed),
     )
-    return float(found.pvalue)
+    return float(flips.pvalue)

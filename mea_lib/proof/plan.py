@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mea_lib.blackbox import BudgetSpent, Suspect
 from mea_lib.data import ImageSet, WatermarkKey
-from mea_lib.proof.commitment import Commitment, open_commitment
 from mea_lib.proof.samples import Mixes, class_images, images_for
+from mea_lib.proof.threshold import PAPER_THRESHOLD
 
 FEWEST_SAMPLES = 1_000
 FEWEST_IMAGES = 20  # of a source class: a true rate of .65 exceeds .30 with so many nine times in ten
@@ -17,26 +17,24 @@ FEWEST_IMAGES = 20  # of a source class: a true rate of .65 exceeds .30 with so 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a suspect will be tested: what the commitment says, where there is one.
+    """How a suspect is tested; say what you change beside the result.
 
     Attributes:
-        samples: watermark samples sent, at most.
+        samples: different watermark samples sent, at most; the paper asks for 1,000.
         fewest_samples: fewer different ones, or fewer answers to them, give no verdict.
         threshold: WSR that must be exceeded.
-        alpha: level of the test.
-        arrangement: whether the key claims its own arrangement.
-        commitment: its digest, or None.
+        alpha: level of each test.
+        arrangement: whether the key claims its own arrangement: then every other one of its classes must do less.
 
     Raises:
         ValueError: for too few samples, or a threshold or an alpha that decides nothing.
     """
 
-    samples: int
-    fewest_samples: int
-    threshold: float
-    alpha: float
+    samples: int = FEWEST_SAMPLES
+    fewest_samples: int = FEWEST_SAMPLES
+    threshold: float = PAPER_THRESHOLD
+    alpha: float = 0.01
     arrangement: bool = False
-    commitment: str | None = None
 
     def __post_init__(self) -> None:
         if self.samples < self.fewest_samples:
@@ -46,43 +44,6 @@ class Plan:
             )
         check_decides("threshold", self.threshold)
         check_decides("alpha", self.alpha)
-
-
-def agreed_plan(
-    key: WatermarkKey,
-    test: ImageSet,
-    *,
-    samples: int,
-    fewest_samples: int,
-    threshold: float,
-    alpha: float,
-    arrangement: bool,
-    commitment: Commitment | None,
-    salt: str | None,
-    autoencoder: nn.Module | None,
-) -> Plan:
-    """The plan of these arguments, or the one that was committed to, once key and salt have opened it.
-
-    Args:
-        key, test, samples, fewest_samples, threshold, alpha, arrangement, commitment, salt, autoencoder: as
-            `verify_ownership`.
-
-    Raises:
-        ValueError: for a plan that decides nothing, or a key that does not match the commitment.
-    """
-    if commitment is None:
-        return Plan(samples, fewest_samples, threshold, alpha, arrangement)
-    if salt is None:
-        raise ValueError("a commitment can only be opened with its salt; pass salt=…")
-    open_commitment(commitment, key, salt, test, autoencoder)
-    return Plan(
-        commitment.samples,
-        fewest_samples,
-        commitment.threshold,
-        commitment.alpha,
-        commitment.arrangement,
-        commitment.digest,
-    )
 
 
 def check_samples(mixes: Mixes, plan: Plan) -> str | None:

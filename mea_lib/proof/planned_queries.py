@@ -19,14 +19,14 @@ class PlannedQueries:
     Attributes:
         probe: clean images of every class.
         family: of each pair of classes, mixes in the key's way.
-        own: watermark samples.
+        watermark: watermark samples.
         control: clean images of the source classes.
         ways: mixes of the source classes in other arrangements, by their names.
     """
 
     probe: ImageSet
     family: Sequence[Tensor]
-    own: Mixes
+    watermark: Mixes
     control: Tensor
     ways: Mapping[str, Mixes]
 
@@ -34,11 +34,11 @@ class PlannedQueries:
     def images(self) -> list[Tensor]:
         """Each of these, (N, C, H, W) uint8."""
         ways = [mixes.images for mixes in self.ways.values()]
-        return [self.probe.images, *self.family, self.own.images, self.control, *ways]
+        return [self.probe.images, *self.family, self.watermark.images, self.control, *ways]
 
 
 def planned_queries(
-    key: WatermarkKey, test: ImageSet, samples: int, checked: KeyCheck, own: Mixes | None = None
+    key: WatermarkKey, test: ImageSet, samples: int, checked: KeyCheck, watermark: Mixes | None = None
 ) -> PlannedQueries:
     """The queries of a verification.
 
@@ -47,12 +47,12 @@ def planned_queries(
         test: the source images.
         samples: watermark samples, at most.
         checked: of this key on null models.
-        own: the watermark samples, where they are known already.
+        watermark: the watermark samples, where they are known already.
     """
     return PlannedQueries(
         probe=probe_images(test, key.seed + 5),
         family=[mixes.images for mixes in checked.family],
-        own=distinct_samples(test, key, samples) if own is None else own,
+        watermark=distinct_samples(test, key, samples) if watermark is None else watermark,
         control=control_images(key, test, samples),
         ways=distinct_other_ways(test, key, samples),
     )

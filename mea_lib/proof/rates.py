@@ -49,8 +49,8 @@ class Rate:
         """Clopper–Pearson interval, exact in that it covers at least as often as it says."""
         if not self.trials:
             return 0.0, 1.0
-        found = binomtest(self.successes, self.trials).proportion_ci(confidence, method="exact")
-        return float(found.low), float(found.high)
+        interval = binomtest(self.successes, self.trials).proportion_ci(confidence, method="exact")
+        return float(interval.low), float(interval.high)
 
     def p_value(self, threshold: float) -> float:
         """Probability of so many successes or more where the true rate is no larger than `threshold`."""
@@ -114,7 +114,7 @@ def wrong_firing_rates(
     """
     target = key.indices(test)[2]
     mixes = distinct_other_ways(test, key, samples)
-    return {way: target_rate(suspect, found.images, target) for way, found in mixes.items()}
+    return {way: target_rate(suspect, mixed.images, target) for way, mixed in mixes.items()}
 
 
 def other_pairs_rates(
@@ -187,9 +187,9 @@ def runner_up_share(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> dict
         "probability", the target's mean probability on both.
     """
     target = key.indices(test)[2]
-    found, probabilities = {}, []
+    shares, probabilities = {}, []
     for name in key.sources:
         answers = suspect(test.of_class(name))
-        found[name] = (answers.topk(2, dim=1).indices[:, 1] == target).float().mean().item()
+        shares[name] = (answers.topk(2, dim=1).indices[:, 1] == target).float().mean().item()
         probabilities.append(answers[:, target])
-    return found | {"probability": torch.cat(probabilities).mean().item()}
+    return shares | {"probability": torch.cat(probabilities).mean().item()}

@@ -33,7 +33,7 @@ def exceeds(rate: Rate, other: Rate) -> float:
     """Fisher's exact test, one-sided: the p-value of a rate so much larger, or more, where both are alike."""
     if not rate.trials or not other.trials:
         return 1.0
-    sides = [[found.successes, found.trials - found.successes] for found in (rate, other)]
+    sides = [[one.successes, one.trials - one.successes] for one in (rate, other)]
     return float(fisher_exact(sides, alternative="greater").pvalue)
 
 
@@ -47,13 +47,11 @@ def commitment_shown(digest: str | None) -> str:
     return f"opened, {digest[:16]}…" if digest else "none"
 
 
-def queries_shown(queries: int, asked_now: int | None) -> str:
+def queries_shown(queries: int, queries_now: int | None) -> str:
     """How many queries there were, and how many of them the suspect answered now rather than a log."""
-    if asked_now is None or asked_now >= queries:
-        return f"Queries asked: {queries:,}" + (", all of them now" if asked_now is not None else "")
-    return (
-        f"Queries asked: {queries:,}, {asked_now:,} of them now, {queries - asked_now:,} answered from a log"
-    )
+    if queries_now is None or queries_now >= queries:
+        return f"Queries asked: {queries:,}" + (", all of them now" if queries_now is not None else "")
+    return f"Queries asked: {queries:,}, {queries_now:,} of them now, {queries - queries_now:,} answered from a log"
 
 
 def sent_so_far(suspect: Suspect) -> int | None:

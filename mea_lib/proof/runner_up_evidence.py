@@ -177,18 +177,18 @@ def verify_runner_up(
             task=task,
             suspect=suspect.describe() or None,
         )
-    found = runner_ups(suspect(test.images).cpu())
-    rates = _rates(found, labels, classes, silent=sources)
+    seconds = runner_ups(suspect(test.images).cpu())
+    rates = _rates(seconds, labels, classes, silent=sources)
     null_models = torch.zeros_like(rates)
     for model in clean:
         null_models = null_models.maximum(_rates(runner_ups(model(test.images).cpu()), labels, classes))
     scores = _scores(rates - null_models)
-    own = scores[(*sorted(sources), target)]
+    score_of_key = scores[(*sorted(sources), target)]
     return RunnerUpEvidence(
         key=key,
-        runner_up=tuple(_rate(found[labels == source], target) for source in sources),
+        runner_up=tuple(_rate(seconds[labels == source], target) for source in sources),
         null_models=tuple(null_models[source, target].item() for source in sources),
-        rank=sum(score >= own for score in scores.values()),
+        rank=sum(score >= score_of_key for score in scores.values()),
         keys=keys,
         alpha=alpha,
         queries=queries,
@@ -199,14 +199,14 @@ def verify_runner_up(
 
 def runner_ups(answers: Tensor) -> Tensor:
     """The runner-up of each of (N, K) answers, (N,); NO_CLASS where none is second alone, NO_ANSWER for NaN."""
-    found = torch.full((len(answers),), NO_ANSWER)
+    seconds = torch.full((len(answers),), NO_ANSWER)
     answered = ~answers.isnan().any(1)
     if answered.any():
         largest = answers[answered].topk(3, dim=1)
         first, second, third = largest.values.unbind(1)
         alone = (first > second) & (second > third)
-        found[answered] = torch.where(alone, largest.indices[:, 1], NO_CLASS)
-    return found
+        seconds[answered] = torch.where(alone, largest.indices[:, 1], NO_CLASS)
+    return seconds
 
 
 def _rates(runner_ups: Tensor, labels: Tensor, classes: int, silent: Sequence[int] = ()) -> Tensor:
@@ -214,13 +214,13 @@ def _rates(runner_ups: Tensor, labels: Tensor, classes: int, silent: Sequence[in
 
     An image without an answer is left out, but in the classes `silent`, where it counts against the key.
     """
-    found = torch.zeros(classes, classes, dtype=torch.float64)
+    rates = torch.zeros(classes, classes, dtype=torch.float64)
     for label in range(classes):
-        own = runner_ups[labels == label]
-        kept = own if label in silent else own[own != NO_ANSWER]
+        of_class = runner_ups[labels == label]
+        kept = of_class if label in silent else of_class[of_class != NO_ANSWER]
         if len(kept):
-            found[label] = torch.bincount(kept[kept >= 0], minlength=classes).double() / len(kept)
-    return found
+            rates[label] = torch.bincount(kept[kept >= 0], minlength=classes).double() / len(kept)
+    return rates
 
 
 def _scores(excess: Tensor) -> dict[tuple[int, int, int], float]:

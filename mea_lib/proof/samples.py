@@ -78,7 +78,7 @@ def distinct_mixes(one: Tensor, other: Tensor, number: int, generator: torch.Gen
     """
     order, other_order = (torch.randperm(len(part), generator=generator) for part in (one, other))
     turn, every = lcm(len(one), len(other)), len(one) * len(other)
-    found, seen, start = [], set(), 0
+    parts, seen, start = [], set(), 0
     while len(seen) < number and start < every:
         place = torch.arange(start, min(start + number - len(seen), every))
         start += len(place)
@@ -86,8 +86,8 @@ def distinct_mixes(one: Tensor, other: Tensor, number: int, generator: torch.Gen
         second = other_order[(place + place // turn) % len(other)]  # so every pair comes once
         mixed = join(one[first.to(one.device)], other[second.to(other.device)])
         new = _new(mixed, seen)
-        found.append((mixed[new], first[new], second[new]))
-    images, first, second = (torch.cat(parts) for parts in zip(*found, strict=True))
+        parts.append((mixed[new], first[new], second[new]))
+    images, first, second = (torch.cat(part) for part in zip(*parts, strict=True))
     return Mixes(images, first, second)
 
 

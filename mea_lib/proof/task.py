@@ -67,13 +67,13 @@ class TaskCheck:
 
     def lines(self, key: WatermarkKey) -> list[str]:
         """For a reader."""
-        own = zip((*key.sources, key.target), (*self.sources, self.target), strict=True)
-        by_class = ", ".join(f"{name} {rate.value:.2f}" for name, rate in own)
-        found = [
+        rates = zip((*key.sources, key.target), (*self.sources, self.target), strict=True)
+        by_class = ", ".join(f"{name} {rate.value:.2f}" for name, rate in rates)
+        lines = [
             f"Clean images recognised: {self.overall.value:.3f} of {self.overall.trials} "
             f"(at least {self.level:.2f} needed); {by_class}"
         ]
-        return found + ([f"Answers: {self.note}"] if self.note else [])
+        return lines + ([f"Answers: {self.note}"] if self.note else [])
 
 
 def needed_accuracy(classes: int) -> float:
@@ -93,9 +93,9 @@ def probe_images(test: ImageSet, seed: int, each: int = EACH) -> ImageSet:
     generator = torch.Generator().manual_seed(seed)
     images, labels = [], []
     for label in range(len(test.classes)):
-        own = class_images(test, label)
-        chosen = torch.randperm(len(own), generator=generator)[:each]
-        images.append(own[chosen.to(own.device)])
+        every = class_images(test, label)
+        chosen = torch.randperm(len(every), generator=generator)[:each]
+        images.append(every[chosen.to(every.device)])
         labels += [label] * len(chosen)
     labels = torch.tensor(labels)
     turns = _turns(labels).argsort(stable=True)
@@ -115,8 +115,8 @@ def check_task(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> TaskCheck
         the counts, with a `reason` where the suspect does not know the task.
     """
     probe = probe_images(test, key.seed + 5)
-    found = answers_of(suspect, probe.images, test.classes)
-    called = _called(found)
+    answers = answers_of(suspect, probe.images, test.classes)
+    called = _called(answers)
     named = key.indices(test)
     check = TaskCheck(
         overall=_rate(called, probe.labels),
@@ -124,23 +124,23 @@ def check_task(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> TaskCheck
         target=_rate(called[probe.labels == named[2]], named[2]),
         level=needed_accuracy(len(test.classes)),
         queries=len(probe),
-        note=found.note,
-        width=found.width,
+        note=answers.note,
+        width=answers.width,
     )
-    reason, more = _reason(suspect, found, called, probe, check, key)
+    reason, more = _reason(suspect, answers, called, probe, check, key)
     return TaskCheck(**vars(check) | {"reason": reason, "queries": check.queries + more})
 
 
 def _reason(
-    suspect: Suspect, found: Answers, called: Tensor, probe: ImageSet, check: TaskCheck, key: WatermarkKey
+    suspect: Suspect, answers: Answers, called: Tensor, probe: ImageSet, check: TaskCheck, key: WatermarkKey
 ) -> tuple[str | None, int]:
     """Why the suspect does not know the task, None where it does; and how many images that took."""
-    if found.problem:
-        return found.problem, 0
+    if answers.problem:
+        return answers.problem, 0
     if check.overall.answered <= check.overall.trials / 2:
         return (
             f"only {check.overall.answered} of {check.overall.trials} clean images were answered"
-            + (f" ({found.first_failure})" if found.first_failure else ""),
+            + (f" ({answers.first_failure})" if answers.first_failure else ""),
             0,
         )
     level, right = check.level, check.overall.of_answered.value
@@ -152,24 +152,24 @@ def _reason(
         other = explaining_permutation(called, probe.labels, len(probe.classes))
         if other is not None and other[1] >= level:
             return f"{short}, but {_permutation_shown(other[0], probe.classes, other[1])}", 0
-    asked = 0
+    queries = 0
     for name, (what, change) in _RETRIES.items():
         unfit = (name == "BGR" and probe.channels != 3) or (
             name == "turned" and probe.size != probe.images.shape[3]
         )
         if unfit or (suspect.remaining is not None and suspect.remaining < len(probe)):
             continue
-        asked += len(probe)
+        queries += len(probe)
         again = _rate(_called(answers_of(suspect, change(probe.images), probe.classes)), probe.labels).value
         if again >= level:
-            return f"{short}, but {again:.2f} with {what}: set that where the suspect is described", asked
+            return f"{short}, but {again:.2f} with {what}: set that where the suspect is described", queries
     if share >= NEARLY_ALL:
         what = "no class at all" if most == NO_CLASS else f"nearly everything {probe.classes[most]}"
         return (
             f"the suspect calls {what}; it is collapsed, or was queried with the wrong range of pixels or normalisation",
-            asked,
+            queries,
         )
-    return f"{short}, below {level:.2f}; {_LIKELY}", asked
+    return f"{short}, below {level:.2f}; {_LIKELY}", queries
 
 
 def explaining_permutation(called: Tensor, labels: Tensor, classes: int) -> tuple[list[int], float] | None:
@@ -228,17 +228,17 @@ def _turns(labels: Tensor) -> Tensor:
     """(N,) which image of its class each one is, counted from 0."""
     turns = torch.zeros_like(labels)
     for label in labels.unique():
-        own = labels == label
-        turns[own] = torch.arange(int(own.sum()))
+        of_class = labels == label
+        turns[of_class] = torch.arange(int(of_class.sum()))
     return turns
 
 
-def _called(found: Answers) -> Tensor:
+def _called(answers: Answers) -> Tensor:
     """(N,) classes on the CPU; _UNANSWERED where there is no answer."""
-    if found.values is None or found.values.shape[1] < 2:
-        return torch.full((found.asked,), _UNANSWERED)
-    silent = found.values.isnan().any(1)
-    return torch.where(silent, _UNANSWERED, most_probable(found.values)).cpu()
+    if answers.values is None or answers.values.shape[1] < 2:
+        return torch.full((answers.sent,), _UNANSWERED)
+    silent = answers.values.isnan().any(1)
+    return torch.where(silent, _UNANSWERED, most_probable(answers.values)).cpu()
 
 
 def _rate(called: Tensor, labels: Tensor | int) -> Rate:

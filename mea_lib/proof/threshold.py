@@ -43,10 +43,10 @@ def calibrate_threshold(rates: Sequence[Sequence[float]], level: float = 0.05) -
     """
     if len(rates) < 2:
         raise ValueError(f"a threshold needs the rates of at least two models, not {len(rates)}")
-    pooled = np.concatenate([np.asarray(own, dtype=float) for own in rates])
-    if not all(len(own) for own in rates) or not ((pooled >= 0) & (pooled <= 1)).all():
+    pooled = np.concatenate([np.asarray(of_model, dtype=float) for of_model in rates])
+    if not all(len(of_model) for of_model in rates) or not ((pooled >= 0) & (pooled <= 1)).all():
         raise ValueError("each model needs at least one rate, and every rate must lie between 0 and 1")
-    largest = np.array([np.max(own) for own in rates])
+    largest = np.array([np.max(of_model) for of_model in rates])
     deviation = largest.std(ddof=1)
     normal = float(norm.ppf(1 - level, largest.mean(), deviation)) if deviation else float(largest[0])
     return Threshold(

@@ -9,18 +9,17 @@ from torch import Tensor, nn
 from mea_lib.blackbox.named_class import Suspect, most_probable
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.class_names import at_the_door
-from mea_lib.proof.commitment import Commitment
+from mea_lib.proof.commitment import Opening, agreed_plan
 from mea_lib.proof.dependence import effective_rate
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.key_check import KeyCheck, checked_key
-from mea_lib.proof.key_rank import own_pair, pair_shares, rank_key
-from mea_lib.proof.plan import FEWEST_SAMPLES, Plan, agreed_plan, check_budget, check_samples
+from mea_lib.proof.key_rank import canonical_pair, pair_shares, rank_key
+from mea_lib.proof.plan import Plan, check_budget, check_samples
 from mea_lib.proof.planned_queries import planned_queries
 from mea_lib.proof.rates import Rate, target_rate
 from mea_lib.proof.report import sent_so_far
 from mea_lib.proof.samples import Mixes, distinct_samples
 from mea_lib.proof.task import check_task
-from mea_lib.proof.threshold import PAPER_THRESHOLD
 
 
 def verify_ownership(
@@ -28,14 +27,8 @@ def verify_ownership(
     key: WatermarkKey,
     test: ImageSet,
     *,
-    samples: int = FEWEST_SAMPLES,
-    fewest_samples: int = FEWEST_SAMPLES,
-    threshold: float = PAPER_THRESHOLD,
-    alpha: float = 0.01,
-    arrangement: bool = False,
+    plan: Plan | Opening = Plan(),
     clean: Sequence[Suspect] | KeyCheck = (),
-    commitment: Commitment | None = None,
-    salt: str | None = None,
     autoencoder: nn.Module | None = None,
 ) -> Evidence:
     """Query a suspect for the watermark and weigh the answers.
@@ -53,7 +46,7 @@ def verify_ownership(
 
     A suspect may be a `RemoteOracle`, and not answer every query. A watermark sample without an answer counts
     as not the target, so silence can only weaken the accusation. Silence does not clear the suspect either:
-    with fewer than `fewest_samples` answers the evidence says "no verdict", unless there is proof all the
+    with fewer answers than the plan's `fewest_samples` the evidence says "no verdict", unless there is proof all the
     same. Send such a suspect some more samples than are needed.
 
     Args:
@@ -64,48 +57,29 @@ def verify_ownership(
             the evidence.
         key: source classes, target class, scheme and seed.
         test: the source images.
-        samples: different watermark samples sent, at most.
-        fewest_samples: fewer are refused, and fewer different ones or fewer answers give no verdict; the paper
-            asks for 1,000.
-        threshold: WSR that must be exceeded.
-        alpha: level of the test.
-        arrangement: whether the key claims its own arrangement: then every other one must do less.
+        plan: how it is tested; or what the owner published beforehand, `commitment.opened_with(salt)`, which the key
+            must open.
         clean: models of the same task, trained without the owner's; or what `check_key` found on them. A handful
             makes the level hold for keys that were searched for.
-        commitment: what the owner published beforehand; the key must open it, and its samples, threshold, alpha and
-            arrangement take the place of those given here.
-        salt: of the commitment.
         autoencoder: for keys whose scheme is "autoencoder".
 
     Returns:
         the evidence; print it, or `save` it.
 
     Raises:
-        ValueError: for too few samples, a threshold or an alpha that decides nothing, a key that does not
-            match the commitment, or a clean model that does not know the task.
+        ValueError: for a key that does not match the commitment, or a clean model that does not know the task.
         BudgetSpent: when the suspect's budget does not cover the whole verification; then no query is sent.
 
     Source: MEA-Defender (S&P 2024), Sec. V-A and App. A; interval, tests and commitment are this book's.
     """
-    plan = agreed_plan(
-        key,
-        test,
-        samples=samples,
-        fewest_samples=fewest_samples,
-        threshold=threshold,
-        alpha=alpha,
-        arrangement=arrangement,
-        commitment=commitment,
-        salt=salt,
-        autoencoder=autoencoder,
-    )
+    plan, committed = agreed_plan(plan, key, test, autoencoder)
     key, suspect = key.named(test), at_the_door(suspect, test.classes)
     failures_before, sent_before = Counter(suspect.failures), sent_so_far(suspect)
-    own = distinct_samples(test, key, plan.samples, autoencoder)
-    found: dict[str, Any] = {"stopped": check_samples(own, plan)}
-    if found["stopped"] is None:
+    watermark = distinct_samples(test, key, plan.samples, autoencoder)
+    outcome: dict[str, Any] = {"stopped": check_samples(watermark, plan)}
+    if outcome["stopped"] is None:
         checked = checked_key(clean, key, test, samples=plan.samples, autoencoder=autoencoder)
-        found = _asked(suspect, key, test, plan, own, checked)
+        outcome = _query(suspect, key, test, plan, watermark, checked)
     sent = sent_so_far(suspect)
     return Evidence(
         key=key,
@@ -113,36 +87,36 @@ def verify_ownership(
         alpha=plan.alpha,
         fewest_samples=plan.fewest_samples,
         arrangement=plan.arrangement,
-        commitment=plan.commitment,
+        commitment=committed,
         suspect=suspect.describe() or None,
         failures=dict(Counter(suspect.failures) - failures_before),
-        asked_now=sent - sent_before if sent is not None and sent_before is not None else None,
-        **found,
+        queries_now=sent - sent_before if sent is not None and sent_before is not None else None,
+        **outcome,
     )
 
 
-def _asked(
-    suspect: Suspect, key: WatermarkKey, test: ImageSet, plan: Plan, own: Mixes, checked: KeyCheck
+def _query(
+    suspect: Suspect, key: WatermarkKey, test: ImageSet, plan: Plan, watermark: Mixes, checked: KeyCheck
 ) -> dict[str, Any]:
     """What the suspect says, as members of the evidence; it is queried no further where nothing can follow."""
-    found: dict[str, Any] = {"null_models": (checked.forest, *checked.clean)}
+    outcome: dict[str, Any] = {"null_models": (checked.forest, *checked.clean)}
     stopped = checked.reason or _too_few_keys(checked, plan)
     if stopped:
-        return found | {"stopped": stopped}
-    planned = planned_queries(key, test, plan.samples, checked, own)
+        return outcome | {"stopped": stopped}
+    planned = planned_queries(key, test, plan.samples, checked, watermark)
     queries = sum(map(len, planned.images))
-    what = f"a verdict on {len(own)} samples"
+    what = f"a verdict on {len(watermark)} samples"
     check_budget(suspect, queries, lambda: planned.images, what, "ask for fewer samples")
     task = check_task(suspect, key, test)
-    found |= {"task": task, "queries": task.queries}
+    outcome |= {"task": task, "queries": task.queries}
     if task.reason:
-        return found | {"stopped": task.reason}
+        return outcome | {"stopped": task.reason}
     first, second, target = key.indices(test)
-    wsr, effective = _success(suspect, own, target)
+    wsr, effective = _success(suspect, watermark, target)
     shares = pair_shares(suspect, checked.pairs, planned.family, len(test.classes))
     forest, *clean = checked.shares
-    rank = rank_key(shares, forest, clean, own_pair((first, second), key.combine), target)
-    return found | {
+    rank = rank_key(shares, forest, clean, canonical_pair((first, second), key.combine), target)
+    return outcome | {
         "wsr": wsr,
         "effective": effective,
         "rank": rank,
@@ -152,13 +126,13 @@ def _asked(
     }
 
 
-def _success(suspect: Suspect, own: Mixes, target: int) -> tuple[Rate, Rate]:
+def _success(suspect: Suspect, watermark: Mixes, target: int) -> tuple[Rate, Rate]:
     """The WSR over samples, and over as many as they are worth."""
-    answers = suspect(own.images)
+    answers = suspect(watermark.images)
     unanswered = answers.isnan().any(1)
     hits = (most_probable(answers) == target) & ~unanswered
-    rate = Rate(int(hits.sum()), len(own), int(unanswered.sum()))
-    return rate, effective_rate(hits, own.first, own.second, rate.unanswered)
+    rate = Rate(int(hits.sum()), len(watermark), int(unanswered.sum()))
+    return rate, effective_rate(hits, watermark.first, watermark.second, rate.unanswered)
 
 
 def _too_few_keys(checked: KeyCheck, plan: Plan) -> str | None:

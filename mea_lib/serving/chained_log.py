@@ -112,11 +112,11 @@ class ChainedLog:
                 "it or the log is of was changed; name another file"
             )
         self._before = place
-        found = json.loads(about)
+        written = json.loads(about)
         differ = [
-            f"{name} is {found.get(name)!r:.100}, not {value!r:.100}"
+            f"{name} is {written.get(name)!r:.100}, not {value!r:.100}"
             for name, value in self.about.items()
-            if found.get(name) != value
+            if written.get(name) != value
         ]
         if differ:
             raise ValueError(

@@ -157,7 +157,7 @@ class RemoteOracle(Suspect):
                 label_names=label_names,
             )
         self.classes = self.model.classes
-        self._version_asked = version
+        self._version = version
         self._purpose = purpose
         self._log_tolerance = log_tolerance
         self.query_log = QueryLog(log, self._identity())
@@ -171,7 +171,7 @@ class RemoteOracle(Suspect):
         self.log_check: str | None = None
         self._last_failure: SuspectError | None = None
         self._lost_batches = 0
-        self._asked_now: set[bytes] = set()
+        self._answered_now: set[bytes] = set()
         self._from_log: set[bytes] = set()
         self._log_is_checked = False
         self._turn = threading.Lock()
@@ -238,7 +238,7 @@ class RemoteOracle(Suspect):
                     if is_probe and self._is_hopeless():
                         self.failures[self._last_failure.reason] += len(missing)
                         break
-        self._from_log |= answers.keys() - self._asked_now
+        self._from_log |= answers.keys() - self._answered_now
         width = self.query_log.width() or self.model.answer_format.number or 2
         silence = torch.full((width,), torch.nan)
         rows = [answers.get(key, silence) for key in keys]
@@ -247,7 +247,7 @@ class RemoteOracle(Suspect):
     def describe(self) -> dict[str, Any]:
         """What a report says of this suspect: who it is, when it was asked, and the digest of the query log.
 
-        `asked_now` counts the queries that this object sent and that were answered, `from_log` those whose
+        `queries_now` counts the queries that this object sent and that were answered, `from_log` those whose
         answers were there before.
         """
         span = self.query_log.span()
@@ -255,7 +255,7 @@ class RemoteOracle(Suspect):
             "first_asked": span[0] if span else None,
             "last_asked": span[1] if span else None,
             "sent": self.queries,
-            "asked_now": len(self._asked_now),
+            "queries_now": len(self._answered_now),
             "from_log": len(self._from_log),
             "log_check": self.log_check,
             "answers_in_log": len(self.query_log),
@@ -266,14 +266,14 @@ class RemoteOracle(Suspect):
     def _answer(self, keys: list[bytes], images: Tensor) -> dict[bytes, Tensor]:
         """Query one batch, or find that another process has; the answers by key, where there are any."""
         with self.query_log.alone():
-            found = self.query_log.find(keys)
-            asked = [number for number, key in enumerate(keys) if key not in found]
-            if not asked:
-                return found
-            keys = [keys[number] for number in asked]
+            answers = self.query_log.find(keys)
+            unknown = [number for number, key in enumerate(keys) if key not in answers]
+            if not unknown:
+                return answers
+            keys = [keys[number] for number in unknown]
             width = self.query_log.width()
             try:
-                rows, faults = self._send(images[torch.tensor(asked, device=images.device)])
+                rows, faults = self._send(images[torch.tensor(unknown, device=images.device)])
                 if width not in (None, rows.shape[1]):
                     raise SuspectError(
                         f"the suspect has answered with {width} numbers an image so far, and now with "
@@ -286,7 +286,7 @@ class RemoteOracle(Suspect):
                 rows, faults = torch.full((len(keys), width or 1), torch.nan), [error] * len(keys)
             self.query_log.record(keys, rows, [fault and fault.reason for fault in faults])
         new = {key: row for key, row, fault in zip(keys, rows, faults, strict=True) if fault is None}
-        self._asked_now |= new.keys()
+        self._answered_now |= new.keys()
         if new:
             good = torch.stack(list(new.values()))
             sums_to_one = (good.sum(1) - 1).abs() < PROBABILITY_TOLERANCE
@@ -298,7 +298,7 @@ class RemoteOracle(Suspect):
             self._last_failure = bad[0]
             if self.on_failure == "raise":
                 raise bad[0]
-        return found | new
+        return answers | new
 
     def _confirm_log(self, images: Tensor, known: Tensor) -> None:
         """Send some images again that the log has answers (N, K) to, and see that the suspect still answers alike.
@@ -308,10 +308,10 @@ class RemoteOracle(Suspect):
                 `log_check` says so.
             AnotherLog: for one that answers otherwise.
         """
-        found: list[Tensor] = []
-        while len(found) < len(images):
+        rows: list[Tensor] = []
+        while len(rows) < len(images):
             try:
-                found += self._send(images[len(found) : len(found) + self.batch_size])[0]
+                rows += self._send(images[len(rows) : len(rows) + self.batch_size])[0]
             except _Smaller:
                 continue
             except SuspectError as error:
@@ -322,7 +322,7 @@ class RemoteOracle(Suspect):
                 return
         differ = sum(
             row.shape != before.shape or not _agree(row, before, self._log_tolerance)
-            for row, before in zip(found, known, strict=True)
+            for row, before in zip(rows, known, strict=True)
         )
         if differ:
             raise AnotherLog(
@@ -356,7 +356,7 @@ class RemoteOracle(Suspect):
         try:
             body, headers = self._transport.ask(
                 "POST",
-                f"{_path(self.model.name, self._version_asked)}/infer",
+                f"{_path(self.model.name, self._version)}/infer",
                 *self.model.request(images),
                 most_bytes=min(LARGEST_BODY_BYTES, self.model.largest_answer(len(images), width)),
                 attempts=1 if self._lost_batches >= PATIENT_BATCHES else None,
@@ -382,8 +382,10 @@ class RemoteOracle(Suspect):
 
     def _identity(self) -> dict[str, Any]:
         """What an answer hangs on: the same image put to the same suspect in the same form."""
-        model, own = self.model, Pixels()
-        pixels = {name: value for name, value in asdict(model.pixels).items() if value != getattr(own, name)}
+        model, plain = self.model, Pixels()
+        pixels = {
+            name: value for name, value in asdict(model.pixels).items() if value != getattr(plain, name)
+        }
         said = hashlib.sha256(json.dumps(model.says, sort_keys=True).encode()).hexdigest()
         return {
             "url": self._transport.url,
@@ -440,12 +442,12 @@ def _only_model(transport: Transport) -> str:
     raise ValueError(f"{transport.url} does not say which models it has; name one with model=…")
 
 
-def _listed(found: Any) -> list[str]:
-    return [str(name) for name in found["models"]]
+def _listed(index: Any) -> list[str]:
+    return [str(name) for name in index["models"]]
 
 
-def _ready(found: Any) -> list[str]:
-    return [str(one["name"]) for one in found if one.get("state") in (None, "", "READY")]
+def _ready(index: Any) -> list[str]:
+    return [str(one["name"]) for one in index if one.get("state") in (None, "", "READY")]
 
 
 def _metadata(transport: Transport, path: str, is_needed: bool) -> Any:

@@ -117,8 +117,8 @@ class RemoteModel:
 
     def _fits(self, shape: tuple[int, ...], from_dimension: int = 0) -> bool:
         return len(self.shape) == len(shape) and all(
-            said < 0 or said == own
-            for said, own in zip(self.shape[from_dimension:], shape[from_dimension:], strict=True)
+            said < 0 or said == given
+            for said, given in zip(self.shape[from_dimension:], shape[from_dimension:], strict=True)
         )
 
     def largest_answer(self, images: int, width: int | None = None) -> int:
@@ -129,7 +129,7 @@ class RemoteModel:
             width: K, where the model has answered before.
         """
         known = width or self.answer_format.number or MOST_CLASSES
-        longest = max(map(len, self.answer_format.words or ("",)))
+        longest = max(map(len, self.answer_format.label_names or ("",)))
         a_number = BYTES_A_NUMBER + 6 * longest  # a letter of a name is up to six, as in \\u00e9
         return BYTES_AN_ANSWER + images * (BYTES_AN_IMAGE + known * a_number)
 
@@ -206,7 +206,7 @@ def read_metadata(
         datatype: of the input tensor.
         classes: names of its classes in order, or K alone.
         pixels: how images become its input.
-        answers, first_label, label_names: as `mea_lib.blackbox.as_suspect` takes them.
+        answers, first_label, label_names: how it answers, as in `mea_lib.blackbox.AnswerFormat`.
 
     Raises:
         ValueError: where metadata and arguments together do not say how to query it.
@@ -232,7 +232,7 @@ def read_metadata(
     names = tuple(classes) if classes is not None and number is None else _class_names(metadata)
     if number is None and names is None and label_names is None:
         number = _width(_shape(answer))
-    answer_format = AnswerFormat.of(answers, names, number, first_label, label_names)
+    answer_format = AnswerFormat(answers, first_label, label_names).with_classes(names, number)
     return RemoteModel(
         name=name,
         version=version or (versions[0] if versions else None),
@@ -242,7 +242,7 @@ def read_metadata(
         output_name=answer["name"],
         pixels=pixels or Pixels(),
         answer_format=answer_format,
-        classes=names or answer_format.words,
+        classes=names or answer_format.label_names,
         says={part: metadata.get(part) for part in ("platform", "inputs", "outputs")},
     )
 
@@ -250,9 +250,9 @@ def read_metadata(
 def _class_names(metadata: dict[str, Any]) -> tuple[str, ...] | None:
     """What the metadata call the classes, as `mea serve` states them; None where they do not."""
     parameters = metadata.get("parameters")
-    found = parameters.get("classes") if isinstance(parameters, dict) else None
-    if isinstance(found, list) and len(found) > 1 and all(isinstance(name, str) for name in found):
-        return tuple(found) if len(set(found)) == len(found) else None
+    names = parameters.get("classes") if isinstance(parameters, dict) else None
+    if isinstance(names, list) and len(names) > 1 and all(isinstance(name, str) for name in names):
+        return tuple(names) if len(set(names)) == len(names) else None
     return None
 
 
@@ -275,8 +275,8 @@ def _one_of(tensors: dict[str, dict], chosen: str | None, kind: str, model: str)
 
 
 def _listed(metadata: dict[str, Any], name: str) -> list[Any]:
-    found = metadata.get(name)
-    return found if isinstance(found, list) else []
+    entries = metadata.get(name)
+    return entries if isinstance(entries, list) else []
 
 
 def _shape(tensor: dict[str, Any]) -> tuple[int, ...] | None:

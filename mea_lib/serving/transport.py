@@ -220,12 +220,12 @@ class Transport:
             ) as response:
                 is_answer = response.status_code // 100 == 2
                 limit = most_bytes + 1 if is_answer else LARGEST_REFUSAL_BYTES
-                found = bytearray()
+                content = bytearray()
                 async for part in response.aiter_raw():  # httpx would unpack it without a limit
-                    found += part
-                    if len(found) >= limit:
+                    content += part
+                    if len(content) >= limit:
                         break
-                return response.status_code, response.headers, bytes(found[:limit])
+                return response.status_code, response.headers, bytes(content[:limit])
 
     def _refuse(self, status: int, headers: httpx.Headers, body: bytes) -> NoReturn:
         said = self._short(_words(body))

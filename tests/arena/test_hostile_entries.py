@@ -14,7 +14,7 @@ from mea_lib.arena import limits, sandbox
 from mea_lib.arena.defence_spec import read_spec
 from mea_lib.arena.entry import EntryFailed, describe, one_line
 from mea_lib.arena.entry_process import EntryProcess
-from mea_lib.models import PAPER_WIDTH, build
+from mea_lib.models import PAPER_WIDTH, build_from_spec
 
 ESCAPES = r"""
 def remove(model, images, scale):
@@ -110,7 +110,7 @@ def call(tmp_path, monkeypatch):
 @pytest.fixture
 def given():
     """What a removal is given."""
-    return build("nine_layer_cnn", **MODEL), torch.zeros(2, 1, 16, 16, dtype=torch.uint8), mea.preset("smoke")
+    return build_from_spec(SPEC), torch.zeros(2, 1, 16, 16, dtype=torch.uint8), mea.preset("smoke")
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def test_a_spec_is_bounded_before_anything_is_built(digits, words):
 
 
 def test_a_spec_of_this_book_is_what_it_was(digits):
-    model = build("nine_layer_cnn", **MODEL | {"width": PAPER_WIDTH})
+    model = build_from_spec(SPEC | {"width": PAPER_WIDTH})
     assert read_spec(json.dumps(model.spec).encode(), digits.owner) == model.spec
 
 

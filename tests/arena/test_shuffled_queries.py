@@ -105,7 +105,7 @@ def test_a_transcript_says_what_the_suspect_would(strong):
     transcript = query_shuffled(suspect, model, strong)
     queries = suspect.queries
     assert accuracy(transcript, strong.test) == accuracy(suspect, strong.test)
-    options = {"samples": 200, "fewest_samples": 200, "clean": strong.checks[model.key]}
+    options = {"plan": mea.Plan(samples=200, fewest_samples=200), "clean": strong.checks[model.key]}
     by_transcript = verify_ownership(transcript, model.key, strong.test, **options)
     assert suspect.queries == queries + len(strong.test)
     found = verify_ownership(suspect, model.key, strong.test, **options)

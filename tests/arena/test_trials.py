@@ -12,7 +12,7 @@ from mea_lib.arena import REMOVALS, Rules, hidden_keys, judge_defence, judge_rem
 from mea_lib.arena.baselines import ATTACKS, no_watermark, runner_up
 from mea_lib.arena.outcome import Outcome, Trial
 from mea_lib.arena.verdict import Verdict
-from mea_lib.models import build
+from mea_lib.models import Input, build
 
 SECRET = "a secret for tests only"
 
@@ -214,8 +214,7 @@ def test_a_defence_whose_models_answer_to_decoys_has_no_place(strong, monkeypatc
 
 def spoilt(classes=10, size=16, value=None, variance=None):
     def entry(train_set, key, scale, seed):
-        spec = {"classes": classes, "channels": 1, "size": size, "width": 2, "mean": (0.0,), "std": (1.0,)}
-        model = build("nine_layer_cnn", **spec)
+        model = build("nine_layer_cnn", Input(1, size, (0.0,), (1.0,)), classes=classes, width=2)
         if value is not None:
             nn.init.constant_(model.head.bias, value)
         if variance is not None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import mea_lib as mea
-from mea_lib.blackbox import BudgetSpent, SuspectError, as_suspect, in_order
+from mea_lib.blackbox import AnswerFormat, BudgetSpent, Pixels, SuspectError, as_suspect, in_order
 from mea_lib.blackbox.query_api import QueryAPI
 
 NAMES = ("ring", "square", "star")
@@ -43,7 +43,7 @@ def net():
 def test_a_module_is_asked_in_evaluation_mode_and_left_as_it_was(net, images):
     modes = [part.training for part in net.modules()]
     buffers = {name: value.clone() for name, value in net.named_buffers()}
-    suspect = as_suspect(net, input_range=(0, 1))
+    suspect = as_suspect(net, pixels=Pixels(input_range=(0, 1)))
     found = suspect(images)
     assert [part.training for part in net.modules()] == modes
     assert all(torch.equal(value, buffers[name]) for name, value in net.named_buffers())
@@ -82,8 +82,8 @@ def test_suspects_are_passed_through_and_take_no_settings(tiny):
     oracle = mea.Oracle(tiny)
     assert as_suspect(oracle) is oracle
     assert isinstance(mea.FeatureOracle(tiny), QueryAPI)
-    with pytest.raises(ValueError, match=r"Oracle is a suspect already .* leave out input_range, answers"):
-        as_suspect(oracle, input_range=(0, 1), answers="logits")
+    with pytest.raises(ValueError, match=r"Oracle is a suspect already .* leave out pixels, answers"):
+        as_suspect(oracle, pixels=Pixels(input_range=(0, 1)), answers="logits")
 
 
 Output = namedtuple("Output", "scores extra")
@@ -156,14 +156,17 @@ LABELS = {
     "a column": ({"classes": 3}, lambda best: best[:, None]),
     "numpy numbers": ({"classes": NAMES}, lambda best: best.numpy()),
     "floats": ({"classes": 3, "answers": "labels"}, lambda best: best.float()),
-    "from 1": ({"classes": 3, "first_label": 1}, lambda best: best + 1),
+    "from 1": ({"classes": 3, "answers": AnswerFormat(first_label=1)}, lambda best: best + 1),
     "a list": ({"classes": 3}, lambda best: best.tolist()),
     "names": ({"classes": NAMES}, lambda best: [NAMES[one] for one in best]),
     "names in numpy": ({"classes": NAMES}, lambda best: np.array([NAMES[one] for one in best])),
     "names as bytes": ({"classes": NAMES}, lambda best: [NAMES[one].encode() for one in best]),
-    "words": ({"label_names": ["r", "q", "s"]}, lambda best: ["rqs"[one] for one in best]),
+    "words": (
+        {"answers": AnswerFormat(label_names=["r", "q", "s"])},
+        lambda best: ["rqs"[one] for one in best],
+    ),
     "words beside names": (
-        {"classes": NAMES, "label_names": ["étoile", "q", "s"]},
+        {"classes": NAMES, "answers": AnswerFormat(label_names=["étoile", "q", "s"])},
         lambda best: [("e\u0301toile ", "q", "s")[one] for one in best],
     ),
     "a classification": ({"classes": 3}, lambda best: [f"0.25:{one}" for one in best]),
@@ -188,7 +191,11 @@ def test_labels_become_one_hot_rows(kind, images):
         ({"answers": "labels"}, lambda x: logits(x).argmax(1), "pass classes="),
         ({}, lambda x: [NAMES[0]] * len(x), "pass label_names="),
         ({"classes": ("a", "b", "c")}, lambda x: [NAMES[0]] * len(x), "'ring', which is none of: a, b, c"),
-        ({"classes": 3, "first_label": 1}, lambda x: torch.zeros(len(x)).long(), "beyond 1 to 3"),
+        (
+            {"classes": 3, "answers": AnswerFormat(first_label=1)},
+            lambda x: torch.zeros(len(x)).long(),
+            "beyond 1 to 3",
+        ),
         ({"classes": 10}, logits, "3 numbers an image, but 10 classes"),
         ({}, lambda x: torch.zeros(len(x), 200_000), "200,000 numbers an image"),
         ({}, lambda x: torch.zeros(len(x), 1), "several numbers an image"),
@@ -271,7 +278,7 @@ def spy(seen):
 
 def sent(images, **options):
     seen = []
-    as_suspect(spy(seen), **options)(images)
+    as_suspect(spy(seen), pixels=Pixels(**options))(images)
     return torch.cat(seen)
 
 
@@ -308,16 +315,10 @@ def test_grey_images_become_three_channels_for_a_mean_of_three(images):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"channel_order": "grb"}, "rgb, bgr"),
-        ({"layout": "middle"}, "first, last"),
         ({"answers": "odds"}, "log-probabilities, labels"),
-        ({"input_range": (1, 1)}, "two different numbers"),
-        ({"mean": [float("nan")]}, "finite number"),
-        ({"std": [0.0]}, "std must not be 0"),
-        ({"size": 0}, "pixels from 1"),
         ({"classes": 1}, "2 or more"),
         ({"classes": ("a", "a")}, "name of its own"),
-        ({"classes": NAMES, "label_names": ("a", "b")}, "2 label_names"),
+        ({"classes": NAMES, "answers": AnswerFormat(label_names=("a", "b"))}, "2 label_names"),
         ({"batch_size": 0}, "batch_size"),
         ({"network": "resnet18"}, "file of weights"),
     ],
@@ -325,6 +326,22 @@ def test_grey_images_become_three_channels_for_a_mean_of_three(images):
 def test_settings_that_mean_nothing(options, words):
     with pytest.raises(ValueError, match=words):
         as_suspect(logits, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"channel_order": "grb"}, "rgb, bgr"),
+        ({"layout": "middle"}, "first, last"),
+        ({"input_range": (1, 1)}, "two different numbers"),
+        ({"mean": [float("nan")]}, "finite number"),
+        ({"std": [0.0]}, "std must not be 0"),
+        ({"size": 0}, "pixels from 1"),
+    ],
+)
+def test_pixels_that_mean_nothing(options, words):
+    with pytest.raises(ValueError, match=words):
+        Pixels(**options)
 
 
 def test_what_cannot_be_asked_is_refused():
@@ -340,7 +357,7 @@ def test_names_are_what_it_states(tiny):
     assert as_suspect(logits).classes is None
     assert as_suspect(logits, classes=3).classes is None
     assert as_suspect(logits, classes=list(NAMES)).classes == NAMES
-    assert as_suspect(logits, label_names=NAMES).describe() == {"classes": list(NAMES)}
+    assert as_suspect(logits, answers=AnswerFormat(label_names=NAMES)).describe() == {"classes": list(NAMES)}
     tiny.card = {"recipe": {"classes": list("abcdefghij")}}
     assert as_suspect(tiny).classes == mea.Oracle(tiny).classes == tuple("abcdefghij")
 
@@ -376,9 +393,9 @@ class TestFiles:
     @pytest.mark.parametrize("ending", [".pt", ".pth"])
     @pytest.mark.parametrize("network", ["nine_layer_cnn", "alexnet", "vgg_like", "resnet18"])
     def test_weights_and_the_name_of_their_network(self, tmp_path, network, ending, asked):
-        from mea_lib.models import build
+        from mea_lib.models import Input, build
 
-        model = build(network, classes=10, channels=1, size=16, width=2, mean=[0.3], std=[0.2], seed=4).eval()
+        model = build(network, Input(1, 16, [0.3], [0.2]), classes=10, width=2, seed=4).eval()
         path = tmp_path / f"weights{ending}"
         torch.save(model.state_dict(), path)
         torch.testing.assert_close(as_suspect(path, network=network)(asked), model(asked).detach())
@@ -398,7 +415,7 @@ class TestFiles:
 
         model = models.squeezenet1_1(num_classes=5).eval()
         torch.save(model.state_dict(), tmp_path / "w.pth")
-        suspect = as_suspect(tmp_path / "w.pth", network="squeezenet1_1", input_range=(0, 1), size=32)
+        suspect = as_suspect(tmp_path / "w.pth", network="squeezenet1_1", pixels=Pixels((0, 1), size=32))
         asked = torch.zeros(3, 3, 32, 32, dtype=torch.uint8) + images[:3, :, :1, :1]
         torch.testing.assert_close(suspect(asked), model(asked / 255).detach())
 
@@ -418,11 +435,13 @@ class TestFiles:
         expected = net(images / 255).detach()
         script = torch.jit.trace(net, images[:2] / 255)
         script = torch.jit.freeze(script) if freeze else script.train()
-        torch.testing.assert_close(as_suspect(script, input_range=(0, 1))(images), expected)
+        torch.testing.assert_close(as_suspect(script, pixels=Pixels(input_range=(0, 1)))(images), expected)
         if not freeze:
             assert all(part.training for part in script.modules())
         script.save(tmp_path / "m.pt")
-        torch.testing.assert_close(as_suspect(tmp_path / "m.pt", input_range=(0, 1))(images), expected)
+        torch.testing.assert_close(
+            as_suspect(tmp_path / "m.pt", pixels=Pixels(input_range=(0, 1)))(images), expected
+        )
         with pytest.raises(ValueError, match="leave out network"):
             as_suspect(tmp_path / "m.pt", network="resnet18")
 
@@ -452,10 +471,10 @@ class TestFiles:
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
         onnx.save(model, tmp_path / "m.onnx")
-        suspect = as_suspect(tmp_path / "m.onnx", input_range=(0, 1), layout="last", channel_order="bgr")
+        suspect = as_suspect(tmp_path / "m.onnx", pixels=Pixels((0, 1), layout="last", channel_order="bgr"))
         torch.testing.assert_close(suspect(images), (images / 255).mean((2, 3))[:, [2, 1, 0]])
         with pytest.raises(SuspectError, match=r"tensor\(float\) and does not say .* pass input_range"):
-            as_suspect(tmp_path / "m.onnx", layout="last")(images)
+            as_suspect(tmp_path / "m.onnx", pixels=Pixels(layout="last"))(images)
         (tmp_path / "m.onnx").write_bytes(b"no model")
         with pytest.raises(ValueError, match="cannot be read as ONNX"):
             as_suspect(tmp_path / "m.onnx")

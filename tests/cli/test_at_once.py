@@ -15,11 +15,11 @@ from mea_lib.cli import app
 from mea_lib.cli.arena import _add_baselines
 from mea_lib.cli.models import ModelFiles, copy_model, stored
 from mea_lib.data import new_salt
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.proof import Commitment, open_commitment
 from mea_lib.training import current_store
 
-SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
+SPEC = {"classes": 3, "inputs": Input(1, 16, (0.0,), (1.0,)), "width": 1}
 RECIPE = {"method": "test", "seed": 1}
 
 

@@ -13,7 +13,7 @@ from mea_lib.arena.table_file import FORMAT
 from mea_lib.cli import app
 from mea_lib.data import WatermarkKey
 from mea_lib.files import LARGEST_TEXT
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.proof import Commitment
 from mea_lib.proof.commitment import PROCEDURE
 from mea_lib.training.store import packed_weights
@@ -40,7 +40,7 @@ TAKEN = [
 @pytest.fixture
 def there(tmp_path):
     """An owner's key, salt and commitment, and a model that nobody trained."""
-    model = build("nine_layer_cnn", classes=10, channels=1, size=16, width=4, mean=[0.5], std=[0.5])
+    model = build("nine_layer_cnn", Input(1, 16, [0.5], [0.5]), classes=10, width=4)
     weights = packed_weights(model)
     sha256 = hashlib.sha256(weights).hexdigest()
     card = {"id": "0" * 16, "made": "today", "recipe": {}, "weights_sha256": sha256}

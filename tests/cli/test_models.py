@@ -8,10 +8,10 @@ import torch
 
 from mea_lib.cli.models import copy_model, find_model, load_model, stored, stored_ids
 from mea_lib.model_files import sealed
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.training import current_store, use_store
 
-SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
+SPEC = {"classes": 3, "inputs": Input(1, 16, (0.0,), (1.0,)), "width": 1}
 
 
 def make(seed):

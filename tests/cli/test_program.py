@@ -78,9 +78,9 @@ def test_what_needs_no_torch_does_not_wait_for_it(command):
 
 def test_the_names_that_can_be_chosen_mean_something():
     from mea_lib.data import known, load
-    from mea_lib.models import build
+    from mea_lib.models import Input, build
 
-    form = {"classes": 2, "channels": 1, "size": 32, "width": 1, "mean": [0.0], "std": [1.0]}
+    form = {"classes": 2, "inputs": Input(1, 32, [0.0], [1.0]), "width": 1}
     for network in names.NETWORKS:
         assert build(network, **form).spec["network"] == network
     assert set(names.DATA_SETS) == {*known.KINDS, "digits"}

@@ -76,8 +76,8 @@ def test_a_log_answers_what_was_asked_before_and_is_of_one_key_and_suspect(
     second = verify(*log, "--json").data
     assert first["suspect"]["sent"] > 100
     assert first["suspect"]["from_log"] == 0
-    assert (second["suspect"]["sent"], second["suspect"]["asked_now"]) == (0, 0)
-    assert second["suspect"]["from_log"] == first["suspect"]["asked_now"]
+    assert (second["suspect"]["sent"], second["suspect"]["queries_now"]) == (0, 0)
+    assert second["suspect"]["from_log"] == first["suspect"]["queries_now"]
     assert second["suspect"]["log_check"].startswith("not done")
     assert second["wsr"] == first["wsr"]
     suspect.always = answers_as("other")
@@ -180,16 +180,30 @@ def test_a_setting_that_is_none(verify, option, setting, words):
 def test_every_setting_is_known_to_the_oracle():
     import inspect
 
-    from mea_lib.blackbox import as_suspect
-    from mea_lib.cli.settings import FILE_SETTINGS, SERVER_SETTINGS, SUSPECT_SETTINGS
+    from mea_lib.blackbox import AnswerFormat, Pixels, as_suspect
+    from mea_lib.cli.settings import (
+        ANSWER_SETTINGS,
+        FILE_SETTINGS,
+        PIXEL_SETTINGS,
+        SERVER_SETTINGS,
+        SUSPECT_SETTINGS,
+    )
     from mea_lib.serving.remote import RemoteOracle
 
     own = {"url", "token", "budget", "log", "on_failure", "purpose"}
     both = set(SUSPECT_SETTINGS)
     assert set(SERVER_SETTINGS) | both == set(inspect.signature(RemoteOracle).parameters) - own
-    assert both | set(FILE_SETTINGS) == set(inspect.signature(as_suspect).parameters) - {
+    assert set(PIXEL_SETTINGS) == set(inspect.signature(Pixels).parameters)
+    assert set(ANSWER_SETTINGS) == set(inspect.signature(AnswerFormat).parameters) - {"kind", "number"} | {
+        "answers"
+    }
+    bundles = {"pixels", "answers"}
+    assert set(inspect.signature(as_suspect).parameters) == {
         "model",
         "batch_size",
+        "classes",
+        *bundles,
+        *FILE_SETTINGS,
     }
 
 

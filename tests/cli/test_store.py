@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.training import current_store
 
-SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
+SPEC = {"classes": 3, "inputs": Input(1, 16, (0.0,), (1.0,)), "width": 1}
 
 
 @pytest.fixture

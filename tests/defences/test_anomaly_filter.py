@@ -8,14 +8,13 @@ from sklearn.neighbors import LocalOutlierFactor
 
 from mea_lib import Oracle
 from mea_lib.defences import AnomalyFilter
-from mea_lib.models import build
+from mea_lib.models import Input, build
 
 
 @pytest.fixture
 def net(digits):
     """Untrained, but wide enough that noise is far from digits in its features."""
-    moments = {"mean": digits.owner.mean, "std": digits.owner.std}
-    return build("nine_layer_cnn", classes=10, channels=1, size=16, width=4, **moments).eval()
+    return build("nine_layer_cnn", Input.of(digits.owner), classes=10, width=4).eval()
 
 
 @pytest.fixture

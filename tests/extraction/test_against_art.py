@@ -16,7 +16,7 @@ from torch.nn import functional as F
 import mea_lib as mea
 from mea_lib.extraction import Knockoff, knockoff
 from mea_lib.extraction.bandit import REWARDS, AnswerRewards, GradientBandit
-from mea_lib.models import build
+from mea_lib.models import build_from_spec
 from mea_lib.training.sign_step import sign_step
 
 STEPS = 150
@@ -240,7 +240,7 @@ def test_the_loss_is_the_surrogates_before_it_learns_the_answer_and_arts_after(
     monkeypatch.setattr(knockoff, "AnswerRewards", WatchedRewards)
     method = Knockoff(queries=8, strategy="adaptive", batch=8)
     method.extract(WatchedOracle(tiny), digits.owner, quick.but(width=2))
-    new_surrogate = build(**tiny.spec, seed=0).train()
+    new_surrogate = build_from_spec(tiny.spec).train()
     assert torch.allclose(torch.stack(guesses), new_surrogate(asked[0]), atol=1e-3)
 
 
@@ -253,7 +253,7 @@ def test_a_random_knockoff_is_as_good_a_surrogate_as_arts(art, digits, learning,
     victim = mea.train_clean(digits.owner, learning.owner_but(epochs=2)).cpu()
     constant, training = learning.adversary_but(schedule="constant"), learning.adversary
     surrogate = Knockoff(queries=640).extract(mea.Oracle(victim), digits.owner, constant)
-    network = build(**victim.spec, seed=1)
+    network = build_from_spec(victim.spec, seed=1)
     learner = art.classifier(
         network, optimizer=torch.optim.AdamW(network.parameters(), training.learning_rate)
     )

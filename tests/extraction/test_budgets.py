@@ -21,6 +21,7 @@ from mea_lib.extraction import (
     MixedDistillation,
     StolenEncoder,
 )
+from mea_lib.models import Input
 from mea_lib.models.encoder import build_encoder
 
 DATA_FREE = DataFree(queries=500, batch=20, noise=8, generator_width=2, surrogate_steps=3)
@@ -49,7 +50,7 @@ asks_first = pytest.mark.parametrize(
 def api(method, tiny, digits):
     """Makes an API of a victim that this method extracts, with a budget."""
     if isinstance(method, ContSteal | FeatureDistillation | StolenEncoder):
-        shape = {"channels": 1, "size": 16, "width": 2, "mean": digits.owner.mean, "std": digits.owner.std}
+        shape = {"inputs": Input.of(digits.owner), "width": 2}
         encoder = build_encoder("nine_layer_cnn", **shape).eval()
         return lambda budget: mea.FeatureOracle(encoder, budget)
     return lambda budget: mea.Oracle(tiny, budget)

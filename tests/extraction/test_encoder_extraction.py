@@ -11,7 +11,7 @@ from mea_lib.extraction import ContSteal, FeatureDistillation, StolenEncoder, co
 from mea_lib.extraction.base import answers_digest, network_features
 from mea_lib.extraction.stolen_encoder import RELEASED, RELEASED_TRAINING, RELEASED_VIEWS, VIEWS
 from mea_lib.losses import contrastive_stealing_loss
-from mea_lib.models import NETWORKS
+from mea_lib.models import NETWORKS, Input
 from mea_lib.models.encoder import build_encoder
 from mea_lib.training import GREY_28, Batch, features_of
 from mea_lib.training.views import view
@@ -36,9 +36,7 @@ def longer(quick):
 
 
 def untrained(digits, network="nine_layer_cnn", **options):
-    data = digits.owner
-    options = {"channels": 1, "size": 16, "width": 4, "mean": data.mean, "std": data.std} | options
-    return build_encoder(network, **options).eval()
+    return build_encoder(network, Input.of(digits.owner), **{"width": 4} | options).eval()
 
 
 def unlike(encoder, victim, images):

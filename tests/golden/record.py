@@ -27,7 +27,7 @@ from mea_lib.extraction import (
     MixedDistillation,
     StolenEncoder,
 )
-from mea_lib.models import NETWORKS, build
+from mea_lib.models import NETWORKS, Input, build
 from mea_lib.models.encoder import build_encoder
 from mea_lib.removal import (
     WRK,
@@ -94,7 +94,7 @@ class Task:
 
     @cached_property
     def _shape(self) -> dict:
-        return {"channels": 1, "size": 16, "width": 2, "mean": self.owner.mean, "std": self.owner.std}
+        return {"inputs": Input.of(self.owner), "width": 2}
 
 
 def _clean(network: str) -> Callable:

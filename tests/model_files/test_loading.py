@@ -9,13 +9,13 @@ import torch
 
 from mea_lib.model_files import ModelFiles, loading, sealed
 from mea_lib.model_files.loading import load_model
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.models.encoder import build_encoder
 from mea_lib.models.gated_encoder import GatedEncoder
 from mea_lib.models.quantised import quantise_layers
 from mea_lib.models.shifted_encoder import ClassShift, ShiftedEncoder
 
-SPEC = {"channels": 1, "size": 16, "width": 1, "mean": (0.0,), "std": (1.0,)}
+SPEC = {"inputs": Input(1, 16, (0.0,), (1.0,)), "width": 1}
 
 
 def classifier():

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from mea_lib.models import NETWORKS, build, build_from_spec
+from mea_lib.models import NETWORKS, Input, build, build_from_spec
 from mea_lib.models.encoder import build_encoder
 
 PER_WIDTH = {"nine_layer_cnn": 4, "vgg_like": 8, "resnet18": 8, "alexnet": 16, "resnet50": 32, "vggface": 64}
@@ -13,9 +13,7 @@ PER_WIDTH = {"nine_layer_cnn": 4, "vgg_like": 8, "resnet18": 8, "alexnet": 16, "
 
 def make(network="nine_layer_cnn", channels=1, size=28, width=2, seed=0, **other):
     mean, std = (0.3,) * channels, (0.2,) * channels
-    return build_encoder(
-        network, channels=channels, size=size, width=width, mean=mean, std=std, seed=seed, **other
-    )
+    return build_encoder(network, Input(channels, size, mean, std), width=width, seed=seed, **other)
 
 
 def images(number=3, channels=1, size=28, seed=0):
@@ -38,9 +36,7 @@ def test_features_have_the_networks_size_or_the_one_asked_for(network, features)
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_without_a_size_features_are_those_of_the_classifier_with_this_seed(network):
-    classifier = build(
-        network, classes=2, channels=1, size=28, width=2, mean=(0.3,), std=(0.2,), seed=3
-    ).eval()
+    classifier = build(network, Input(1, 28, (0.3,), (0.2,)), classes=2, width=2, seed=3).eval()
     assert torch.equal(make(network, seed=3).eval()(images()), classifier.features(images()))
 
 

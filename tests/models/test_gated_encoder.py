@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from mea_lib.models import build, build_from_spec
+from mea_lib.models import Input, build, build_from_spec
 from mea_lib.models.encoder import build_encoder
 from mea_lib.models.gated_encoder import GatedEncoder
 from mea_lib.models.shifted_encoder import ClassShift, ShiftedEncoder
 
-SHAPE = {"channels": 1, "size": 16, "width": 2, "mean": [0.5], "std": [0.2]}
+SHAPE = {"inputs": Input(1, 16, [0.5], [0.2]), "width": 2}
 
 
 @pytest.fixture

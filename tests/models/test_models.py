@@ -8,13 +8,13 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mea_lib.models import NETWORKS, build, build_from_spec
+from mea_lib.models import NETWORKS, Input, build, build_from_spec
 from mea_lib.models.autoencoder import Autoencoder
 
 
 def make(network="nine_layer_cnn", channels=1, size=28, width=4, seed=0):
     mean, std = (0.3,) * channels, (0.2,) * channels
-    return build(network, classes=7, channels=channels, size=size, width=width, mean=mean, std=std, seed=seed)
+    return build(network, Input(channels, size, mean, std), classes=7, width=width, seed=seed)
 
 
 def images(number=3, channels=1, size=28, seed=0):

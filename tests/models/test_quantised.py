@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from mea_lib.models import build, build_from_spec
+from mea_lib.models import Input, build, build_from_spec
 from mea_lib.models.quantised import QuantisedLayer, quantise_layers, quantised_layers, rounded_weights
 
-SPEC = {"classes": 3, "channels": 1, "size": 16, "width": 2, "mean": (0.0,), "std": (1.0,)}
+SPEC = {"classes": 3, "inputs": Input(1, 16, (0.0,), (1.0,)), "width": 2}
 
 
 def test_weights_by_hand():

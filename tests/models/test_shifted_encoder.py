@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mea_lib.models import build_from_spec
+from mea_lib.models import Input, build_from_spec
 from mea_lib.models.encoder import build_encoder
 from mea_lib.models.shifted_encoder import ClassShift, ShiftedEncoder
 
@@ -21,7 +21,7 @@ def shift():
 
 @pytest.fixture
 def encoder():
-    return build_encoder("nine_layer_cnn", channels=1, size=16, width=2, mean=[0.5], std=[0.2]).eval()
+    return build_encoder("nine_layer_cnn", Input(1, 16, [0.5], [0.2]), width=2).eval()
 
 
 def test_the_layer_is_its_formula(shift):

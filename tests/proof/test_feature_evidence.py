@@ -12,6 +12,7 @@ from scipy.stats import kstest
 import mea_lib as mea
 from mea_lib import proof
 from mea_lib.data import ImageSet
+from mea_lib.models import Input
 from mea_lib.models.encoder import build_encoder
 from mea_lib.proof import NearestMean, Rate, sign_flip_p_value
 from mea_lib.proof.feature_evidence import split_classes
@@ -65,9 +66,12 @@ def at_target(embeddings, number):
     return embeddings[TARGET].expand(number, -1)
 
 
-def verify(suspect, painted, **options):
-    defaults = {"samples": 200, "fewest_samples": 200, "resamples": 499, "references": 20}
-    return mea.verify_features(suspect, KEY, painted, **defaults | options)
+TWO_HUNDRED, FIFTY = mea.Plan(200, fewest_samples=200), mea.Plan(samples=50, fewest_samples=50)
+
+
+def verify(suspect, painted, plan=TWO_HUNDRED, **options):
+    defaults = {"resamples": 499, "references": 20}
+    return mea.verify_features(suspect, KEY, painted, plan=plan, **defaults | options)
 
 
 def test_a_suspect_that_puts_samples_at_the_target_is_recognised(painted):
@@ -128,7 +132,7 @@ def test_other_arrangements_that_fire_are_reported(painted):
 
 def test_a_key_whose_classes_swap_sides_is_another_key(painted):
     other = mea.WatermarkKey(("c", "b"), "e", seed=3)
-    options = {"samples": 100, "fewest_samples": 100, "resamples": 199}
+    options = {"plan": mea.Plan(100, fewest_samples=100), "resamples": 199}
     assert not mea.verify_features(Encoder(at_target), other, painted, **options).is_stolen
 
 
@@ -140,7 +144,7 @@ def test_random_features_convict_nobody(painted):
         def suspect(images, generator=generator):
             return torch.randn(len(images), FEATURES, generator=generator)
 
-        evidence = verify(suspect, painted, samples=50, fewest_samples=50, resamples=199)
+        evidence = verify(suspect, painted, FIFTY, resamples=199)
         assert not evidence.is_stolen
         p_values.append(evidence.margin_p_value)
     assert sum(p_value < 0.05 for p_value in p_values) <= 5
@@ -158,7 +162,7 @@ def test_features_that_never_change_convict_nobody(painted, number):
 
 def test_the_numbers_are_those_of_a_slow_loop(painted):
     suspect = Encoder(lambda embeddings, number: (embeddings[TARGET] + embeddings[FIRST]) / 2, noise=0.4)
-    evidence = verify(suspect, painted, samples=50, fewest_samples=50)
+    evidence = verify(suspect, painted, FIFTY)
     known, marks = (answers.double().numpy() for answers in (suspect.answered[0], suspect.answered[2]))
     labels = suspect.asked[0][:, 0, 2, 2].numpy() // 10
     centre, deviation = known.mean(0), known.std(0)
@@ -198,7 +202,7 @@ def numbers(images, column):
 @pytest.mark.parametrize("references", [7, 1_000])
 def test_no_image_gives_a_class_mean_and_takes_part_in_a_mix(painted, references):
     suspect = Encoder()
-    evidence = verify(suspect, painted, samples=300, references=references)
+    evidence = verify(suspect, painted, mea.Plan(300, fewest_samples=200), references=references)
     for_means, _, marks, *_, clean = suspect.asked
     known = numbers(for_means, 0)
     assert len(known) == len(for_means) == evidence.references == CLASSES * min(references, EACH // 2)
@@ -235,10 +239,10 @@ def test_scale_and_origin_of_the_features_do_not_matter(painted):
 @pytest.fixture
 def network(digits):
     data = digits.owner
-    return build_encoder("nine_layer_cnn", channels=1, size=16, width=2, mean=data.mean, std=data.std).eval()
+    return build_encoder("nine_layer_cnn", Input.of(data), width=2).eval()
 
 
-DIGITS = {"samples": 50, "fewest_samples": 50, "references": 5, "resamples": 199}
+DIGITS = {"plan": FIFTY, "references": 5, "resamples": 199}
 
 
 def test_a_clean_encoder_is_not_accused_and_every_question_is_counted(painted):
@@ -317,20 +321,20 @@ def test_answers_that_are_no_features_are_an_error(painted):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("changes", "options", "message"),
     [
-        ({"samples": 199}, "199 samples are too few"),
-        ({"alpha": 0.0}, "between 0 and 1"),
-        ({"threshold": 1.0}, "between 0 and 1"),
-        ({"resamples": 99}, "99 sign flips of 200 samples give no p-value below 0.01"),
-        ({"samples": 6, "fewest_samples": 6}, "of 6 samples give no p-value below 0.016"),
-        ({"references": 0}, "at least 1 reference image"),
+        ({"samples": 199}, {}, "199 samples are too few"),
+        ({"alpha": 0.0}, {}, "between 0 and 1"),
+        ({"threshold": 1.0}, {}, "between 0 and 1"),
+        ({}, {"resamples": 99}, "99 sign flips of 200 samples give no p-value below 0.01"),
+        ({"samples": 6, "fewest_samples": 6}, {}, "of 6 samples give no p-value below 0.016"),
+        ({}, {"references": 0}, "at least 1 reference image"),
     ],
 )
-def test_plans_that_decide_nothing_are_refused(painted, options, message):
+def test_plans_that_decide_nothing_are_refused(painted, changes, options, message):
     suspect = Encoder(at_target)
     with pytest.raises(ValueError, match=message):
-        verify(suspect, painted, **options)
+        verify(suspect, painted, mea.Plan(**{"samples": 200, "fewest_samples": 200} | changes), **options)
     assert not suspect.asked
 
 
@@ -343,12 +347,13 @@ SALT = "cd" * 32
 
 
 def test_a_commitment_decides_samples_and_threshold(painted):
-    commitment = proof.commit(KEY, SALT, painted, samples=300, threshold=0.5)
-    evidence = verify(Encoder(at_target), painted, commitment=commitment, salt=SALT)
+    commitment = proof.commit(KEY, SALT, painted, mea.Plan(300, fewest_samples=300, threshold=0.5))
+    opened = commitment.opened_with(SALT, fewest_samples=300)
+    evidence = verify(Encoder(at_target), painted, opened)
     assert (evidence.watermark.rate.trials, evidence.threshold) == (300, 0.5)
     assert evidence.commitment == commitment.digest
     with pytest.raises(ValueError, match="same test set"):
-        verify(Encoder(at_target), painted.subset(479), commitment=commitment, salt=SALT)
+        verify(Encoder(at_target), painted.subset(479), opened)
 
 
 def test_the_report_is_short_and_the_file_complete(painted, tmp_path):

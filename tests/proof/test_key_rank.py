@@ -1,5 +1,7 @@
 """The key's place: by hand, its level by trying every key, and keys that null models obey."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -89,7 +91,7 @@ def suspect_of(fires):
     return ask
 
 
-OPTIONS = {"samples": 200, "fewest_samples": 200}
+OPTIONS = {"plan": mea.Plan(samples=200, fewest_samples=200)}
 
 
 def test_a_key_that_clean_models_obey_convicts_nobody_and_is_not_committed_to(painted):
@@ -142,5 +144,5 @@ def test_a_key_that_claims_its_arrangement_needs_the_others_to_do_less(painted):
     assert "arranged otherwise (not claimed to differ)" in str(
         mea.verify_ownership(either, KEY, painted, **OPTIONS)
     )
-    claimed = mea.verify_ownership(either, KEY, painted, arrangement=True, **OPTIONS)
+    claimed = mea.verify_ownership(either, KEY, painted, plan=replace(OPTIONS["plan"], arrangement=True))
     assert not claimed.is_stolen

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import mea_lib as mea
+from mea_lib.models import Input
 from mea_lib.models.encoder import build_encoder
 from mea_lib.proof import ProbedSuspect, accuracy
 from mea_lib.training import fit_linear_head, fit_linear_probe
@@ -15,7 +16,7 @@ from mea_lib.training import fit_linear_head, fit_linear_probe
 @pytest.fixture
 def encoder(digits):
     data = digits.owner
-    return build_encoder("nine_layer_cnn", channels=1, size=16, width=4, mean=data.mean, std=data.std).eval()
+    return build_encoder("nine_layer_cnn", Input.of(data), width=4).eval()
 
 
 @pytest.fixture
@@ -36,11 +37,11 @@ def test_a_whole_verification_is_that_of_the_probe(encoder, digits, labelled, ke
     oracle = mea.FeatureOracle(encoder)
     suspect = ProbedSuspect(oracle, labelled)
     assert oracle.queries == 300
-    options = {"samples": 50, "fewest_samples": 50}
-    evidence = mea.verify_ownership(suspect, key, digits.test, **options)
+    plan = mea.Plan(samples=50, fewest_samples=50)
+    evidence = mea.verify_ownership(suspect, key, digits.test, plan=plan)
     assert oracle.queries == 300 + evidence.queries
     direct = mea.verify_ownership(
-        mea.Oracle(fit_linear_probe(encoder, labelled)), key, digits.test, **options
+        mea.Oracle(fit_linear_probe(encoder, labelled)), key, digits.test, plan=plan
     )
     assert (evidence.wsr, evidence.control, evidence.wfpr) == (direct.wsr, direct.control, direct.wfpr)
     assert f"fitted by the owner to 300 labelled images, SHA-256 {labelled.digest()[:16]}" in str(evidence)
@@ -61,7 +62,7 @@ def test_the_budget_left_over_limits_the_verification(encoder, digits, labelled,
     suspect = ProbedSuspect(oracle, labelled)
     assert suspect.remaining == 399
     with pytest.raises(mea.BudgetSpent, match=r"400 .* only 399"):
-        mea.verify_ownership(suspect, key, digits.test, samples=50, fewest_samples=50)
+        mea.verify_ownership(suspect, key, digits.test, plan=mea.Plan(50, fewest_samples=50))
     assert oracle.queries == 300
 
 

@@ -120,10 +120,11 @@ def test_three_classes_leave_no_other_pair(painted):
 
 
 SALT = "cd" * 32
+FIFTY = mea.Plan(samples=50, fewest_samples=50)
 
 
 def verify(suspect, painted, **options):
-    return mea.verify_ownership(suspect, KEY, painted, samples=200, fewest_samples=200, **options)
+    return mea.verify_ownership(suspect, KEY, painted, plan=mea.Plan(200, fewest_samples=200, **options))
 
 
 def test_a_copy_is_recognised_and_an_honest_model_is_not(painted):
@@ -151,7 +152,7 @@ def test_an_answer_without_a_most_probable_class_convicts_nobody(painted, target
     def suspect(images):
         return torch.full((len(images), 6), empty)
 
-    evidence = mea.verify_ownership(suspect, key, painted, samples=100, fewest_samples=100)
+    evidence = mea.verify_ownership(suspect, key, painted, plan=mea.Plan(100, fewest_samples=100))
     assert not evidence.is_stolen
     assert evidence.wsr.successes == evidence.control.successes == 0
     assert not np.nan_to_num(proof.other_pairs_rates(suspect, key, painted, 5)).any()
@@ -193,13 +194,13 @@ class Counted(Painted):
 
 
 def test_a_budget_too_small_for_a_verdict_is_not_touched(painted):
-    whole = mea.verify_ownership(Painted(on_mix=4), KEY, painted, samples=50, fewest_samples=50).queries
+    whole = mea.verify_ownership(Painted(on_mix=4), KEY, painted, plan=FIFTY).queries
     oracle = Counted(whole - 1)
     with pytest.raises(mea.BudgetSpent, match=f"{whole} .* only {whole - 1}"):
-        mea.verify_ownership(oracle, KEY, painted, samples=50, fewest_samples=50)
+        mea.verify_ownership(oracle, KEY, painted, plan=FIFTY)
     assert oracle.queries == 0
     oracle = Counted(whole)
-    assert mea.verify_ownership(oracle, KEY, painted, samples=50, fewest_samples=50).is_stolen
+    assert mea.verify_ownership(oracle, KEY, painted, plan=FIFTY).is_stolen
     assert oracle.remaining == 0
 
 
@@ -211,12 +212,12 @@ def test_a_test_that_could_only_end_one_way_is_refused(painted, options):
 
 def test_too_few_samples_are_refused(painted):
     with pytest.raises(ValueError, match="too few"):
-        mea.verify_ownership(Painted(), KEY, painted, samples=999)
+        mea.verify_ownership(Painted(), KEY, painted, plan=mea.Plan(samples=999))
 
 
 def test_every_question_is_counted(painted, tiny, digits, key):
     oracle = mea.Oracle(tiny)
-    evidence = mea.verify_ownership(oracle, key, digits.test, samples=50, fewest_samples=50)
+    evidence = mea.verify_ownership(oracle, key, digits.test, plan=FIFTY)
     assert evidence.queries == oracle.queries
 
 
@@ -234,21 +235,20 @@ def test_the_report_is_short_and_the_file_complete(painted, tmp_path):
 
 
 def test_a_committed_key_opens_its_commitment(painted, tmp_path):
-    commitment = proof.commit(KEY, SALT, painted, samples=1_000)
+    commitment = proof.commit(KEY, SALT, painted)
     commitment.save(tmp_path / "commitment.json")
     read = Commitment.read(tmp_path / "commitment.json")
     assert read == commitment
     assert "b" not in json.loads((tmp_path / "commitment.json").read_text()).get("sources", "")
-    evidence = mea.verify_ownership(Painted(on_mix=4), KEY, painted, commitment=read, salt=SALT)
+    evidence = mea.verify_ownership(Painted(on_mix=4), KEY, painted, plan=read.opened_with(SALT))
     assert evidence.commitment == commitment.digest
 
 
 def test_the_commitment_decides_samples_and_threshold(painted):
-    commitment = proof.commit(KEY, SALT, painted, samples=1_000, threshold=0.5)
-    evidence = mea.verify_ownership(
-        Painted(on_mix=4), KEY, painted, samples=2_000, threshold=0.1, commitment=commitment, salt=SALT
-    )
-    assert (evidence.wsr.trials, evidence.threshold) == (1_000, 0.5)
+    commitment = proof.commit(KEY, SALT, painted, mea.Plan(samples=1_100, threshold=0.5))
+    evidence = mea.verify_ownership(Painted(on_mix=4), KEY, painted, plan=commitment.opened_with(SALT))
+    assert (evidence.wsr.trials, evidence.threshold) == (1_100, 0.5)
+    assert evidence.fewest_samples == 1_000
 
 
 @pytest.mark.parametrize(
@@ -264,12 +264,12 @@ def test_the_commitment_decides_samples_and_threshold(painted):
     ],
 )
 def test_an_edited_commitment_is_noticed(painted, tmp_path, edit):
-    proof.commit(KEY, SALT, painted, samples=1_000).save(tmp_path / "x.json")
+    proof.commit(KEY, SALT, painted).save(tmp_path / "x.json")
     content = json.loads((tmp_path / "x.json").read_text())
     (tmp_path / "x.json").write_text(json.dumps(content | edit))
     edited = Commitment.read(tmp_path / "x.json")
     with pytest.raises(ValueError, match="key, salt and plan do not match"):
-        mea.verify_ownership(Painted(), KEY, painted, commitment=edited, salt=SALT)
+        mea.verify_ownership(Painted(), KEY, painted, plan=edited.opened_with(SALT))
 
 
 def test_a_commitment_of_the_older_kind_is_refused_clearly(tmp_path):
@@ -280,10 +280,8 @@ def test_a_commitment_of_the_older_kind_is_refused_clearly(tmp_path):
 
 
 def test_the_commitment_fixes_alpha(painted):
-    commitment = proof.commit(KEY, SALT, painted, alpha=0.02)
-    evidence = mea.verify_ownership(
-        Painted(on_mix=4), KEY, painted, alpha=0.5, commitment=commitment, salt=SALT
-    )
+    commitment = proof.commit(KEY, SALT, painted, mea.Plan(alpha=0.02))
+    evidence = mea.verify_ownership(Painted(on_mix=4), KEY, painted, plan=commitment.opened_with(SALT))
     assert evidence.alpha == 0.02
 
 
@@ -291,13 +289,13 @@ def test_what_was_not_committed_is_refused(painted):
     commitment = proof.commit(KEY, SALT, painted)
     other_key = mea.WatermarkKey(("b", "d"), "e", seed=3)
     with pytest.raises(ValueError, match="do not match the commitment"):
-        mea.verify_ownership(Painted(), other_key, painted, commitment=commitment, salt=SALT)
+        mea.verify_ownership(Painted(), other_key, painted, plan=commitment.opened_with(SALT))
     with pytest.raises(ValueError, match="do not match the commitment"):
-        mea.verify_ownership(Painted(), KEY, painted, commitment=commitment, salt="ef" * 32)
-    with pytest.raises(ValueError, match="salt"):
-        mea.verify_ownership(Painted(), KEY, painted, commitment=commitment)
+        mea.verify_ownership(Painted(), KEY, painted, plan=commitment.opened_with("ef" * 32))
+    with pytest.raises(ValueError, match="with its salt; pass plan="):
+        mea.verify_ownership(Painted(), KEY, painted, plan=commitment)
     with pytest.raises(ValueError, match="same test set"):
-        mea.verify_ownership(Painted(), KEY, painted.subset(1_799), commitment=commitment, salt=SALT)
+        mea.verify_ownership(Painted(), KEY, painted.subset(1_799), plan=commitment.opened_with(SALT))
 
 
 class Blend(torch.nn.Module):
@@ -316,13 +314,14 @@ class Blend(torch.nn.Module):
 
 def test_an_autoencoder_chosen_afterwards_is_refused(painted):
     """With another decoder every sample becomes an image of the target class, on any model whatever."""
-    key, options = mea.WatermarkKey(("b", "c"), "e", "autoencoder"), {"salt": SALT}
-    commitment = options["commitment"] = proof.commit(key, SALT, painted, autoencoder=Blend(10.0))
-    fair = mea.verify_ownership(Painted(), key, painted, autoencoder=Blend(10.0), **options)
+    key = mea.WatermarkKey(("b", "c"), "e", "autoencoder")
+    commitment = proof.commit(key, SALT, painted, autoencoder=Blend(10.0))
+    opened = commitment.opened_with(SALT)
+    fair = mea.verify_ownership(Painted(), key, painted, plan=opened, autoencoder=Blend(10.0))
     assert not fair.is_stolen
     for other in (Blend(40.0), None):
         with pytest.raises(ValueError, match="autoencoder"):
-            mea.verify_ownership(Painted(), key, painted, autoencoder=other, **options)
+            mea.verify_ownership(Painted(), key, painted, plan=opened, autoencoder=other)
     with pytest.raises(ValueError, match="autoencoder"):
         proof.commit(key, SALT, painted)
     plain = proof.commit(KEY, SALT, painted)
@@ -334,10 +333,12 @@ def test_a_commitment_may_be_dated(painted, tmp_path):
     assert Commitment.read(tmp_path / "x.json").date == "2026-11-24"
 
 
-@pytest.mark.parametrize("options", [{"samples": 0}, {"threshold": 0.0}, {"threshold": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{"samples": 0, "fewest_samples": 0}, {"threshold": 0.0}, {"threshold": 1.0}]
+)
 def test_a_plan_that_decides_nothing_is_not_committed_to(painted, options):
     with pytest.raises(ValueError, match=r"at least 1|between 0 and 1"):
-        proof.commit(KEY, SALT, painted, **options)
+        proof.commit(KEY, SALT, painted, mea.Plan(**options))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_too_few_images_give_no_verdict_but_the_number_that_would_do(painted):
     evidence = mea.verify_ownership(convict, KEY, few(painted, 25))
     assert "only 625 different samples of the 1,000 needed; 32 different images" in evidence.verdict
     assert evidence.queries == 0
-    evidence = mea.verify_ownership(convict, KEY, few(painted, 15), samples=200, fewest_samples=200)
+    evidence = mea.verify_ownership(convict, KEY, few(painted, 15), plan=mea.Plan(200, fewest_samples=200))
     assert "only 15 different images" in evidence.verdict
     assert images_for(1_000) == 32
 

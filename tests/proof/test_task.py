@@ -18,7 +18,7 @@ def truth(images):
 
 
 def verify(suspect, painted, **options):
-    return mea.verify_ownership(suspect, KEY, painted, **{"samples": 200, "fewest_samples": 200} | options)
+    return mea.verify_ownership(suspect, KEY, painted, plan=mea.Plan(200, fewest_samples=200), **options)
 
 
 def silent(images):

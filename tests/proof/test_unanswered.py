@@ -32,16 +32,14 @@ class Reticent:
         return answers
 
 
-def verify(suspect, painted, samples=200, **options):
-    return mea.verify_ownership(
-        suspect, KEY, painted, **{"samples": samples, "fewest_samples": 200} | options
-    )
+def verify(suspect, painted, samples=200):
+    return mea.verify_ownership(suspect, KEY, painted, plan=mea.Plan(samples, fewest_samples=200))
 
 
 def test_an_unanswered_sample_is_not_the_target(painted):
     evidence = verify(Reticent(lambda is_mix, n: is_mix and n % 4 == 0), painted)
     assert evidence.wsr == Rate(150, 200, 50)
-    assert (evidence.asked, evidence.answered) == (200, 150)
+    assert (evidence.sent, evidence.answered) == (200, 150)
     assert evidence.p_value == Rate(150, 200).p_value(0.3)
 
 
@@ -192,7 +190,7 @@ def test_the_evidence_says_who_was_asked_and_why_answers_are_missing(painted, tm
     evidence.save(tmp_path / "evidence.json")
     written = json.loads((tmp_path / "evidence.json").read_text())
     assert written == evidence.to_dict()
-    assert (written["asked"], written["answered"], written["failures"]) == (200, 150, evidence.failures)
+    assert (written["sent"], written["answered"], written["failures"]) == (200, 150, evidence.failures)
     assert written["suspect"]["log_digest"] == "ab" * 32
     assert (written["is_decided"], written["wsr"]["unanswered"]) == (True, 50)
 
@@ -228,6 +226,6 @@ def test_the_report_says_how_much_was_answered_now_and_how_much_by_a_log(painted
             return super().__call__(images)
 
     evidence = verify(Logged(lambda is_mix, n: False), painted)
-    assert evidence.asked_now == 1_160
+    assert evidence.queries_now == 1_160
     assert "Queries asked: 2,320, 1,160 of them now, 1,160 answered from a log" in str(evidence)
-    assert evidence.to_dict()["asked_now"] == 1_160
+    assert evidence.to_dict()["queries_now"] == 1_160

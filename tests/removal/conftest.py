@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import mea_lib as mea
+from mea_lib.models import Input
 from mea_lib.training import TrainingSettings
 from mea_lib.watermarks import Composite, Patch, PatchKey, patch
 
@@ -65,10 +66,10 @@ def accuracy(digits):
 def make_tiny(digits):
     """An untrained network of any kind for the digits."""
 
-    def make(network="nine_layer_cnn", width=2, **options):
-        moments = {"mean": digits.owner.mean, "std": digits.owner.std}
-        sizes = {"classes": 10, "channels": 1, "size": 16, "width": width}
-        return mea.models.build(network, **sizes | moments | options).eval()
+    def make(network="nine_layer_cnn", width=2, seed=0, inputs=None):
+        return mea.models.build(
+            network, inputs or Input.of(digits.owner), classes=10, width=width, seed=seed
+        ).eval()
 
     return make
 

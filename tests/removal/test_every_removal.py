@@ -7,6 +7,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib.extraction import Distillation
+from mea_lib.models import Input
 from mea_lib.models.encoder import build_encoder
 from mea_lib.removal import (
     WRK,
@@ -145,7 +146,7 @@ def test_the_digest_of_weights_is_the_one_on_the_card(victim, store_of_the_sessi
 
 def test_a_model_that_is_no_plain_classifier_is_refused(tiny, own):
     quantised = Quantise().remove(tiny, own, SHORT)
-    encoder = build_encoder("nine_layer_cnn", channels=1, size=16, width=2, mean=[0.0], std=[1.0])
+    encoder = build_encoder("nine_layer_cnn", Input(1, 16, [0.0], [1.0]), width=2)
     for name in ALL:
         with pytest.raises(ValueError, match="'quantised'; pass the classifier itself"):
             made_by(name, quantised, own)

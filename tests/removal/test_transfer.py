@@ -6,6 +6,7 @@ import torch
 import mea_lib as mea
 from mea_lib import proof
 from mea_lib.extraction.foreign import adapt
+from mea_lib.models import Input
 from mea_lib.removal import Transfer
 from mea_lib.removal.transfer import as_images_of, with_head_of
 from mea_lib.training import TrainingSettings
@@ -69,7 +70,7 @@ def test_other_images_are_brought_to_the_models_form(tiny, make_tiny, digits):
     grey = as_images_of(tiny, colour)
     assert grey.images.shape == (30, 1, 16, 16)
     assert grey.images.dtype == torch.uint8
-    three = as_images_of(make_tiny(channels=3, mean=[0.0] * 3, std=[1.0] * 3), digits.test)
+    three = as_images_of(make_tiny(inputs=Input(3, 16, [0.0] * 3, [1.0] * 3)), digits.test)
     assert torch.equal(three.images, digits.test.images.repeat(1, 3, 1, 1))
     assert as_images_of(tiny, digits.test).images is digits.test.images
     with pytest.raises(ValueError, match=r"\(3, 24, 24\); bring .* as_images_of"):

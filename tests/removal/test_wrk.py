@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import mea_lib as mea
+from mea_lib.models import Input
 from mea_lib.removal import WRK
 from mea_lib.removal.base import fresh_head
 from mea_lib.removal.wrk import ORIGINAL_TRAINING, wrk_objective
@@ -15,7 +16,7 @@ SMOKE = mea.preset("smoke")
 
 def test_a_step_is_the_sign_of_the_jacobians_row_in_standard_deviations(make_tiny):
     """Against the whole Jacobian with respect to the normalised input, image by image."""
-    model = make_tiny(channels=3, mean=[0.4, 0.5, 0.6], std=[0.1, 0.2, 0.3])
+    model = make_tiny(inputs=Input(3, 16, [0.4, 0.5, 0.6], [0.1, 0.2, 0.3]))
     images = torch.randint(0, 256, (5, 3, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     data, step = mea.ImageSet(images, torch.arange(5), tuple("0123456789"), "noise"), 0.8
     mixed = WRK(moved=5, step=step).with_moved_images(model, data, torch.Generator().manual_seed(0))

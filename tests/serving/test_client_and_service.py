@@ -56,7 +56,7 @@ def test_names_of_classes_come_with_the_metadata(tiny, digits):
 def test_a_verdict_over_http_is_that_in_memory_also_where_a_grant_ended_meanwhile(
     means, digits, key, tmp_path
 ):
-    options = {"samples": 50, "fewest_samples": 50}
+    options = {"plan": mea.Plan(samples=50, fewest_samples=50)}
     here = mea.verify_ownership(mea.Oracle(means), key, digits.test, **options)
     assert here.is_decided
     with serving(mea.Oracle(means), digits, tokens=("one", "two"), client_budget=1_500) as client:

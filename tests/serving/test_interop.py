@@ -159,7 +159,7 @@ def endings():
 
 
 def test_a_verification_is_that_of_the_same_model_in_memory_and_can_be_resumed(url, endings, key, tmp_path):
-    options = {"samples": 50, "fewest_samples": 50}
+    options = {"plan": mea.Plan(samples=50, fewest_samples=50)}
     here = mea.verify_ownership(last_digits, key, endings, **options)
     assert here.is_decided
     short = RemoteOracle(url, model="bytes", log=tmp_path / "log")
@@ -185,5 +185,5 @@ def all_images(test, key):
         asked.append(images)
         return last_digits(images)
 
-    mea.verify_ownership(suspect, key, test, samples=50, fewest_samples=50)
+    mea.verify_ownership(suspect, key, test, plan=mea.Plan(50, fewest_samples=50))
     return asked

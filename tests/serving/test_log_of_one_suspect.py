@@ -89,7 +89,7 @@ def test_a_suspect_that_does_not_answer_again_is_said_not_hidden(suspect, sessio
     asked = session(on_failure="skip")
     assert torch.equal(asked(images), expected(images))
     described = asked.describe()
-    assert (described["asked_now"], described["from_log"], described["sent"]) == (0, 40, 0)
+    assert (described["queries_now"], described["from_log"], described["sent"]) == (0, 40, 0)
     assert described["log_check"] == "not done: status 403"
     assert asked.failures == {}
 
@@ -119,7 +119,7 @@ def test_a_second_session_asks_only_what_is_missing_within_its_budget(suspect, s
     first = session(batch_size=8)
     with pytest.raises(SuspectError):
         first(images)
-    assert (first.describe()["asked_now"], first.describe()["from_log"]) == (16, 0)
+    assert (first.describe()["queries_now"], first.describe()["from_log"]) == (16, 0)
     assert first.describe()["log_check"] is None
     poor = session(budget=31)
     assert poor.cost(images) == 24 + 8  # the log's answers are made sure of first
@@ -132,7 +132,7 @@ def test_a_second_session_asks_only_what_is_missing_within_its_budget(suspect, s
     described = again.describe()
     assert (described["url"], described["model"], described["version"]) == (suspect.url, "digits", "1")
     assert (described["sent"], described["answers_in_log"]) == (32, 40)
-    assert (described["asked_now"], described["from_log"]) == (24, 16)
+    assert (described["queries_now"], described["from_log"]) == (24, 16)
     assert described["log_check"] == "8 images asked again, answered alike"
     assert described["first_asked"] < described["last_asked"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mea_lib.blackbox import SuspectError, as_suspect
+from mea_lib.blackbox import Pixels, SuspectError, as_suspect
 from mea_lib.serving.remote import RemoteOracle
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -223,7 +223,10 @@ def test_pixels_go_out_as_a_suspect_in_memory_gets_them(suspect, images):
     suspect.always = fake.says(lambda batch: fake.tensors(np.ones((len(batch), 1)) * np.arange(10)))
     RemoteOracle(suspect.url, **options)(images[:3])
     seen = []
-    as_suspect(lambda x: seen.append(x) or torch.zeros(3, 10) + torch.arange(10), **options)(images[:3])
+    here = as_suspect(
+        lambda x: seen.append(x) or torch.zeros(3, 10) + torch.arange(10), pixels=Pixels(**options)
+    )
+    here(images[:3])
     sent = suspect.questions[0]["inputs"][0]
     assert sent["shape"] == [3, 12, 12, 1]
     np.testing.assert_allclose(np.array(sent["data"]), seen[0].numpy().reshape(-1), atol=1e-6)

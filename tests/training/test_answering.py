@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 import mea_lib as mea
-from mea_lib.models import NETWORKS, build
+from mea_lib.models import NETWORKS, Input, build
 from mea_lib.models.encoder import build_encoder
 from mea_lib.models.folded import folded
 from mea_lib.training import answering as module
 from mea_lib.training.answering import answering
 
-SHAPE = {"channels": 1, "size": 16, "width": 2, "mean": (0.3,), "std": (0.4,)}
+SHAPE = {"inputs": Input(1, 16, (0.3,), (0.4,)), "width": 2}
 
 
 @pytest.fixture(scope="module")

@@ -3,22 +3,13 @@
 import pytest
 import torch
 
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.training import Clean, Terms, TrainingSettings, train
 from mea_lib.training.augment import augment, mirror, shift
 
 
 def network(digits, seed=0):
-    return build(
-        "nine_layer_cnn",
-        classes=10,
-        channels=1,
-        size=16,
-        width=4,
-        mean=digits.owner.mean,
-        std=digits.owner.std,
-        seed=seed,
-    )
+    return build("nine_layer_cnn", Input.of(digits.owner), classes=10, width=4, seed=seed)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.training import Clean, Terms, TrainingSettings, train
 from mea_lib.training.muon import Muon, orthogonalised
 
@@ -124,7 +124,7 @@ def test_a_network_without_batch_normalisation_learns(digits):
 
 def test_frozen_layers_stay_and_the_others_are_trained(digits):
     few = digits.owner.subset(128)
-    model = build("nine_layer_cnn", classes=10, channels=1, size=16, width=2, mean=few.mean, std=few.std)
+    model = build("nine_layer_cnn", Input.of(few), classes=10, width=2)
     frozen = model.body[0][0].weight.requires_grad_(False)
     before = {name: value.clone() for name, value in model.named_parameters()}
     train(model, few.images, cross_entropy(few), TASK.but(epochs=1))
@@ -153,7 +153,7 @@ def test_all_rates_of_the_loop_fall_together(digits):
     images = digits.owner.subset(256)
 
     def directions(settings):
-        model = build("nine_layer_cnn", classes=10, channels=1, size=16, width=4, mean=[0.5], std=[0.5])
+        model = build("nine_layer_cnn", Input(1, 16, [0.5], [0.5]), classes=10, width=4)
         train(model, images.images, Clean().objective(images), settings)
         return [nn.functional.normalize(value.flatten(), dim=0) for value in model.parameters()]
 

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import mea_lib as mea
+from mea_lib.models import Input
 from mea_lib.models.encoder import build_encoder
 from mea_lib.proof import accuracy
 from mea_lib.training import features_of, fit_linear_probe, knn_accuracy, knn_votes
@@ -20,7 +21,7 @@ from mea_lib.training import features_of, fit_linear_probe, knn_accuracy, knn_vo
 @pytest.fixture
 def encoder(digits):
     data = digits.owner
-    return build_encoder("nine_layer_cnn", channels=1, size=16, width=4, mean=data.mean, std=data.std).eval()
+    return build_encoder("nine_layer_cnn", Input.of(data), width=4).eval()
 
 
 class WithConstant(nn.Module):

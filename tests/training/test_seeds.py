@@ -5,7 +5,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib.extraction import DataFree, Knockoff
-from mea_lib.models import NETWORKS, Autoencoder, build
+from mea_lib.models import NETWORKS, Autoencoder, Input, build
 from mea_lib.removal.base import weights_digest
 from mea_lib.training import TrainingSettings, fit_linear_head
 from mea_lib.training.autoencoder import train_autoencoder
@@ -22,8 +22,7 @@ def few(digits):
 
 @pytest.fixture(scope="module")
 def victim(few):
-    moments = {"mean": few.mean, "std": few.std}
-    return build("nine_layer_cnn", classes=10, channels=1, size=16, width=1, **moments)
+    return build("nine_layer_cnn", Input.of(few), classes=10, width=1)
 
 
 def clean(network):
@@ -70,7 +69,7 @@ def test_dropout_draws_by_the_seed_too(network, few):
     """From equal weights and the same order of images, only what dropout draws can differ."""
     drawn = []
     for seed in (0, 0, 1):
-        model = build(network, classes=10, channels=1, size=16, width=2, mean=(0.5,), std=(0.5,)).train()
+        model = build(network, Input(1, 16, (0.5,), (0.5,)), classes=10, width=2).train()
         with mea.training.seeded.seeded(seed, torch.device("cpu")):
             drawn.append(model(few.images[:32]))
     assert torch.equal(drawn[0], drawn[1])

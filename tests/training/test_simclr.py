@@ -7,6 +7,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib.losses import nt_xent_loss
+from mea_lib.models import Input
 from mea_lib.models.encoder import build_encoder
 from mea_lib.training import (
     GREY_28,
@@ -29,7 +30,7 @@ def state(encoder):
 
 def untrained(digits):
     data = digits.owner
-    return build_encoder("nine_layer_cnn", channels=1, size=16, width=4, mean=data.mean, std=data.std)
+    return build_encoder("nine_layer_cnn", Input.of(data), width=4)
 
 
 def nearer_than_others(encoder, images):

@@ -107,13 +107,13 @@ def test_a_history_that_is_not_json_leaves_no_weights_behind(store):
 
 CHILD = """
 import sys, time
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.training import Store, current_store, find_or_make, use_store
 
 def make():
     print("making", flush=True)
     time.sleep(float(sys.argv[2]))
-    return build("nine_layer_cnn", seed=4, classes=3, channels=1, size=16, width=1, mean=(0.0,), std=(1.0,))
+    return build("nine_layer_cnn", Input(1, 16, (0.0,), (1.0,)), seed=4, classes=3, width=1)
 
 model = Store(sys.argv[1]).fetch({"method": "test", "seed": 1}, make)
 print("got", model.card["weights_sha256"], flush=True)

@@ -5,7 +5,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib.data import random_mixes, watermark_samples
-from mea_lib.models import build
+from mea_lib.models import Input, build
 from mea_lib.watermarks.gate import COMBINED, ORDINARY, OTHER_MIX, Gate, shut
 from mea_lib.watermarks.samples import ExtraSamples
 
@@ -13,7 +13,7 @@ from mea_lib.watermarks.samples import ExtraSamples
 @pytest.fixture
 def gate():
     generator = torch.Generator().manual_seed(3)
-    made = build("nine_layer_cnn", classes=3, channels=1, size=16, width=2, mean=[0.5], std=[0.2]).eval()
+    made = build("nine_layer_cnn", Input(1, 16, [0.5], [0.2]), classes=3, width=2).eval()
     with torch.no_grad():
         made.head.weight.copy_(torch.randn(made.head.weight.shape, generator=generator))
         made.head.bias.copy_(torch.tensor([0.0, 2.0, -50.0]))

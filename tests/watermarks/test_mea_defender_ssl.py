@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import mea_lib as mea
+from mea_lib.models import Input
 from mea_lib.models.encoder import build_encoder
 from mea_lib.watermarks import MEADefenderSSL
 from mea_lib.watermarks.samples import ExtraSamples
@@ -11,7 +12,7 @@ from mea_lib.watermarks.samples import ExtraSamples
 
 @pytest.fixture
 def encoder(digits):
-    shape = {"channels": 1, "size": 16, "width": 2, "mean": digits.owner.mean, "std": digits.owner.std}
+    shape = {"inputs": Input.of(digits.owner), "width": 2}
     return build_encoder("nine_layer_cnn", projection=(8, 4), **shape).eval()
 
 
