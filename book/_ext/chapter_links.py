@@ -1,4 +1,4 @@
-"""Mentions of chapters become links: "chapter 07", "chapters 03 and 04", and "03, 04" in a table's column of chapters.
+"""Mentions of chapters become links: "chapter 08", "chapters 03 and 04", and "03, 04" in a table's column of chapters.
 
 A number leads to the chapter whose file begins with it.
 """

@@ -10,7 +10,7 @@ from toy_chapters import ROOT, STORED_CLAIM
 
 PHONE, TABLET, DESK = 390, 768, 1440
 WIDTHS = (PHONE, TABLET, DESK)
-CHAPTER = "07_jacobian"  # tables, figures, formulas and exercises
+CHAPTER = "08_jacobian"  # tables, figures, formulas and exercises
 INDEX, CLAIMS, EXECUTION, *_ = PAGES = (
     "book/index",
     "book/claims",
