@@ -78,19 +78,36 @@ def run(
     # Only a whole study takes the place of the last one.
     if parts > 1:
         return
-    whole = {
-        "scale": scale.name,
-        "data": dataset,
+    whole = whole_study(
+        rows,
+        scale=scale.name,
+        data=dataset,
+        command=f"make study STUDY={name}",
+        settings=settings,
+        summary=summary(rows),
+    )
+    _write(RESULTS / f"{name}.json", whole)
+
+
+def whole_study(rows: list[dict], *, summary: dict | list[dict], **what: object) -> dict:
+    """A finished study, in the form that all results have.
+
+    Args:
+        rows: with `seconds` and what `machine` says.
+        summary: figures drawn from all rows.
+        what: scale, data, command and settings.
+    """
+    command_and_settings = {name: what.pop(name) for name in ("command", "settings")}
+    return {
+        **what,
         "hardware": _every(rows, "hardware"),
         "precision": _every(rows, "precision"),
         "versions": {name: _every(rows, name) for name in ("torch", "python")},
-        "command": f"make study STUDY={name}",
-        "settings": settings,
+        **command_and_settings,
         "seconds": round(sum(row["seconds"] for row in rows)),
-        "summary": summary(rows),
+        "summary": summary,
         "runs": rows,
     }
-    _write(RESULTS / f"{name}.json", whole)
 
 
 def changed(scale: mea.Scale, changes: dict) -> mea.Scale:
@@ -157,11 +174,11 @@ def _row(
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            _write(path, run_one(data, scale, *job) | _machine())
+            _write(path, run_one(data, scale, *job) | machine())
     return json.loads(path.read_text())
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
     """What trains here, in which precision and versions; the rows of a study may be of several machines."""
     device = best_device()
     hardware = f"{os.cpu_count()} CPU cores, one thread a training"
