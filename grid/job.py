@@ -19,6 +19,8 @@ from grid.measuring import measure
 from grid.methods import method_of
 from grid.study import read_study
 from mea_lib.files import write_whole
+from mea_lib.model_files import store_folders
+from mea_lib.training import use_checkpoints
 
 MEASURED = ("accuracy", "wsr", "wfpr", "other_pairs", "verdict")
 
@@ -59,7 +61,8 @@ def check(name: str) -> dict[str, Any]:
 def make_one(task: dict[str, Any], data: mea.Data, parent: Path | None) -> dict[str, Any]:
     """The record of a model: its id in the store, what it took, and what its row is to say."""
     before = stored(json.loads(parent.read_text())["model"]) if parent else None
-    model, said = make(task, data, before)
+    with use_checkpoints(store_folders()[0] / "checkpoints"):
+        model, said = make(task, data, before)
     seconds = model.card["seconds"]
     return {"model": model.card["id"], "weights_sha256": model.card["weights_sha256"], "seconds": seconds, **said}
 

@@ -33,6 +33,7 @@ from mea_lib.model_files import (
 from mea_lib.model_files.card import same_recipe
 from mea_lib.model_files.loading import load_model
 from mea_lib.shaping_code import code_digest
+from mea_lib.training.checkpoint import trainings_of
 from mea_lib.training.device import best_device
 
 
@@ -76,7 +77,8 @@ class Store:
             with model_lock(self.root, identity):
                 found = self._read(identity, recipe)
                 if found is None:
-                    found = self._make(identity, recipe, make)
+                    with trainings_of(identity):
+                        found = self._make(identity, recipe, make)
         return found
 
     def identity(self, recipe: dict[str, Any]) -> str:
