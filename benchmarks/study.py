@@ -1,8 +1,9 @@
 """What every study shares: jobs that can be split over processes and taken up again, and how results are written.
 
 A job is one row of the results. Rows that are finished are kept under build/, and their models in the store, so a
-study that was interrupted goes on where it stopped, unless code that takes part in it was edited in between. To use
-two cores run it with `--part 0/2` and `--part 1/2` at once, and then once without, which writes the results.
+study that was interrupted goes on where it stopped, unless code that takes part in it was edited in between.
+`make study` runs every row as a job of the grid (grid/module.smk), and then the module, which writes the results. By
+hand: `--part 0/2` and `--part 1/2` at once, and then once without.
 """
 
 import argparse
@@ -64,7 +65,11 @@ def run(
     parser = argparse.ArgumentParser(description=f"the study {name}, see its module")
     parser.add_argument("--scale", default="laptop")
     parser.add_argument("--part", default="0/1", help="which share of the jobs, as 0/2")
+    parser.add_argument("--count", action="store_true", help="print the number of jobs, and do none")
     options = parser.parse_args()
+    if options.count:
+        print(len(jobs))
+        return
     torch.set_num_threads(1)
     part, parts = map(int, options.part.split("/"))
     scale = changed(mea.preset(options.scale), changes or {})
