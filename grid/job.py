@@ -38,7 +38,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     if options.what == "check":
-        found: dict[str, Any] = check(options.task)
+        try:
+            found: dict[str, Any] = check(options.task)
+        except ValueError as error:
+            parser.exit(1, f"{error}\n")
     else:
         task = json.loads(options.task)
         data = mea.load(task["data"], scale_of(task))

@@ -23,19 +23,32 @@ def scale_of(task: Task) -> mea.Scale:
     scale = changed(mea.preset(task["scale"]), dict(task["changes"]))
     part = "encoder" if task["encoders"] else "owner"
     owner = getattr(scale, part)
-    owner = owner.but(epochs=about["owner_times"] * owner.epochs)
+    owner = owner.but(epochs=max(1, round(about["owner_times"] * owner.epochs)))
     if about["owner_augment"] is not None:
         owner = owner.but(augment=about["owner_augment"])
     return scale.but(network=about["network"] or scale.network, **{part: owner})
 
 
-def adversary_scale(task: Task) -> mea.Scale:
-    """The same as the adversary trains: for `times` the epochs, and so much longer as they query fewer images."""
+def adversary_scale(task: Task, images: int | None = None) -> mea.Scale:
+    """The same as the adversary trains: for `times` the epochs, in as many steps whatever the number of queries.
+
+    Args:
+        task: of a surrogate.
+        images: that are queried, where they are fewer than the scale's.
+    """
     about, scale = task["about"], scale_of(task)
-    scale = scale.adversary_but(epochs=about["times"] * about["part"] * scale.adversary.epochs)
+    epochs = round(about["times"] * scale.adversary.epochs)
+    if images is not None:
+        epochs = round(epochs * _steps(scale.query_images, scale) / _steps(images, scale))
+    scale = scale.adversary_but(epochs=max(1, epochs))
     if about["augment"] is not None:
         scale = scale.adversary_but(augment=about["augment"])
     return scale.but(network=about["surrogate_network"] or scale.network)
+
+
+def _steps(images: int, scale: mea.Scale) -> int:
+    """Steps of an epoch of the adversary's; fewer images than a batch are one."""
+    return max(1, images // scale.adversary.batch_size)
 
 
 def key_of(task: Task) -> mea.WatermarkKey:
@@ -65,10 +78,11 @@ def make(task: Task, data: mea.Data, parent: nn.Module | None = None) -> tuple[n
 
 
 def _surrogate(task: Task, data: mea.Data, victim: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
-    about, scale = task["about"], adversary_scale(task)
+    about, scale = task["about"], scale_of(task)
     # With labels, which only an adaptive adversary looks at: they are theirs.
     images = data.owner if about["images"] == "owner" else data.adversary
     images = images.subset(max(1, min(scale.query_images, len(images)) // about["part"]))
+    scale = adversary_scale(task, len(images) if about["part"] > 1 else None)
     if task["encoders"]:
         oracle = mea.FeatureOracle(victim, len(images))
     else:

@@ -19,6 +19,8 @@ if [[ -f $root/benchmarks/$study.py ]]; then
     config+=(rows="$rows" scale="${scale:-laptop}")
 else
     snakefile=$root/grid/Snakefile
+    # A wrong setting is found now and not by the last job.
+    (cd "$root" && PYTHONPATH=$root "$python" -m grid.job check "$study" --out "$work/checked.json")
     config+=(only="${ONLY:-}")
     [[ -z $scale ]] || config+=(scale="$scale")
     # Only a whole study at its own scale takes the place of the last one.
@@ -30,5 +32,6 @@ mkdir -p "$work"
 exec 9>"$work/.running"
 flock -n 9 || { echo "the study $study is running in $work already" >&2; exit 1; }
 cd "$work"
+# shellcheck disable=SC2086  # SNAKEMAKE_OPTIONS are words
 exec "$snakemake" --snakefile "$snakefile" --nolock --workflow-profile none \
-    --profile "$root/grid/profiles/${PROFILE:-local}" "$@" --config "${config[@]}"
+    --profile "$root/grid/profiles/${PROFILE:-local}" ${SNAKEMAKE_OPTIONS:-} "$@" --config "${config[@]}"

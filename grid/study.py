@@ -32,7 +32,7 @@ AXES: dict[str, dict[str, Any]] = {
         "answers": "soft",
         "augment": None,  # whether the queries are mirrored and shifted; None as the scale does
         "times": 1,  # the adversary's epochs, in units of the scale's
-        "part": 1,  # one image in so many is queried, and gone over as much more often: steps stay equal
+        "part": 1,  # one image in so many is queried, for as many training steps
         "images": "adversary",  # whose
         "surrogate_network": None,  # the scale's
     },
