@@ -14,10 +14,10 @@ import torch
 
 import mea_lib as mea
 from benchmarks.study import machine
-from grid.making import make, scale_of, stored
+from grid.making import data_of, make, stored
 from grid.measuring import measure
 from grid.methods import method_of
-from grid.study import read_study
+from grid.study import read_study, studies_named
 from mea_lib.files import write_whole
 from mea_lib.model_files import store_folders
 from mea_lib.training import use_checkpoints
@@ -29,7 +29,7 @@ def main() -> None:
     """Run the job that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("make", "measure", "check"))
-    parser.add_argument("task", help="the job's task as JSON; of a check the study's name")
+    parser.add_argument("task", help="the job's task as JSON; of a check the names of studies")
     parser.add_argument("--out", type=Path, required=True, help="the JSON file that is written")
     parser.add_argument("--parent", type=Path, help="the record of the model that is gone on from")
     parser.add_argument("--model", type=Path, help="the record of the model that is measured")
@@ -44,7 +44,7 @@ def main() -> None:
             parser.exit(1, f"{error}\n")
     else:
         task = json.loads(options.task)
-        data = mea.load(task["data"], scale_of(task))
+        data = data_of(task)
         if options.what == "make":
             found = make_one(task, data, options.parent)
         else:
@@ -52,13 +52,17 @@ def main() -> None:
     write(options.out, found)
 
 
-def check(name: str) -> dict[str, Any]:
-    """Build every method of a study, so that a wrong setting is found before the first training."""
-    study = read_study(name)
-    kinds = {"methods": study.methods, "attacks": study.attacks, "removals": study.removals}
-    return {
-        kind: {one: str(method_of(kind, given)) for one, given in methods.items()} for kind, methods in kinds.items()
-    }
+def check(names: str) -> dict[str, Any]:
+    """Build every method of these studies, so that a wrong setting is found before the first training."""
+    found = {}
+    for name in studies_named(names):
+        study = read_study(name)
+        kinds = {"methods": study.methods, "attacks": study.attacks, "removals": study.removals}
+        found[name] = {
+            kind: {one: str(method_of(kind, given)) for one, given in methods.items()}
+            for kind, methods in kinds.items()
+        }
+    return found
 
 
 def make_one(task: dict[str, Any], data: mea.Data, parent: Path | None) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What the jobs of a grid do with the package: make a clean model, a victim, a surrogate, or one after a removal."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -8,13 +10,30 @@ from torch import nn
 import mea_lib as mea
 from benchmarks.study import changed
 from grid.methods import method_of
+from grid.study import OWN_DATA
 from mea_lib.data import ImageSet
+from mea_lib.data.fetch import DataNotFound
 from mea_lib.data.resize import to_form
 from mea_lib.model_files import ModelFiles, store_folders
 from mea_lib.model_files.loading import load_model
 from mea_lib.training import best_device, train_clean, train_encoder
 
 Task = Mapping[str, Any]
+
+
+def data_of(task: Task) -> mea.Data:
+    """The images of a job.
+
+    Raises:
+        DataNotFound: where they are not on this machine.
+    """
+    name = task["data"]
+    if name in OWN_DATA:
+        folder = Path(os.environ.get("MEA_DATA", "MEA_DATA")).expanduser() / name
+        if not folder.is_dir():
+            raise DataNotFound(f"{name} is not fetched; set MEA_DATA to a folder that holds {name}/train/<class>/*")
+        name = str(folder)
+    return mea.load(name, scale_of(task), size=task["size"])
 
 
 def scale_of(task: Task) -> mea.Scale:

@@ -148,6 +148,7 @@ def _model(
     whole = {
         "stage": stage,
         "data": study.data,
+        "size": study.size,
         "scale": study.scale,
         "changes": dict(study.changes),
         "encoders": study.encoders,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make study STUDY=name: what is finished is kept, so that a study that was interrupted, or killed, goes on.
+# make study STUDY=name (several: a,b; all of the paper: paper): what is finished is kept, so that a study that was interrupted, or killed, goes on.
 # Variables: PROFILE=local|slurm|kubernetes, SCALE (the study's own), ONLY (a part of it, see README.md),
 # JOB_PYTHON (the package's environment), GRID_ENV (Snakemake's), WORK (where jobs' files go). Options go to Snakemake.
 set -euo pipefail
@@ -24,7 +24,7 @@ else
     config+=(only="${ONLY:-}")
     [[ -z $scale ]] || config+=(scale="$scale")
     # Only a whole study at its own scale takes the place of the last one.
-    [[ -n $scale || -n ${ONLY:-} ]] || config+=(result="$root/results/$study.json")
+    [[ -n $scale || -n ${ONLY:-} ]] || config+=(results="$root/results")
 fi
 
 mkdir -p "$work"

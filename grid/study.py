@@ -49,6 +49,8 @@ CHOICES: dict[str, Sequence[Any]] = {
     "owner_augment": (None, False, True),
     "augment": (None, False, True),
 }
+# Data sets of the paper that the package does not fetch: MEA_DATA names a folder that holds train/<class>/* in one.
+OWN_DATA = ("youtube-face",)
 SCALES = ("smoke", "laptop", "colab", "paper")
 
 
@@ -78,6 +80,7 @@ class Study:
         seeds: of the victims; a surrogate has its victim's.
         keys: by name, sources and target.
         methods, attacks, removals: by name, a class of the package ("is") and its settings.
+        size: height and width in pixels to which images are brought; None leaves them.
         changes: fields of the scale that are otherwise here, as `benchmarks.study.changed` takes them.
         encoders: whether the models are encoders, which are measured through a linear probe.
         waiting: rows of the paper that wait for a method which the package does not have, each with the reason.
@@ -94,6 +97,7 @@ class Study:
     attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     removals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
+    size: int | None = None
     encoders: bool = False
     waiting: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,6 +109,15 @@ class BadStudy(ValueError):
 def studies() -> dict[str, Path]:
     """The files of all configured studies, by name."""
     return {path.stem: path for path in sorted(FOLDER.glob("**/*.yaml"))}
+
+
+def studies_named(names: str) -> list[str]:
+    """The studies of these names, parted by commas; a folder of `FOLDER`, such as "paper", is all that are in it."""
+    found = []
+    for name in filter(None, map(str.strip, names.split(","))):
+        inside = sorted(path.stem for path in (FOLDER / name).glob("*.yaml"))
+        found += inside or [name]
+    return found
 
 
 def read_study(name: str, scale: str | None = None) -> Study:
@@ -142,7 +155,7 @@ def _study(name: str, content: Any) -> Study:
     needed = ("about", "scale", "data", "grids", "seeds", "keys", "methods")
     _check_names("the file", content, known, needed)
     _check_choice("scale", content["scale"], SCALES)
-    _check_choice("data", content["data"], (*DATA_SETS, "youtube-face"))
+    _check_choice("data", content["data"], (*DATA_SETS, *OWN_DATA))
     seeds = _seeds("seeds", content["seeds"])
     for kind in ("methods", "attacks", "removals"):
         for one, given in _mapping(kind, content.get(kind, {})).items():

@@ -48,7 +48,7 @@ import json
 import sys
 from pathlib import Path
 
-found = [json.loads((Path(folder) / "study.json").read_text())["runs"] for folder in sys.argv[1:]]
+found = [json.loads(next(Path(folder).glob("results/*.json")).read_text())["runs"] for folder in sys.argv[1:]]
 for rows in found:
     for row in rows:
         for name in [name for name in row if name.endswith("seconds")]:
