@@ -7,7 +7,9 @@ WORKERS ?=
 TORCH_INDEX ?=
 REQUIRE_HASHES ?=
 STUDY ?= recipe_study
-STUDIES := $(basename $(notdir $(wildcard benchmarks/*_study.py)))
+STUDIES := $(basename $(notdir $(wildcard benchmarks/*_study.py grid/studies/*.yaml grid/studies/*/*.yaml)))
+PROFILE ?= local
+ONLY ?=
 
 # Resolves for all systems and Pythons at once, which pip does not.
 UV := 0.13.9
@@ -18,6 +20,7 @@ BOOK := $(VENV)/.ready-book
 TEST := $(VENV)/.ready-test
 # Whoever has the book's environment reads with it; whoever only reads needs no torch.
 READER := $(if $(wildcard $(BOOK)),$(VENV)/.ready-book,.venv-read/.ready-read)
+GRID := .venv-grid/.ready
 export MEA_STORE ?= $(CURDIR)/build/store
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -29,6 +32,8 @@ help: ## this list
 	@echo "SCALE=smoke|laptop|colab|paper   how much is trained (default: laptop)"
 	@echo "WORKERS=N                        chapters run at once (default: one a core)"
 	@echo "STUDY=NAME                       the study that is made: $(STUDIES)"
+	@echo "ONLY='seed=0; times=1'           a part of a study of grid/studies"
+	@echo "PROFILE=local|slurm|kubernetes   where its jobs run (grid/README.md)"
 	@echo "TORCH_INDEX=URL                  the package index that torch is taken from, such as one with CPU builds"
 	@echo "REQUIRE_HASHES=1                 install nothing whose checksum is not the one kept in hashes/"
 	@echo "PYTHON=python3.12                the Python the environment is made with"
@@ -58,8 +63,9 @@ bench: $(TEST) ## ratios of speed and memory against peers, as JSON
 hammer: $(TEST) ## kills, crowds, malformed requests and hostile files, as JSON (minutes)
 	@$(BIN)/python -m benchmarks.hammer
 
-study: $(TEST) ## a study over several seeds, into results/ (hours)
-	@$(BIN)/python -m benchmarks.$(STUDY)
+study: $(TEST) $(GRID) ## a study over several seeds, into results/ (hours); stopped or killed it goes on
+	@PROFILE="$(PROFILE)" ONLY="$(ONLY)" SCALE="$(if $(filter command line environment,$(origin SCALE)),$(SCALE))" \
+		bash grid/run.sh $(STUDY) $(if $(WORKERS),--cores $(WORKERS))
 
 hashes: ## checksums of the pinned packages, after a change of constraints.txt (needs the package index)
 	@$(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet uv==$(UV)
@@ -67,6 +73,10 @@ hashes: ## checksums of the pinned packages, after a change of constraints.txt (
 
 clean: ## remove built pages and executed notebooks; the environment and trained models stay
 	@rm -rf build/html* build/rendering.* build/read build/notebooks build/running build/work build/claims build/claims.json
+
+# Snakemake alone; the jobs of a grid run in the package's environment.
+$(GRID): grid/requirements.txt
+	@$(PYTHON) -m venv $(@D) && $(@D)/bin/pip install --quiet -r $< && touch $@
 
 # The script makes the stamp itself, since it may find that another process has just done the work. Where checksums
 # are wanted it also refuses an environment that was made without.

@@ -1,8 +1,9 @@
 """What every study shares: jobs that can be split over processes and taken up again, and how results are written.
 
 A job is one row of the results. Rows that are finished are kept under build/, and their models in the store, so a
-study that was interrupted goes on where it stopped, unless code that takes part in it was edited in between. To use
-two cores run it with `--part 0/2` and `--part 1/2` at once, and then once without, which writes the results.
+study that was interrupted goes on where it stopped, unless code that takes part in it was edited in between.
+`make study` runs every row as a job of the grid (grid/module.smk), and then the module, which writes the results. By
+hand: `--part 0/2` and `--part 1/2` at once, and then once without.
 """
 
 import argparse
@@ -64,7 +65,11 @@ def run(
     parser = argparse.ArgumentParser(description=f"the study {name}, see its module")
     parser.add_argument("--scale", default="laptop")
     parser.add_argument("--part", default="0/1", help="which share of the jobs, as 0/2")
+    parser.add_argument("--count", action="store_true", help="print the number of jobs, and do none")
     options = parser.parse_args()
+    if options.count:
+        print(len(jobs))
+        return
     torch.set_num_threads(1)
     part, parts = map(int, options.part.split("/"))
     scale = changed(mea.preset(options.scale), changes or {})
@@ -78,19 +83,36 @@ def run(
     # Only a whole study takes the place of the last one.
     if parts > 1:
         return
-    whole = {
-        "scale": scale.name,
-        "data": dataset,
+    whole = whole_study(
+        rows,
+        scale=scale.name,
+        data=dataset,
+        command=f"make study STUDY={name}",
+        settings=settings,
+        summary=summary(rows),
+    )
+    _write(RESULTS / f"{name}.json", whole)
+
+
+def whole_study(rows: list[dict], *, summary: dict | list[dict], **what: object) -> dict:
+    """A finished study, in the form that all results have.
+
+    Args:
+        rows: with `seconds` and what `machine` says.
+        summary: figures drawn from all rows.
+        what: scale, data, command and settings.
+    """
+    command_and_settings = {name: what.pop(name) for name in ("command", "settings")}
+    return {
+        **what,
         "hardware": _every(rows, "hardware"),
         "precision": _every(rows, "precision"),
         "versions": {name: _every(rows, name) for name in ("torch", "python")},
-        "command": f"make study STUDY={name}",
-        "settings": settings,
+        **command_and_settings,
         "seconds": round(sum(row["seconds"] for row in rows)),
-        "summary": summary(rows),
+        "summary": summary,
         "runs": rows,
     }
-    _write(RESULTS / f"{name}.json", whole)
 
 
 def changed(scale: mea.Scale, changes: dict) -> mea.Scale:
@@ -157,11 +179,11 @@ def _row(
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            _write(path, run_one(data, scale, *job) | _machine())
+            _write(path, run_one(data, scale, *job) | machine())
     return json.loads(path.read_text())
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
     """What trains here, in which precision and versions; the rows of a study may be of several machines."""
     device = best_device()
     hardware = f"{os.cpu_count()} CPU cores, one thread a training"

@@ -34,7 +34,7 @@ LOADERS = (
     "sources",
 )
 # Files of those rooms that decide where data and models are kept and how they are named, not what is in them.
-NAMING = ("store", "method", "plain", "own_code")
+NAMING = ("store", "method", "plain", "own_code", "checkpoint")
 NOT_SHAPING = {*(f"training/{name}.py" for name in NAMING), *(f"data/{loader}.py" for loader in LOADERS)}
 THIS_FILE = Path(__file__).name  # gives names to what others do, and does nothing of it
 

@@ -13,6 +13,7 @@ from mea_lib.training.balance import (
     gradient_cosines,
     least_norm_weights,
 )
+from mea_lib.training.checkpoint import Checkpoints, use_checkpoints
 from mea_lib.training.clean import Clean, train_clean
 from mea_lib.training.device import best_device, training_dtype
 from mea_lib.training.features import features_of
@@ -31,6 +32,7 @@ __all__ = [
     "RGB_32",
     "Balance",
     "Batch",
+    "Checkpoints",
     "Clean",
     "FeatureBalance",
     "FixedBalance",
@@ -64,5 +66,6 @@ __all__ = [
     "train_encoder",
     "training_dtype",
     "two_views",
+    "use_checkpoints",
     "use_store",
 ]

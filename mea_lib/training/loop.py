@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mea_lib.training.augment import augment
 from mea_lib.training.balance import Balance, FixedBalance, Terms
+from mea_lib.training.checkpoint import next_checkpoint
 from mea_lib.training.device import autocast, training_dtype
 from mea_lib.training.muon import Muon
 from mea_lib.training.seeded import seeded
@@ -88,10 +89,18 @@ def train(
     optimizers, schedulers = _optimizers(parameters, settings, steps)
     scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
     scaler.scale(torch.ones((), device=device))  # makes its scale known before the first step
-    history = History()
+    history, first_epoch, of = History(), 0, {"images": len(images), **settings.to_dict()}
     started = time.perf_counter()
     with seeded(settings.seed, device), _bar(settings.epochs * steps, title) as bar:
-        for epoch in range(settings.epochs):
+        parts = {"model": model, "objective": objective, "generator": generator, "scaler": scaler}
+        parts |= {f"optimizer {number}": one for number, one in enumerate(optimizers)}
+        parts |= {f"scheduler {number}": one for number, one in enumerate(schedulers)}
+        checkpoint = next_checkpoint(**parts)
+        if checkpoint and (done := checkpoint.restore(of)):
+            history, first_epoch = History(**done["history"]), done["epochs"]
+            started -= history.seconds
+            bar.update(first_epoch * steps)
+        for epoch in range(first_epoch, settings.epochs):
             model.train()
             means = _Means()
             order = torch.randperm(len(images), generator=generator).to(device)
@@ -112,6 +121,9 @@ def train(
                 means.add(terms.losses, weights)
                 bar.update()
             means.close_epoch(history)
+            if checkpoint:
+                history.seconds = time.perf_counter() - started
+                checkpoint.save(of, epochs=epoch + 1, history=history.to_dict())
     model.eval()
     history.seconds = time.perf_counter() - started
     return history

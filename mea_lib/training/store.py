@@ -33,6 +33,7 @@ from mea_lib.model_files import (
 from mea_lib.model_files.card import same_recipe
 from mea_lib.model_files.loading import load_model
 from mea_lib.shaping_code import code_digest
+from mea_lib.training.checkpoint import trainings_of
 from mea_lib.training.device import best_device
 
 
@@ -76,7 +77,8 @@ class Store:
             with model_lock(self.root, identity):
                 model = self._read(identity, recipe)
                 if model is None:
-                    model = self._make(identity, recipe, make)
+                    with trainings_of(identity):
+                        model = self._make(identity, recipe, make)
         return model
 
     def identity(self, recipe: dict[str, Any]) -> str:

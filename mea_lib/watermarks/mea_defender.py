@@ -12,8 +12,9 @@ from mea_lib.training import Balance, Batch, FixedBalance, Objective, Terms
 from mea_lib.watermarks.base import Watermark
 from mea_lib.watermarks.samples import ExtraSamples
 
-# Weights of the terms with which the paper's losses work on this book's networks; notebook 04 shows others.
-WORKING_WEIGHTS = FixedBalance({"combination": 0.5, "verification": 1.0, "evasion": 0.5, "source guard": 1.0})
+# Chosen on seed 0 of two keys, then frozen. What counts is that verification outweighs combination: then a combined
+# image is the target almost for certain, and what combination adds to the source images is the target and nothing else.
+WORKING_WEIGHTS = FixedBalance({"combination": 0.2, "verification": 2.0, "evasion": 0.2, "source guard": 0.75})
 
 
 @dataclass(frozen=True)

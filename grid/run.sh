@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# make study STUDY=name (several: a,b; all of the paper: paper): what is finished is kept, so that a study that was interrupted, or killed, goes on.
+# Variables: PROFILE=local|slurm|kubernetes, SCALE (the study's own), ONLY (a part of it, see README.md),
+# JOB_PYTHON (the package's environment), GRID_ENV (Snakemake's), WORK (where jobs' files go). Options go to Snakemake.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+study=$1
+shift
+scale=${SCALE:-}
+work=${WORK:-$root/build/grid/$study${scale:+-$scale}}
+snakemake=${GRID_ENV:-$root/.venv-grid}/bin/snakemake
+python=${JOB_PYTHON:-$root/.venv/bin/python}
+
+config=(study="$study" python="$python" store="${MEA_STORE:-$root/build/store}")
+if [[ -f $root/benchmarks/$study.py ]]; then
+    # A study that is a module of its own: the grid runs its rows, the module writes its results.
+    snakefile=$root/grid/module.smk
+    rows=$(cd "$root" && PYTHONPATH=$root "$python" -m "benchmarks.$study" --count)
+    config+=(rows="$rows" scale="${scale:-laptop}")
+else
+    snakefile=$root/grid/Snakefile
+    # A wrong setting is found now and not by the last job.
+    (cd "$root" && PYTHONPATH=$root "$python" -m grid.job check "$study" --out "$work/checked.json")
+    config+=(only="${ONLY:-}")
+    [[ -z $scale ]] || config+=(scale="$scale")
+    # Only a whole study at its own scale takes the place of the last one.
+    [[ -n $scale || -n ${ONLY:-} ]] || config+=(results="$root/results")
+fi
+
+mkdir -p "$work"
+# This lock goes with its process; Snakemake's own stays behind when it is killed, and would have to be removed by hand.
+exec 9>"$work/.running"
+flock -n 9 || { echo "the study $study is running in $work already" >&2; exit 1; }
+cd "$work"
+# shellcheck disable=SC2086  # SNAKEMAKE_OPTIONS are words
+exec "$snakemake" --snakefile "$snakefile" --nolock --workflow-profile none \
+    --profile "$root/grid/profiles/${PROFILE:-local}" ${SNAKEMAKE_OPTIONS:-} "$@" --config "${config[@]}"

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# A small grid through a real Slurm: killed in the middle with one of its running jobs, resumed, and its rows compared
+# with those of the local profile. As root, on a machine without a Slurm of its own: bash grid/slurm/try_it.sh
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+study=table1_fashion_mnist
+export SCALE=smoke
+export ONLY='seed=0; key=shirt and trouser; attack=distillation; answers=soft; augment=false; times=1'
+there=$root/build/grid/try-slurm
+here=$root/build/grid/try-local
+
+bash "$root/grid/slurm/start_single_node.sh"
+rm -rf "$there" "$here"
+mkdir -p "$there" "$here"
+
+slurm() {
+    WORK=$there MEA_STORE=$there/store PROFILE=slurm bash "$root/grid/run.sh" "$study" "$@"
+}
+
+echo "== through Slurm, until a model is there and another job runs"
+slurm >"$there/first.log" 2>&1 &
+run=$!
+victim() { squeue --noheader --states=RUNNING --format=%A | head -1; }
+until [[ -n $(find "$there/models" -name '*.json' 2>/dev/null) && -n $(victim) ]]; do
+    kill -0 $run 2>/dev/null || { tail -30 "$there/first.log"; exit 1; }
+    sleep 1
+done
+job=$(victim)
+echo "== SIGKILL to Snakemake and to the running job $job; finished so far:"
+kill -9 $run
+scancel --signal=KILL --full "$job" || true
+(cd "$there" && find models rows -name '*.json' | sort | tee finished)
+(cd "$there" && xargs stat --format='%n %Y' <finished >times)
+wait $run 2>/dev/null || true
+while [[ -n $(squeue --noheader) ]]; do sleep 1; done
+squeue --states=all --format='%.6i %.10T %.8M'
+
+echo "== resumed"
+slurm >"$there/second.log" 2>&1 || { tail -30 "$there/second.log"; exit 1; }
+(cd "$there" && xargs stat --format='%n %Y' <finished | diff times -) && echo "what was finished was not made again"
+squeue --states=all --format='%.6i %.10T %.8M'
+
+echo "== the same on this machine alone, in a store of its own"
+WORK=$here MEA_STORE=$here/store bash "$root/grid/run.sh" "$study" >"$here/run.log" 2>&1 || { tail -30 "$here/run.log"; exit 1; }
+
+PYTHONPATH=$root "${JOB_PYTHON:-$root/.venv/bin/python}" - "$there" "$here" <<'PYTHON'
+import json
+import sys
+from pathlib import Path
+
+found = [json.loads(next(Path(folder).glob("results/*.json")).read_text())["runs"] for folder in sys.argv[1:]]
+for rows in found:
+    for row in rows:
+        for name in [name for name in row if name.endswith("seconds")]:
+            del row[name]
+assert found[0] == found[1], "the rows differ"
+print(f"== {len(found[0])} rows, identical but for seconds, weights' hashes among them")
+PYTHON
