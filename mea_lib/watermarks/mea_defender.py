@@ -14,7 +14,9 @@ from mea_lib.watermarks.samples import ExtraSamples
 
 # Chosen on seed 0 of two keys, then frozen. What counts is that verification outweighs combination: then a combined
 # image is the target almost for certain, and what combination adds to the source images is the target and nothing else.
-WORKING_WEIGHTS = FixedBalance({"combination": 0.2, "verification": 2.0, "evasion": 0.2, "source guard": 0.75})
+WORKING_WEIGHTS = FixedBalance(
+    {"combination": 0.2, "verification": 2.0, "evasion": 0.2, "source guard": 0.75}
+)
 
 
 @dataclass(frozen=True)
