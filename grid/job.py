@@ -22,7 +22,7 @@ from mea_lib.files import write_whole
 from mea_lib.model_files import store_folders
 from mea_lib.training import use_checkpoints
 
-MEASURED = ("accuracy", "wsr", "wfpr", "other_pairs", "verdict")
+MEASURED = ("accuracy", "wsr", "wfpr", "other_pairs", "verdict", "on_sources")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from torch import nn
 import mea_lib as mea
 from grid.making import key_of, scale_of
 from mea_lib import proof
+from mea_lib.teaching import places_on_sources
 from mea_lib.training import fit_linear_probe
 from mea_lib.watermarks.base import autoencoder_of
 
@@ -25,7 +26,8 @@ def measure(model: nn.Module, task: Mapping[str, Any], data: mea.Data) -> dict[s
         data: the judge's images are its `test`.
 
     Returns:
-        accuracy and WSR; WFPR by arrangement; the mean rate of mixes of other pairs; verdict.
+        accuracy and WSR; WFPR by arrangement; the mean rate of mixes of other pairs; verdict; of a classifier also
+        the mean probabilities that clean source images give to the key's classes.
     """
     key = key_of(task)
     if task["encoders"]:
@@ -37,12 +39,14 @@ def measure(model: nn.Module, task: Mapping[str, Any], data: mea.Data) -> dict[s
     wrong = proof.wrong_firing_rates(asked, key, data.test, samples)
     pairs = proof.other_pairs_rates(asked, key, data.test)
     evidence = mea.verify_ownership(asked, key, data.test, autoencoder=autoencoder)
+    places = {} if task["encoders"] else places_on_sources(model, key, data.test)
     return {
         "accuracy": proof.accuracy(asked, data.test),
         "wsr": wsr.value,
         "wfpr": {way: _number(rate.value) for way, rate in wrong.items()},
         "other_pairs": _number(float(np.nanmean(pairs))),
         "verdict": evidence.verdict,
+        "on_sources": {part: place.summary()["probability"] for part, place in places.items()},
     }
 
 
