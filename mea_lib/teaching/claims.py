@@ -86,7 +86,7 @@ class Paper:
         return "weaker" if here >= HALF * there else "no"
 
     def __str__(self) -> str:
-        return self.figure if isinstance(self.figure, str) else f"{self.figure:.2%}".replace("%", " %")
+        return self.figure if isinstance(self.figure, str) else f"{100 * self.figure:.4g} %"
 
 
 class Claims:
@@ -161,9 +161,12 @@ class Claims:
         rows = [(row.claim, row.measured, row.rule, self._verdict(verdicts[row.holds])) for row in self.rows]
         if all(row.paper == "–" for row in self.rows):
             return Table(head, rows)
-        papers = [(row.paper, row.agrees_with_paper or "–") for row in self.rows]
+        papers = [(row.paper, self._agreement(row)) for row in self.rows]
         both = [row + beside for row, beside in zip(rows, papers, strict=True)]
         return Table((*head, "paper", "agrees with the paper"), both)
+
+    def _agreement(self, row: Claim) -> str:
+        return "–" if self.scale.name == "smoke" else row.agrees_with_paper or "–"
 
     def _verdict(self, verdict: str) -> str:
         return "not claimed at smoke scale" if self.scale.name == "smoke" else verdict
