@@ -121,13 +121,14 @@ def try_out(model: Model, width: int | None = None) -> dict[str, Any]:
             make(task, data, parent)
         except Stopped:
             stopped = True
-    seconds = (time.process_time() - started) / STEPS
+    steps = max(STEPS, len(data.owner) // scale.owner.batch_size) if model.stage in ("clean", "victim") else STEPS
+    seconds = (time.process_time() - started) / steps
     size = sum(value.nbytes for value in made.state_dict().values())
     return {"cpu_seconds_a_step": round(seconds, 3), "bytes": size, "checkpoint": stopped}
 
 
 def random_data(task: dict[str, Any], scale: mea.Scale) -> mea.Data:
-    """Random images of the data set's shape, as many as two steps of either party take."""
+    """Random images of the data set's shape, as many as two steps of either party take, or the owner's classes."""
     channels, size, classes = SHAPES[task["data"]]
     names = list(CLASSES.get(task["data"], ()))[:classes]
     wanted = [str(one) for one in (*task["key"]["sources"], task["key"]["target"])] if "key" in task else []
@@ -142,9 +143,8 @@ def random_data(task: dict[str, Any], scale: mea.Scale) -> mea.Data:
 
     # A Jacobian adversary starts from a quarter of their images.
     asked = batch * (4 if task.get("attack", {}).get("is") == "Jacobian" else 1)
-    owner, adversary = images(batch).subset(batch), images(asked + batch).subset(asked + batch)
-    if task["stage"] == "surrogate":
-        adversary = adversary.subset(asked)
+    owner = images(batch).subset(max(batch, classes))  # a watermark needs an image of every class
+    adversary = images(asked + batch).subset(asked if task["stage"] == "surrogate" else asked + batch)
     return mea.Data("random", owner, adversary, images(classes), asked)
 
 
