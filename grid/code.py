@@ -12,7 +12,11 @@ _ROOM = {"method": "watermarks", "attack": "extraction", "removal": "removal"}
 
 def code_of_making(model: Model) -> str:
     """Hash of the code that makes this model."""
-    classes = [f"from mea_lib.{room} import {model.task[kind]['is']}" for kind, room in _ROOM.items() if kind in model.task]
+    classes = [
+        f"from mea_lib.{room} import {model.task[kind]['is']}"
+        for kind, room in _ROOM.items()
+        if kind in model.task
+    ]
     return _digest("\n".join([*classes, "from mea_lib.training import train_clean, train_encoder"]))
 
 

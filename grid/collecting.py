@@ -16,7 +16,16 @@ from grid.study import AXES, Study, read_study
 from mea_lib.files import write_whole
 from mea_lib.training.plain import as_plain
 
-AVERAGED = ("clean_accuracy", "victim_accuracy", "victim_wsr", "victim_wfpr", "accuracy", "wsr", "wfpr", "other_pairs")
+AVERAGED = (
+    "clean_accuracy",
+    "victim_accuracy",
+    "victim_wsr",
+    "victim_wfpr",
+    "accuracy",
+    "wsr",
+    "wfpr",
+    "other_pairs",
+)
 SPREAD_OVER = ("seed", "key")
 
 
@@ -27,7 +36,9 @@ def main() -> None:
     parser.add_argument("--scale", required=True)
     parser.add_argument("--only", default="")
     parser.add_argument("--rows", type=Path, required=True, help="the folder of the rows")
-    parser.add_argument("--out", type=Path, required=True, help="the JSON file; the table stands beside it as .md")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the JSON file; the table stands beside it as .md"
+    )
     options = parser.parse_args()
     study = read_study(options.study, options.scale)
     paths = [options.rows / row.stage / f"{row.name}.json" for row in plan_of(study, options.only).rows]
@@ -94,8 +105,11 @@ def table(study: Study, whole: Mapping[str, Any]) -> str:
     names = list(dict.fromkeys(name for line in lines for name in line))
     rows = [[_shown(line.get(name)) for name in names] for line in lines]
     words = [f"# {study.name}", "", " ".join(study.about.split()), ""]
-    words += [f"{len(whole['runs'])} rows, scale {whole['scale']}, {whole['data']}, {whole['hardware']}, "
-              f"{whole['precision']}, {whole['seconds']:,} s. Made by `{whole['command']}`.", ""]
+    words += [
+        f"{len(whole['runs'])} rows, scale {whole['scale']}, {whole['data']}, {whole['hardware']}, "
+        f"{whole['precision']}, {whole['seconds']:,} s. Made by `{whole['command']}`.",
+        "",
+    ]
     words += [_row([name.replace("_", " ") for name in names]), _row(["---"] * len(names)), *map(_row, rows)]
     return "\n".join(words) + "\n"
 

@@ -55,18 +55,27 @@ class Cost:
 
 def main() -> None:
     """Print the costs of studies, and their sum."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("studies", help="names parted by commas, or a folder of grid/studies")
     options = parser.parse_args()
     plans = {name: plan_of(read_study(name)) for name in studies_named(options.studies)}
     measured = json.loads(FILE.read_text())["trainings"] if FILE.exists() else {}
-    print(f"GPU hours are an estimate: steps × CPU seconds a step ÷ {R:.0f} (see python -m grid.cost --help)\n")
+    print(
+        f"GPU hours are an estimate: steps × CPU seconds a step ÷ {R:.0f} (see python -m grid.cost --help)\n"
+    )
     print(f"{'study':30} {'models':>7} {'rows':>6} {'1 GPU':>9} {'64 GPUs':>9} {'storage':>9}")
     for name, plan in plans.items():
         print(line_of(name, plan, measured))
     print(line_of("all", merged(list(plans.values())), measured))
     print("\nhours of 1 and of 64 GPUs; a model that several studies need is made once. Jobs:")
-    print(", ".join(f"{number} {rule}" for rule, number in cost_of(merged(list(plans.values())), measured).jobs.items()))
+    print(
+        ", ".join(
+            f"{number} {rule}"
+            for rule, number in cost_of(merged(list(plans.values())), measured).jobs.items()
+        )
+    )
 
 
 def line_of(name: str, plan: Plan, measured: dict) -> str:
@@ -108,7 +117,9 @@ def cost_of(plan: Plan, measured: dict[str, dict]) -> Cost:
         + MEASURE_SECONDS * len(STAGES)
         for row in plan.rows
     ]
-    measurements = {(one.stage, one.name) for row in plan.rows for one in row.lineage() if one.stage != "clean"}
+    measurements = {
+        (one.stage, one.name) for row in plan.rows for one in row.lineage() if one.stage != "clean"
+    }
     jobs = Counter(model.stage for model in plan.models.values()) | Counter(measure=len(measurements))
     total = sum(seconds.values()) + MEASURE_SECONDS * len(measurements)
     return Cost(dict(jobs), total, max(chains), storage, unknown)

@@ -33,7 +33,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the JSON file that is written")
     parser.add_argument("--parent", type=Path, help="the record of the model that is gone on from")
     parser.add_argument("--model", type=Path, help="the record of the model that is measured")
-    parser.add_argument("--twin", type=Path, help="the record of the clean model that is measured beside a victim")
+    parser.add_argument(
+        "--twin", type=Path, help="the record of the clean model that is measured beside a victim"
+    )
     parser.add_argument("--before", type=Path, help="the row of the model that this one was made from")
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -71,7 +73,12 @@ def make_one(task: dict[str, Any], data: mea.Data, parent: Path | None) -> dict[
     with use_checkpoints(store_folders()[0] / "checkpoints"):
         model, said = make(task, data, before)
     seconds = model.card["seconds"]
-    return {"model": model.card["id"], "weights_sha256": model.card["weights_sha256"], "seconds": seconds, **said}
+    return {
+        "model": model.card["id"],
+        "weights_sha256": model.card["weights_sha256"],
+        "seconds": seconds,
+        **said,
+    }
 
 
 def measure_one(

@@ -31,7 +31,9 @@ def data_of(task: Task) -> mea.Data:
     if name in OWN_DATA:
         folder = Path(os.environ.get("MEA_DATA", "MEA_DATA")).expanduser() / name
         if not folder.is_dir():
-            raise DataNotFound(f"{name} is not fetched; set MEA_DATA to a folder that holds {name}/train/<class>/*")
+            raise DataNotFound(
+                f"{name} is not fetched; set MEA_DATA to a folder that holds {name}/train/<class>/*"
+            )
         name = str(folder)
     return mea.load(name, scale_of(task), size=task["size"])
 
@@ -120,7 +122,10 @@ def _images_of_removal(task: Task, data: mea.Data, scale: mea.Scale) -> Any:
     if "task" in task["removal"]:
         other = mea.load(task["removal"]["task"], scale).adversary
         return ImageSet(
-            to_form(other.images, data.owner.channels, data.owner.size), other.labels, other.classes, other.name
+            to_form(other.images, data.owner.channels, data.owner.size),
+            other.labels,
+            other.classes,
+            other.name,
         )
     images = {"held-out": lambda: data.held_out, "queries": lambda: data.queries, "owner": lambda: data.owner}
     chosen = task["removal"].get("images", "held-out")

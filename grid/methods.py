@@ -27,7 +27,9 @@ def method_of(kind: str, given: Mapping[str, Any]) -> Any:
     method = _built(kind, settings)
     if given.get("weights"):
         if not isinstance(method.balance, FixedBalance):
-            raise ValueError(f"{given['is']}: 'weights' change fixed weights, and its balance has none; leave one out")
+            raise ValueError(
+                f"{given['is']}: 'weights' change fixed weights, and its balance has none; leave one out"
+            )
         method = replace(method, balance=FixedBalance({**method.balance.weights, **given["weights"]}))
     return method
 

@@ -128,7 +128,9 @@ def _surrogate(study: Study, victim: Model, values: dict[str, Any]) -> Model:
     if values["temperature"] is not None:
         attack["temperature"] = values["temperature"]
     about = dict(victim.about) | values
-    return _model(study, "surrogate", about, {"attack": attack, "key": victim.task["key"]}, victim, victim.twin)
+    return _model(
+        study, "surrogate", about, {"attack": attack, "key": victim.task["key"]}, victim, victim.twin
+    )
 
 
 def _removed(study: Study, source: Model, values: dict[str, Any]) -> Model:
@@ -185,7 +187,9 @@ def _check_wanted(wanted: dict[str, set[str]], rows: tuple[Model, ...], study: S
     for axis, values in wanted.items():
         there = {_said(row.about[axis]) for row in rows if axis in row.about}
         if not there:
-            raise BadStudy(f"study {study.name}: only: no row has an axis {axis!r}; it has: {', '.join(rows[0].about)}")
+            raise BadStudy(
+                f"study {study.name}: only: no row has an axis {axis!r}; it has: {', '.join(rows[0].about)}"
+            )
         if not values <= there:
             raise BadStudy(
                 f"study {study.name}: only: {axis} is never {', '.join(sorted(values - there))}; "
@@ -195,4 +199,10 @@ def _check_wanted(wanted: dict[str, set[str]], rows: tuple[Model, ...], study: S
 
 def _said(value: Any) -> str:
     """A value as one types it: 1 and 1.0 are the same, true and True too."""
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

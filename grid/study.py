@@ -160,7 +160,9 @@ def _study(name: str, content: Any) -> Study:
     for kind in ("methods", "attacks", "removals"):
         for one, given in _mapping(kind, content.get(kind, {})).items():
             if not isinstance(given, dict) or not isinstance(given.get("is"), str):
-                raise BadStudy(f"{kind}, {one!r}: say which class it is, as {{is: Distillation, temperature: 1}}")
+                raise BadStudy(
+                    f"{kind}, {one!r}: say which class it is, as {{is: Distillation, temperature: 1}}"
+                )
     for one, key in _mapping("keys", content["keys"]).items():
         _check_key(one, key, content["data"])
     if not isinstance(content["grids"], list) or not content["grids"]:
@@ -209,7 +211,11 @@ def _values(where: str, axis: str, given: Any, content: dict) -> Iterable[Any]:
 def _check_key(name: str, key: Any, data: str) -> None:
     _check_names(f"key {name!r}", key, ("sources", "target"), ("sources", "target"))
     sources = key["sources"]
-    if not isinstance(sources, list) or len({*map(str, sources), str(key["target"])}) != 3 or len(sources) != 2:
+    if (
+        not isinstance(sources, list)
+        or len({*map(str, sources), str(key["target"])}) != 3
+        or len(sources) != 2
+    ):
         raise BadStudy(f"key {name!r}: two sources and a target, all different, are expected, not {key}")
     for one in (*sources, key["target"]):
         if data in CLASSES and one not in CLASSES[data]:
@@ -226,7 +232,9 @@ def _check_names(where: str, given: Any, known: Sequence[str], needed: Iterable[
 
 
 def _check_choice(where: str, value: Any, choices: Sequence[Any]) -> None:
-    if isinstance(value, list | dict) or not any(value is one or (value == one and type(value) is type(one)) for one in choices):
+    if isinstance(value, list | dict) or not any(
+        value is one or (value == one and type(value) is type(one)) for one in choices
+    ):
         raise BadStudy(f"{where}: unknown value {value!r}; choose among: {', '.join(map(str, choices))}")
 
 

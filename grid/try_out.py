@@ -46,7 +46,9 @@ def main() -> None:
     """Try all trainings of the studies that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("studies", help="names parted by commas, or a folder of grid/studies")
-    parser.add_argument("--width", type=int, help="another width than the scale's, to be quick; then nothing is kept")
+    parser.add_argument(
+        "--width", type=int, help="another width than the scale's, to be quick; then nothing is kept"
+    )
     parser.add_argument("--first", type=int, help="only so many")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -56,7 +58,10 @@ def main() -> None:
         if name in kept["trainings"]:
             continue
         found = try_out(model, options.width)
-        print(f"{found['cpu_seconds_a_step']:8.2f} CPU s a step, {found['bytes'] / 1e6:7.1f} MB: {name}", flush=True)
+        print(
+            f"{found['cpu_seconds_a_step']:8.2f} CPU s a step, {found['bytes'] / 1e6:7.1f} MB: {name}",
+            flush=True,
+        )
         if not options.width:
             kept["trainings"][name] = found
             write(FILE, {"images": "random, of the right shape", "steps": STEPS, **_where(), **kept})
@@ -82,7 +87,13 @@ def name_of(model: Model) -> str:
         said["augment"] = about["owner_augment"]
     if model.stage == "victim":
         said |= {"combine": about["combine"], "pretrained": about["pretrained"]}
-    words = [model.stage, task["scale"], task["data"], *map(str, networks), "encoder" if task["encoders"] else ""]
+    words = [
+        model.stage,
+        task["scale"],
+        task["data"],
+        *map(str, networks),
+        "encoder" if task["encoders"] else "",
+    ]
     return " ".join(filter(None, [*words, json.dumps(said, sort_keys=True, ensure_ascii=False)]))
 
 
@@ -121,7 +132,9 @@ def try_out(model: Model, width: int | None = None) -> dict[str, Any]:
             make(task, data, parent)
         except Stopped:
             stopped = True
-    steps = max(STEPS, len(data.owner) // scale.owner.batch_size) if model.stage in ("clean", "victim") else STEPS
+    steps = (
+        max(STEPS, len(data.owner) // scale.owner.batch_size) if model.stage in ("clean", "victim") else STEPS
+    )
     seconds = (time.process_time() - started) / steps
     size = sum(value.nbytes for value in made.state_dict().values())
     return {"cpu_seconds_a_step": round(seconds, 3), "bytes": size, "checkpoint": stopped}
@@ -132,7 +145,9 @@ def random_data(task: dict[str, Any], scale: mea.Scale) -> mea.Data:
     channels, size, classes = SHAPES[task["data"]]
     names = list(CLASSES.get(task["data"], ()))[:classes]
     wanted = [str(one) for one in (*task["key"]["sources"], task["key"]["target"])] if "key" in task else []
-    names = tuple(dict.fromkeys([*names, *wanted, *(f"class {number}" for number in range(classes))]))[:classes]
+    names = tuple(dict.fromkeys([*names, *wanted, *(f"class {number}" for number in range(classes))]))[
+        :classes
+    ]
     generator = torch.Generator().manual_seed(0)
     batch = STEPS * scale.owner.batch_size
 

@@ -117,7 +117,9 @@ class Checkpoint:
             if found["of"] != self._of(of) or set(found["parts"]) != set(self.parts):
                 return {}
         except Exception as error:  # a file of any content is no reason not to train
-            warnings.warn(f"the checkpoint {self.path} cannot be read ({error}); training starts anew", stacklevel=2)
+            warnings.warn(
+                f"the checkpoint {self.path} cannot be read ({error}); training starts anew", stacklevel=2
+            )
             return {}
         for name, state in found["parts"].items():
             _bring(self.parts[name], state)

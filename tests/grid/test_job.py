@@ -47,7 +47,9 @@ def test_a_study_goes_from_models_to_rows_to_results(run, tmp_path):
     plan = plan_of(study)
     records = {}
     for place, model in plan.models.items():
-        parent = {"parent": tmp_path / "-".join((model.parent.stage, model.parent.name))} if model.parent else {}
+        parent = (
+            {"parent": tmp_path / "-".join((model.parent.stage, model.parent.name))} if model.parent else {}
+        )
         records[place] = run("make", model.task, "-".join(place), **parent)
         assert records[place]["seconds"] >= 0
     again = run("make", plan.rows[0].task, "again", parent=tmp_path / f"victim-{plan.rows[0].parent.name}")
@@ -65,7 +67,13 @@ def test_a_study_goes_from_models_to_rows_to_results(run, tmp_path):
     )
     assert {"wsr", "clean_wsr", "verdict", "clean_seconds", "torch", "hardware"} <= set(before)
     rows = [
-        run("measure", row.task, row.name, model=tmp_path / f"{row.stage}-{row.name}", before=tmp_path / "victim-row")
+        run(
+            "measure",
+            row.task,
+            row.name,
+            model=tmp_path / f"{row.stage}-{row.name}",
+            before=tmp_path / "victim-row",
+        )
         for row in plan.rows
     ]
     for row in rows:
@@ -85,7 +93,7 @@ def test_a_study_goes_from_models_to_rows_to_results(run, tmp_path):
 def test_a_job_that_fails_leaves_no_file_and_says_what_is_missing(run, tmp_path):
     row = plan_of(study_of("t", TINY)).rows[0]
     (tmp_path / "lost").write_text(json.dumps({"model": "0123456789abcdef"}))
-    with pytest.raises(FileNotFoundError, match="is no longer in .*; remove this study's folder"):
+    with pytest.raises(FileNotFoundError, match=r"is no longer in .*; remove this study's folder"):
         run("measure", row.task, "row", model=tmp_path / "lost", before=tmp_path / "lost")
     assert {path.name for path in tmp_path.iterdir()} <= {"lost", "store"}
 
@@ -93,7 +101,10 @@ def test_a_job_that_fails_leaves_no_file_and_says_what_is_missing(run, tmp_path)
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"is": "MEADefendor"}, "there is no 'MEADefendor' among the package's methods; there are: .*MEADefender"),
+        (
+            {"is": "MEADefendor"},
+            "there is no 'MEADefendor' among the package's methods; there are: .*MEADefender",
+        ),
         ({"is": "MEADefender", "combinaton": False}, "has no setting 'combinaton'; it has: balance, utility"),
         ({"is": "MEADefender", "balance": {"is": "MGDABalance"}, "weights": {"evasion": 0}}, "leave one out"),
     ],
@@ -104,7 +115,10 @@ def test_a_setting_that_there_is_not_is_named(given, said):
 
 
 def test_weights_change_some_of_a_methods_own():
-    usual, changed = method_of("methods", {"is": "RunnerUp"}), method_of("methods", {"is": "RunnerUp", "weights": {"evasion": 0.0}})
+    usual, changed = (
+        method_of("methods", {"is": "RunnerUp"}),
+        method_of("methods", {"is": "RunnerUp", "weights": {"evasion": 0.0}}),
+    )
     assert changed.balance.weights == {**usual.balance.weights, "evasion": 0.0}
 
 
@@ -113,7 +127,9 @@ def test_every_method_of_every_study_can_be_built():
 
 
 def test_a_jobs_code_is_that_of_its_own_method():
-    one, two = (plan_of(study_of("t", SMALL), f"method={name}").of_stage("victim")[0] for name in ("one", "two"))
+    one, two = (
+        plan_of(study_of("t", SMALL), f"method={name}").of_stage("victim")[0] for name in ("one", "two")
+    )
     assert code_of_making(one) != code_of_making(two)
     assert code_of_making(one) == code_of_making(one.parent or one)
 

@@ -45,9 +45,18 @@ def with_victim(**axes):
         (SMALL | {"seeds": "0, 1"}, "seeds: a list of whole numbers from 0 is expected"),
         (SMALL | {"grids": []}, "grids: a list of grids is expected"),
         (SMALL | {"methods": {"one": "MEADefender"}}, "methods, 'one': say which class it is"),
-        (SMALL | {"keys": {"k": {"sources": ["0", "ten"], "target": "2"}}}, "digits has no class 'ten'; it has: 0, 1"),
-        (SMALL | {"keys": {"k": {"sources": ["0", "2"], "target": "2"}}}, "two sources and a target, all different"),
-        (with_victim(method="three"), "grid 1, victim, method: unknown value 'three'; choose among: one, two"),
+        (
+            SMALL | {"keys": {"k": {"sources": ["0", "ten"], "target": "2"}}},
+            "digits has no class 'ten'; it has: 0, 1",
+        ),
+        (
+            SMALL | {"keys": {"k": {"sources": ["0", "2"], "target": "2"}}},
+            "two sources and a target, all different",
+        ),
+        (
+            with_victim(method="three"),
+            "grid 1, victim, method: unknown value 'three'; choose among: one, two",
+        ),
         (with_victim(temperature=1), "grid 1, victim: unknown name 'temperature'; it may have: method, key"),
         (with_victim(combine="collage"), "unknown value 'collage'; choose among: crop-paste, autoencoder"),
         (with_victim(pretrained=1), "grid 1, victim, pretrained: unknown value 1; choose among: False, True"),
@@ -64,7 +73,12 @@ def test_a_configuration_that_cannot_be_run_says_what_is_wrong(content, said):
 
 def test_a_plan_has_every_combination_once_with_what_each_is_made_from():
     plan = plan_of(study_of("t", SMALL))
-    assert [len(plan.of_stage(stage)) for stage in ("clean", "victim", "surrogate", "removal")] == [2, 4, 16, 0]
+    assert [len(plan.of_stage(stage)) for stage in ("clean", "victim", "surrogate", "removal")] == [
+        2,
+        4,
+        16,
+        0,
+    ]
     axes = ("method", "seed", "temperature", "augment")
     assert len({tuple(row.about[axis] for axis in axes) for row in plan.rows}) == len(plan.rows) == 16
     for row in plan.rows:
@@ -73,7 +87,11 @@ def test_a_plan_has_every_combination_once_with_what_each_is_made_from():
         assert row.twin.stage == "clean"
         assert all((model.stage, model.name) in plan.models for model in row.lineage())
     places = list(plan.models)
-    assert all(places.index((m.parent.stage, m.parent.name)) < places.index(p) for p, m in plan.models.items() if m.parent)
+    assert all(
+        places.index((m.parent.stage, m.parent.name)) < places.index(p)
+        for p, m in plan.models.items()
+        if m.parent
+    )
 
 
 def test_names_are_those_of_the_settings_and_stay():
@@ -90,8 +108,15 @@ def test_names_are_those_of_the_settings_and_stay():
 def test_a_pretrained_victim_goes_on_from_its_clean_twin_and_a_removal_from_its_model():
     content = SMALL | {"removals": {"prune": {"is": "Prune"}}}
     content["grids"] = [
-        {"victim": {"method": "one", "key": "all", "pretrained": [False, True]}, "removal": {"removal": "all"}},
-        {"victim": {"method": "one", "key": "all"}, "surrogate": {"attack": "all"}, "removal": {"removal": "all"}},
+        {
+            "victim": {"method": "one", "key": "all", "pretrained": [False, True]},
+            "removal": {"removal": "all"},
+        },
+        {
+            "victim": {"method": "one", "key": "all"},
+            "surrogate": {"attack": "all"},
+            "removal": {"removal": "all"},
+        },
     ]
     rows = plan_of(study_of("t", content), "seed=0").rows
     assert [row.parent.stage for row in rows] == ["victim", "victim", "surrogate"]
@@ -135,13 +160,16 @@ def test_the_papers_tables_are_planned_or_said_to_wait():
     assert {study.scale for study in found} == {"paper"}
     assert {study.data for study in found} == {"fashion-mnist", "cifar-10", "cifar-100", "youtube-face"}
     table2 = {
-        (row.about["network"], row.about["surrogate_network"]) for row in plan_of(read_study("paper_table2_fig2")).rows
+        (row.about["network"], row.about["surrogate_network"])
+        for row in plan_of(read_study("paper_table2_fig2")).rows
     }
     three = [name for name in NETWORKS if name in ("vgg_like", "alexnet", "resnet18")]
     assert {(one, other) for one in three for other in three} <= table2
     waiting = {name: reason for study in found for name, reason in study.waiting.items()}
     assert all(waiting.values())
-    assert any("Entangled" in name for name in waiting) != any("Entangled" in m for s in found for m in s.methods)
+    assert any("Entangled" in name for name in waiting) != any(
+        "Entangled" in m for s in found for m in s.methods
+    )
 
 
 def test_costs_add_up_over_studies_and_a_shared_model_counts_once():

@@ -18,9 +18,9 @@ def test_a_finished_study_is_whole_and_of_the_present_settings(name):
     study = read_study(name)
     found = json.loads((RESULTS / f"{name}.json").read_text())
     rows = plan_of(study).rows
-    assert [{axis: row[axis] for axis in planned.about} for planned, row in zip(rows, found["runs"], strict=True)] == [
-        dict(planned.about) for planned in rows
-    ]
+    assert [
+        {axis: row[axis] for axis in planned.about} for planned, row in zip(rows, found["runs"], strict=True)
+    ] == [dict(planned.about) for planned in rows]
     assert found["settings"] == settings(study)
     assert found["summary"] == [pytest.approx(line) for line in summary(found["runs"])]
     assert (RESULTS / f"{name}.md").read_text() == table(study, found)

@@ -111,7 +111,9 @@ def test_the_whole_plan_of_the_paper_is_printed(grid):
     assert grid("--dry-run", study="paper", ONLY="", SCALE="").wait(timeout=300) == 0, grid.said()
     models = {place for name in studies_named("paper") for place in plan_of(read_study(name)).models}
     words = grid.said().split()
-    found = {stage: int(words[words.index(stage) + 1]) for stage in ("clean", "victim", "surrogate", "removal")}
+    found = {
+        stage: int(words[words.index(stage) + 1]) for stage in ("clean", "victim", "surrogate", "removal")
+    }
     assert found == Counter(stage for stage, _ in models)
 
 

@@ -74,9 +74,9 @@ def test_a_damaged_checkpoint_or_one_of_another_training_is_not_used(tmp_path):
     (path,) = folder.iterdir()
     path.write_bytes(path.read_bytes()[:1000])
     written = []
-    with mea.use_store(tmp_path), use_checkpoints(folder, 0, written.append):
-        with pytest.warns(UserWarning, match="training starts anew"):
-            embedded("one-cycle")
+    anew = pytest.warns(UserWarning, match="training starts anew")
+    with mea.use_store(tmp_path), use_checkpoints(folder, 0, written.append), anew:
+        embedded("one-cycle")
     assert len(written) == EPOCHS
 
 
