@@ -16,6 +16,7 @@ import argparse
 import json
 from collections import Counter
 from dataclasses import dataclass
+from statistics import mean
 
 import mea_lib as mea
 from grid.making import adversary_scale, scale_of
@@ -26,6 +27,7 @@ from grid.try_out import FILE, name_of
 R = 4.07 / (72.8 / 1_560)
 MEASURE_SECONDS = 60.0
 START_SECONDS = 30.0  # of a job: Python, data, the queue
+UNKNOWN = {"cpu_seconds_a_step": 1.0, "bytes": 0}  # where nothing was measured
 # Images of a half of each data set's training images.
 HALVES = {"fashion-mnist": 30_000, "cifar-10": 25_000, "cifar-100": 25_000, "youtube-face": 300_000}
 
@@ -38,8 +40,10 @@ class Cost:
         jobs: by rule.
         seconds: of one GPU for all jobs.
         longest: seconds of the longest chain of jobs, which no number of GPUs shortens.
-        storage: bytes of models and their checkpoints.
-        unknown: trainings whose step was not measured; they are counted as the mean of those that were.
+        storage: bytes of the models that are kept; beside them a training under way has a checkpoint three times its
+            model's size, which is removed.
+        unknown: trainings whose step was not measured; they are counted as the mean of those of the same network
+            that were, or of all.
     """
 
     jobs: dict[str, int]
@@ -81,7 +85,11 @@ def main() -> None:
 def line_of(name: str, plan: Plan, measured: dict) -> str:
     """One line of the table."""
     cost = cost_of(plan, measured)
-    unknown = f"  ({cost.unknown} of {len(plan.models)} trainings by the mean)" if cost.unknown else ""
+    unknown = (
+        f"  ({cost.unknown} of {len(plan.models)} trainings by the mean of their network)"
+        if cost.unknown
+        else ""
+    )
     return (
         f"{name:30} {len(plan.models):7} {len(plan.rows):6} {cost.hours(1):7.1f} h {cost.hours(64):7.1f} h "
         f"{cost.storage / 1e9:6.1f} GB{unknown}"
@@ -102,16 +110,16 @@ def cost_of(plan: Plan, measured: dict[str, dict]) -> Cost:
         plan: of one study or several.
         measured: by `name_of` a training, what `grid.try_out` found.
     """
-    known = [one["cpu_seconds_a_step"] for one in measured.values()]
-    mean = sum(known) / len(known) if known else 1.0
-    mean_bytes = sum(one["bytes"] for one in measured.values()) / len(known) if known else 0.0
     seconds, unknown, storage = {}, 0, 0.0
     for place, model in plan.models.items():
-        found = measured.get(name_of(model))
-        unknown += found is None
-        step = found["cpu_seconds_a_step"] if found else mean
-        seconds[place] = START_SECONDS + steps_of(model) * step / R
-        storage += found["bytes"] if found else mean_bytes
+        name = name_of(model)
+        unknown += name not in measured
+        alike = [one for other, one in measured.items() if _network_in(other) == _network_in(name)]
+        found = [measured[name]] if name in measured else alike or list(measured.values()) or [UNKNOWN]
+        seconds[place] = (
+            START_SECONDS + steps_of(model) * mean(one["cpu_seconds_a_step"] for one in found) / R
+        )
+        storage += mean(one["bytes"] for one in found)
     chains = [
         sum(seconds[other.stage, other.name] for other in {one.name: one for one in row.lineage()}.values())
         + MEASURE_SECONDS * len(STAGES)
@@ -123,6 +131,16 @@ def cost_of(plan: Plan, measured: dict[str, dict]) -> Cost:
     jobs = Counter(model.stage for model in plan.models.values()) | Counter(measure=len(measurements))
     total = sum(seconds.values()) + MEASURE_SECONDS * len(measurements)
     return Cost(dict(jobs), total, max(chains), storage, unknown)
+
+
+def _network_in(name: str) -> list[str]:
+    """Data and network that are trained, in the name of a training."""
+    words = name.partition(" {")[0].split()
+    return [
+        words[2],
+        words[-2] if words[-1] == "encoder" else words[-1],
+        *(words[-1:] if "encoder" in words else []),
+    ]
 
 
 def steps_of(model: Model) -> int:

@@ -19,7 +19,7 @@ from benchmarks.study import RESULTS, machine
 from grid.job import write
 from grid.making import adversary_scale, make, scale_of
 from grid.plan import Model, plan_of
-from grid.study import read_study, studies_named
+from grid.study import STAGES, read_study, studies_named
 from mea_lib.data import ImageSet
 from mea_lib.models import build_from_spec
 from mea_lib.names import CLASSES
@@ -73,7 +73,8 @@ def trainings_of(names: str) -> dict[str, Model]:
     for study in studies_named(names):
         for model in plan_of(read_study(study)).models.values():
             found.setdefault(name_of(model), model)
-    return found
+    # Clean models first, so that there is soon a figure for every network.
+    return dict(sorted(found.items(), key=lambda item: ("clean", *STAGES).index(item[1].stage)))
 
 
 def name_of(model: Model) -> str:
@@ -158,7 +159,8 @@ def random_data(task: dict[str, Any], scale: mea.Scale) -> mea.Data:
 
     # A Jacobian adversary starts from a quarter of their images.
     asked = batch * (4 if task.get("attack", {}).get("is") == "Jacobian" else 1)
-    owner = images(batch).subset(max(batch, classes))  # a watermark needs an image of every class
+    # A watermark needs an image of every class.
+    owner = images(batch).subset(max(batch, classes) if task["stage"] == "victim" else batch)
     adversary = images(asked + batch).subset(asked if task["stage"] == "surrogate" else asked + batch)
     return mea.Data("random", owner, adversary, images(classes), asked)
 
