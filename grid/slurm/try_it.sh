@@ -19,7 +19,7 @@ echo "== through Slurm, until three models are there and another job runs"
 "${through_slurm[@]}" >"$there/first.log" 2>&1 &  # becomes Snakemake itself, by exec
 run=$!
 running() { squeue --noheader --states=RUNNING --format=%A | head -1; }
-made() { find "$there" -path '*/models/*.json' -o -path '*/rows/*.json' | sort; }
+made() { find "$there/store" -name '*.safetensors' 2>/dev/null | sort; }
 until [[ $(made | wc -l) -ge 3 && -n $(running) ]]; do
     kill -0 $run 2>/dev/null || { tail -30 "$there/first.log"; exit 1; }
     sleep 1
@@ -28,7 +28,8 @@ job=$(running)
 echo "== SIGKILL to Snakemake and to the running job $job; finished so far:"
 kill -9 $run
 scancel --signal=KILL --full "$job" || true
-made | tee "$there/finished"
+find "$there" -path '*/models/*.json' -o -path '*/rows/*.json' | sort
+made >"$there/finished"
 xargs stat --format='%n %Y' <"$there/finished" >"$there/times"
 wait $run 2>/dev/null || true
 while [[ -n $(squeue --noheader) ]]; do sleep 1; done
@@ -36,7 +37,8 @@ squeue --states=all --format='%.6i %.10T %.8M'
 
 echo "== resumed"
 "${through_slurm[@]}" >"$there/second.log" 2>&1 || { tail -30 "$there/second.log"; exit 1; }
-xargs stat --format='%n %Y' <"$there/finished" | diff "$there/times" - && echo "what was finished was not made again"
+xargs stat --format='%n %Y' <"$there/finished" | diff "$there/times" -
+echo "no model was trained again"
 squeue --states=all --format='%.6i %.10T %.8M'
 
 echo "== the same on this machine alone, in a store of its own"
