@@ -47,7 +47,7 @@ pdf: read ## the book from its stored outputs as one PDF (needs Chromium)
 book: $(BOOK) ## run every chapter, check every claim, render the site
 	@$(BIN)/python book/make_book.py --scale $(SCALE) $(if $(WORKERS),--workers $(WORKERS))
 
-test: lint ## everything that CI runs
+test: lint $(if $(REQUIRE_HASHES),,$(GRID)) ## everything that CI runs
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(TEST) ## style of the code
@@ -75,8 +75,8 @@ clean: ## remove built pages and executed notebooks; the environment and trained
 	@rm -rf build/html* build/rendering.* build/read build/notebooks build/running build/work build/claims build/claims.json
 
 # Snakemake alone; the jobs of a grid run in the package's environment.
-$(GRID): grid/requirements.txt
-	@$(PYTHON) -m venv $(@D) && $(@D)/bin/pip install --quiet -r $< && touch $@
+$(GRID): grid/requirements.txt grid/constraints.txt
+	@$(PYTHON) -m venv $(@D) && $(@D)/bin/pip install --quiet -r $< -c grid/constraints.txt && touch $@
 
 # The script makes the stamp itself, since it may find that another process has just done the work. Where checksums
 # are wanted it also refuses an environment that was made without.

@@ -88,6 +88,7 @@ def measure_one(
 
     The latter are named by their stage: clean_wsr, victim_accuracy, surrogate_wsr.
     """
+    own = _measured(record, task, data)
     row: dict[str, Any] = {"stage": task["stage"], **task["about"]}
     if twin:
         row |= {f"clean_{name}": value for name, value in _measured(twin, task, data).items()}
@@ -95,7 +96,7 @@ def measure_one(
         older = json.loads(before.read_text())
         row |= {name: value for name, value in older.items() if name.partition("_")[0] in ("clean", "victim")}
         row |= {f"{older['stage']}_{name}": older[name] for name in (*MEASURED, "seconds")}
-    return row | _measured(record, task, data) | machine()
+    return row | own | machine()
 
 
 def _measured(record: Path, task: dict[str, Any], data: mea.Data) -> dict[str, Any]:

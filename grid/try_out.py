@@ -19,7 +19,7 @@ from benchmarks.study import RESULTS, machine
 from grid.job import write
 from grid.making import adversary_scale, make, scale_of
 from grid.plan import Model, plan_of
-from grid.study import read_study, studies_named
+from grid.study import STAGES, read_study, studies_named
 from mea_lib.data import ImageSet
 from mea_lib.models import build_from_spec
 from mea_lib.names import CLASSES
@@ -73,7 +73,8 @@ def trainings_of(names: str) -> dict[str, Model]:
     for study in studies_named(names):
         for model in plan_of(read_study(study)).models.values():
             found.setdefault(name_of(model), model)
-    return found
+    # Clean models first, so that there is soon a figure for every network.
+    return dict(sorted(found.items(), key=lambda item: ("clean", *STAGES).index(item[1].stage)))
 
 
 def name_of(model: Model) -> str:
@@ -132,13 +133,16 @@ def try_out(model: Model, width: int | None = None) -> dict[str, Any]:
             make(task, data, parent)
         except Stopped:
             stopped = True
-    seconds = (time.process_time() - started) / STEPS
+    steps = (
+        max(STEPS, len(data.owner) // scale.owner.batch_size) if model.stage in ("clean", "victim") else STEPS
+    )
+    seconds = (time.process_time() - started) / steps
     size = sum(value.nbytes for value in made.state_dict().values())
     return {"cpu_seconds_a_step": round(seconds, 3), "bytes": size, "checkpoint": stopped}
 
 
 def random_data(task: dict[str, Any], scale: mea.Scale) -> mea.Data:
-    """Random images of the data set's shape, as many as two steps of either party take."""
+    """Random images of the data set's shape, as many as two steps of either party take, or the owner's classes."""
     channels, size, classes = SHAPES[task["data"]]
     names = list(CLASSES.get(task["data"], ()))[:classes]
     wanted = [str(one) for one in (*task["key"]["sources"], task["key"]["target"])] if "key" in task else []
@@ -155,9 +159,9 @@ def random_data(task: dict[str, Any], scale: mea.Scale) -> mea.Data:
 
     # A Jacobian adversary starts from a quarter of their images.
     asked = batch * (4 if task.get("attack", {}).get("is") == "Jacobian" else 1)
-    owner, adversary = images(batch).subset(batch), images(asked + batch).subset(asked + batch)
-    if task["stage"] == "surrogate":
-        adversary = adversary.subset(asked)
+    # A watermark needs an image of every class.
+    owner = images(batch).subset(max(batch, classes) if task["stage"] == "victim" else batch)
+    adversary = images(asked + batch).subset(asked if task["stage"] == "surrogate" else asked + batch)
     return mea.Data("random", owner, adversary, images(classes), asked)
 
 

@@ -13,31 +13,32 @@ bash "$root/grid/slurm/start_single_node.sh"
 rm -rf "$there" "$here"
 mkdir -p "$there" "$here"
 
-slurm() {
-    WORK=$there MEA_STORE=$there/store PROFILE=slurm bash "$root/grid/run.sh" "$study" "$@"
-}
+through_slurm=(env WORK="$there" MEA_STORE="$there/store" PROFILE=slurm bash "$root/grid/run.sh" "$study")
 
-echo "== through Slurm, until a model is there and another job runs"
-slurm >"$there/first.log" 2>&1 &
+echo "== through Slurm, until three models are there and another job runs"
+"${through_slurm[@]}" >"$there/first.log" 2>&1 &  # becomes Snakemake itself, by exec
 run=$!
-victim() { squeue --noheader --states=RUNNING --format=%A | head -1; }
-until [[ -n $(find "$there/models" -name '*.json' 2>/dev/null) && -n $(victim) ]]; do
+running() { squeue --noheader --states=RUNNING --format=%A | head -1; }
+made() { find "$there/store" -name '*.safetensors' 2>/dev/null | sort; }
+until [[ $(made | wc -l) -ge 3 && -n $(running) ]]; do
     kill -0 $run 2>/dev/null || { tail -30 "$there/first.log"; exit 1; }
     sleep 1
 done
-job=$(victim)
+job=$(running)
 echo "== SIGKILL to Snakemake and to the running job $job; finished so far:"
 kill -9 $run
 scancel --signal=KILL --full "$job" || true
-(cd "$there" && find models rows -name '*.json' | sort | tee finished)
-(cd "$there" && xargs stat --format='%n %Y' <finished >times)
+find "$there" -path '*/models/*.json' -o -path '*/rows/*.json' | sort
+made >"$there/finished"
+xargs stat --format='%n %Y' <"$there/finished" >"$there/times"
 wait $run 2>/dev/null || true
 while [[ -n $(squeue --noheader) ]]; do sleep 1; done
 squeue --states=all --format='%.6i %.10T %.8M'
 
 echo "== resumed"
-slurm >"$there/second.log" 2>&1 || { tail -30 "$there/second.log"; exit 1; }
-(cd "$there" && xargs stat --format='%n %Y' <finished | diff times -) && echo "what was finished was not made again"
+"${through_slurm[@]}" >"$there/second.log" 2>&1 || { tail -30 "$there/second.log"; exit 1; }
+xargs stat --format='%n %Y' <"$there/finished" | diff "$there/times" -
+echo "no model was trained again"
 squeue --states=all --format='%.6i %.10T %.8M'
 
 echo "== the same on this machine alone, in a store of its own"

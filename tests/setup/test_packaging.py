@@ -21,6 +21,7 @@ PARTS = (
         "book",
         "tests",
         "benchmarks",
+        "grid",
         "Makefile",
         "constraints.txt",
         "hashes",
