@@ -122,10 +122,12 @@ def test_the_projection_head_stays_as_it_was_drawn(digits, victim, quick, method
 
 @pytest.mark.parametrize(
     ("method", "other"),
-    zip(
-        EXTRACTIONS,
-        [FeatureDistillation("cosine"), StolenEncoder(views_number=2), ContSteal(temperature=0.2)],
-        strict=True,
+    list(
+        zip(
+            EXTRACTIONS,
+            [FeatureDistillation("cosine"), StolenEncoder(views_number=2), ContSteal(temperature=0.2)],
+            strict=True,
+        )
     ),
     ids=map(by_name, EXTRACTIONS),
 )
