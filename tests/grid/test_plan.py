@@ -140,11 +140,13 @@ def test_a_part_of_a_study_is_named_by_values():
 
 @pytest.mark.parametrize("name", studies())
 def test_every_study_of_the_folder_has_a_plan_with_both_methods(name):
-    rows = plan_of(read_study(name)).rows
+    study = read_study(name)
+    rows = plan_of(study).rows
     methods = {row.about["method"] for row in rows}
     assert "MEA-Defender" in methods
     assert {"runner-up", "meeting point"} & methods
-    assert len({row.about["seed"] for row in rows}) >= 3
+    # A study that is shown before it has three seeds says so wherever it is shown.
+    assert len({row.about["seed"] for row in rows}) >= 3 or "one seed so far" in study.about
 
 
 def test_table_1_is_the_grid_that_was_promised():
