@@ -16,8 +16,9 @@ PALETTE = {
     "clean model": "#009E73",
     "target": "#CC79A7",
     "threshold": "#444444",
+    "other": "#E69F00",
     "MEA-Defender": "#56B4E9",
-    "runner-up": "#E69F00",
+    "runner-up": "#882255",
     "Composite Backdoor": "#999999",
     "patch": "#665191",
 }
