@@ -113,17 +113,17 @@ def test_more_contrast_makes_more_black_and_white():
 
 def test_the_generators_steps_raise_the_disagreement(victims, tiny):
     settings = DataFree(batch=64, noise=8, generator_width=4, directions=4, generator_rate=1e-2, balance=0)
-    questions = data_free._Questions(mea.Oracle(victims[0]), SHAPE, settings, seed=0)
-    optimizer = torch.optim.Adam(questions.maker.parameters(), settings.generator_rate)
+    queries = data_free._GeneratedQueries(mea.Oracle(victims[0]), SHAPE, settings, seed=0)
+    optimizer = torch.optim.Adam(queries.maker.parameters(), settings.generator_rate)
 
     def measured():
-        images, answers = questions.ask(500)
+        images, answers = queries.ask(500)
         with torch.no_grad():
             return disagreement(tiny(images), answers, settings.floor).mean().item()
 
     before = measured()
     for _ in range(30):
-        data_free._generator_step(tiny, questions, optimizer, settings)
+        data_free._generator_step(tiny, queries, optimizer, settings)
     assert measured() > 1.2 * before
 
 
@@ -132,12 +132,12 @@ def test_the_balance_keeps_more_classes_among_the_images(victims):
 
     def entropy(balance):
         settings = DataFree(batch=64, noise=8, generator_width=4, generator_rate=1e-2, balance=balance)
-        questions = data_free._Questions(mea.Oracle(victims[0]), SHAPE, settings, seed=0)
-        optimizer = torch.optim.Adam(questions.maker.parameters(), settings.generator_rate)
+        queries = data_free._GeneratedQueries(mea.Oracle(victims[0]), SHAPE, settings, seed=0)
+        optimizer = torch.optim.Adam(queries.maker.parameters(), settings.generator_rate)
         for _ in range(20):
-            data_free._generator_step(surrogate, questions, optimizer, settings)
+            data_free._generator_step(surrogate, queries, optimizer, settings)
         with torch.no_grad():
-            shares = surrogate(questions.ask(500)[0]).softmax(1).mean(0)
+            shares = surrogate(queries.ask(500)[0]).softmax(1).mean(0)
         return -(shares * shares.log()).sum().item()
 
     assert entropy(500.0) > entropy(0.0) + 0.3
