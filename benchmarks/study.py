@@ -12,9 +12,10 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,16 @@ from mea_lib.training import best_device, training_dtype
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 SEEDS = (0, 1, 2)
+# What most studies say of a surrogate, its victim and the victim's clean twin.
+MEASURES = (
+    "clean_accuracy",
+    "victim_accuracy",
+    "victim_wsr",
+    "victim_wfpr",
+    "accuracy",
+    "wsr",
+    "wfpr",
+)
 # The training of a scale that each of these names the epochs of.
 EPOCHS_OF = {
     "epochs": "owner",
@@ -94,21 +105,32 @@ def run(
     _write(RESULTS / f"{name}.json", whole)
 
 
-def whole_study(rows: list[dict], *, summary: dict | list[dict], **what: object) -> dict:
+def whole_study(
+    rows: list[dict],
+    *,
+    scale: str,
+    data: str,
+    command: str,
+    settings: dict,
+    summary: dict | list[dict],
+) -> dict:
     """A finished study, in the form that all results have.
 
     Args:
         rows: with `seconds` and what `machine` says.
+        scale, data: by their names.
+        command: that makes the study.
+        settings: what was studied.
         summary: figures drawn from all rows.
-        what: scale, data, command and settings.
     """
-    command_and_settings = {name: what.pop(name) for name in ("command", "settings")}
     return {
-        **what,
+        "scale": scale,
+        "data": data,
         "hardware": _every(rows, "hardware"),
         "precision": _every(rows, "precision"),
         "versions": {name: _every(rows, name) for name in ("torch", "python")},
-        **command_and_settings,
+        "command": command,
+        "settings": settings,
         "seconds": round(sum(row["seconds"] for row in rows)),
         "summary": summary,
         "runs": rows,
@@ -146,6 +168,24 @@ def by_group(rows: list[dict], names: tuple[str, ...], *more: str) -> list[dict]
         line["mean_accuracy_lost"] = _mean(members, "victim_accuracy") - line["mean_accuracy"]
         lines.append(line)
     return lines
+
+
+def means(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, float]:
+    """The mean of each of these numbers, as "mean_wsr"; of rates by arrangement that of their means.
+
+    A row in which a number is missing, or None, takes no part in its mean; one that no row has is left out.
+    """
+    numbers = {
+        name: [number for row in rows if (number := _number(row.get(name))) is not None] for name in names
+    }
+    return {f"mean_{name}": float(np.mean(given)) for name, given in numbers.items() if given}
+
+
+def _number(value: float | Mapping[str, float | None] | None) -> float | None:
+    if not isinstance(value, Mapping):
+        return value
+    rates = [rate for rate in value.values() if rate is not None]
+    return float(np.mean(rates)) if rates else None
 
 
 def other_clean_models(data: mea.Data, scale: mea.Scale, seed: int) -> list[mea.Oracle]:

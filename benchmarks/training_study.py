@@ -9,10 +9,8 @@ interruptions.
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import numpy as np
-
 import mea_lib as mea
-from benchmarks.study import SEEDS, run
+from benchmarks.study import MEASURES, SEEDS, means, run
 from mea_lib import proof
 from mea_lib.extraction import Distillation
 from mea_lib.watermarks import RunnerUp
@@ -103,16 +101,7 @@ def summary(rows: list[dict]) -> list[dict]:
     for case in (*CASES, *LONG):
         group = [row for row in rows if tuple(row[name] for name in names) == case]
         line = dict(zip(names, case, strict=True)) | {"surrogates": len(group)}
-        for name in (
-            "clean_accuracy",
-            "victim_accuracy",
-            "victim_wsr",
-            "victim_wfpr",
-            "accuracy",
-            "wsr",
-            "wfpr",
-        ):
-            line[f"mean_{name}"] = float(np.mean([_mean(row[name]) for row in group]))
+        line |= means(group, MEASURES)
         line["least_wsr"] = min(row["wsr"] for row in group)
         lines.append(line)
     return lines
@@ -120,10 +109,6 @@ def summary(rows: list[dict]) -> list[dict]:
 
 def _wfpr(suspect: mea.Oracle, key: mea.WatermarkKey, test: mea.ImageSet) -> dict[str, float]:
     return {way: rate.value for way, rate in proof.wrong_firing_rates(suspect, key, test).items()}
-
-
-def _mean(value: float | dict[str, float]) -> float:
-    return float(np.mean(list(value.values()))) if isinstance(value, dict) else value
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
-from benchmarks.study import whole_study
+from benchmarks.study import MEASURES, means, whole_study
 from grid.job import write
 from grid.methods import method_of
 from grid.plan import plan_of
@@ -16,16 +15,7 @@ from grid.study import AXES, Study, read_study
 from mea_lib.files import write_whole
 from mea_lib.training.plain import as_plain
 
-AVERAGED = (
-    "clean_accuracy",
-    "victim_accuracy",
-    "victim_wsr",
-    "victim_wfpr",
-    "accuracy",
-    "wsr",
-    "wfpr",
-    "other_pairs",
-)
+AVERAGED = (*MEASURES, "other_pairs")
 SPREAD_OVER = ("seed", "key")
 
 
@@ -80,23 +70,11 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _line(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    line: dict[str, Any] = {"models": len(rows)}
-    for name in AVERAGED:
-        numbers = [number for row in rows if (number := _number(row.get(name))) is not None]
-        if numbers:
-            line[f"mean_{name}"] = mean(numbers)
+    line: dict[str, Any] = {"models": len(rows)} | means(rows, AVERAGED)
     line["least_wsr"] = min(row["wsr"] for row in rows)
     line["largest_wsr"] = max(row["wsr"] for row in rows)
     line["convicted"] = sum(row["verdict"].startswith("carries") for row in rows)
     return line
-
-
-def _number(value: Any) -> float | None:
-    """A number; of rates by arrangement their mean."""
-    if isinstance(value, Mapping):
-        rates = [rate for rate in value.values() if rate is not None]
-        return mean(rates) if rates else None
-    return value
 
 
 def table(study: Study, whole: Mapping[str, Any]) -> str:
