@@ -81,7 +81,8 @@ def verify_features(
         the evidence; print it, or `save` it.
 
     Raises:
-        ValueError: for too few images, resamples that decide nothing, a key that does not match the commitment, or answers that are no finite features (N, F).
+        ValueError: for too few images, resamples that decide nothing, a key that does not match the commitment, or
+            answers that are no finite features (N, F).
         BudgetSpent: when the suspect's budget does not cover the whole verification; then no query is sent.
 
     Source: this book's; the samples are those of MEA-Defender (S&P 2024), Sec. V-A.

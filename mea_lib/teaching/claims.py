@@ -70,16 +70,19 @@ class Paper:
         if isinstance(self.figure, str) and self.method in PAPERS_METHODS and not self.agrees:
             raise ValueError(f"say whether {self.figure!r} agrees: one of {', '.join(AGREEMENTS)}")
 
+    @property
+    def stated(self) -> str:
+        """The agreement that needs no measure: "different method", or what `agrees` says; empty where a share decides."""
+        return self.agrees if self.method in PAPERS_METHODS else "different method"
+
     def agreement(self, measured: float, at_least: bool) -> str:
         """One of AGREEMENTS for a measured share that was to be large (`at_least`) or small.
 
         "yes" where it is within SAME of the paper's or beyond it, "weaker" where at least HALF of the effect is
         there (of a small share: of its distance from 1), else "no".
         """
-        if self.method not in PAPERS_METHODS:
-            return "different method"
-        if isinstance(self.figure, str) or self.agrees:
-            return self.agrees
+        if self.stated:
+            return self.stated
         here, there = (measured, self.figure) if at_least else (1 - measured, 1 - self.figure)
         if here >= there - SAME:
             return "yes"
@@ -124,7 +127,7 @@ class Claims:
         paper: Paper | None = None,
     ) -> None:
         """Claim that something is so; `measured` says in words or figures what was seen, `paper` is in words too."""
-        agrees = paper.agreement(float("nan"), at_least=True) if paper else ""
+        agrees = paper.stated if paper else ""
         self._add(name, claim, measured, rule, holds, paper, agrees)
 
     def save(self, folder: str | Path | None = None) -> None:
