@@ -15,6 +15,7 @@ from mea_lib.training import fit_linear_probe
 from mea_lib.watermarks.base import autoencoder_of
 
 LABELLED = 10_000  # images of an encoder's probe
+PAIR_SAMPLES = 30  # mixes of every other pair, of which a row says the mean over all pairs
 
 
 def measure(model: nn.Module, task: Mapping[str, Any], data: mea.Data) -> dict[str, Any]:
@@ -33,17 +34,19 @@ def measure(model: nn.Module, task: Mapping[str, Any], data: mea.Data) -> dict[s
     if task["encoders"]:
         labelled = min(LABELLED, len(data.owner))
         model = fit_linear_probe(model, data.owner, images=labelled)
-    asked, autoencoder = mea.Oracle(model), autoencoder_of(key, data.owner, scale_of(task))
-    samples = scale_of(task).verification_samples
-    wsr = proof.watermark_success_rate(asked, key, data.test, samples, autoencoder)
-    wrong = proof.wrong_firing_rates(asked, key, data.test, samples)
-    pairs = proof.other_pairs_rates(asked, key, data.test)
-    evidence = mea.verify_ownership(asked, key, data.test, autoencoder=autoencoder)
+    oracle, autoencoder = mea.Oracle(model), autoencoder_of(key, data.owner, scale_of(task))
+    plan = mea.Plan(samples=max(scale_of(task).verification_samples, mea.Plan().samples))
+    evidence = mea.verify_ownership(oracle, key, data.test, plan=plan, autoencoder=autoencoder)
+    wsr, wfpr = evidence.wsr, evidence.wfpr
+    if evidence.stopped:  # before the first watermark sample, as where a model does not know the task
+        wsr = proof.watermark_success_rate(oracle, key, data.test, plan.samples, autoencoder)
+        wfpr = proof.wrong_firing_rates(oracle, key, data.test, plan.samples)
+    pairs = proof.other_pairs_rates(oracle, key, data.test, PAIR_SAMPLES)
     places = {} if task["encoders"] else places_on_sources(model, key, data.test)
     return {
         "accuracy": proof.accuracy(asked, data.test),
         "wsr": wsr.value,
-        "wfpr": {way: _number(rate.value) for way, rate in wrong.items()},
+        "wfpr": {way: _number(rate.value) for way, rate in wfpr.items()},
         "other_pairs": _number(float(np.nanmean(pairs))),
         "verdict": evidence.verdict,
         "on_sources": {part: place.summary()["probability"] for part, place in places.items()},
