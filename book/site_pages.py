@@ -23,6 +23,7 @@ from licences_page import licences_list
 from nbformat import NotebookNode
 from publishing.address import Address
 from publishing.stamps import stamp_configuration, stamp_notebook
+from reproduced_page import reproduced_list
 from rooms import layers, room_list
 
 
@@ -69,7 +70,7 @@ def stage_pages(
     shutil.copytree(
         root / "book",
         stage / "book",
-        ignore=shutil.ignore_patterns("_ext", "publishing", "*.py", "*.sh", "*.json", "__pycache__"),
+        ignore=shutil.ignore_patterns("_ext", "publishing", "*.py", "*.sh", "*.json", "reproduced.yaml", "__pycache__"),
     )
     shutil.copytree(
         root / "book" / "_ext", stage / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__")
@@ -83,6 +84,8 @@ def stage_pages(
     _fill(stage / "book" / "index.md", "hero", _raw(hero(stage / "book" / "_static")))
     _fill(stage / "book" / "index.md", "chapters", _raw(chapter_cards(toc, told)))
     _fill(stage / "book" / "claims.md", "claims", _raw(claims_list(claims, told)))
+    items = yaml.safe_load((root / "book" / "reproduced.yaml").read_text(encoding="utf-8"))
+    _fill(stage / "book" / "reproduced.md", "reproduced", _raw(reproduced_list(items, claims)))
     _fill(stage / "book" / "execution.md", "execution", _raw(execution_list(told)))
     licences = json.loads((root / "book" / "licences.json").read_text(encoding="utf-8"))
     _fill(stage / "book" / "licences.md", "licences", _raw(licences_list(licences)))

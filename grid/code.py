@@ -1,5 +1,6 @@
 """Which code takes part in a job: where it changes, the job's file is made anew (and its model, if it shapes that)."""
 
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,12 @@ def code_of_making(model: Model) -> str:
 def code_of_measuring() -> str:
     """Hash of the code that measures models."""
     return study_code_digest([HERE / "measuring.py"])
+
+
+def code_of_row(model: Model) -> str:
+    """Hash of all code behind a row: of the making of its models, and of the measuring."""
+    made = [code_of_making(one) for one in model.lineage()]
+    return hashlib.sha256("".join([*made, code_of_measuring()]).encode()).hexdigest()[:16]
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.study import MEASURES, means, whole_study
 from grid.job import write
+from grid.kept import kept_rows, place_of, signed
 from grid.methods import method_of
 from grid.plan import plan_of
 from grid.study import AXES, Study, read_study
@@ -29,17 +30,36 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="the JSON file; the table stands beside it as .md"
     )
+    parser.add_argument(
+        "--publish", type=Path, help="the folder of finished studies, whose rows are kept and added to"
+    )
     options = parser.parse_args()
     study = read_study(options.study, options.scale)
-    paths = [options.rows / row.stage / f"{row.name}.json" for row in plan_of(study, options.only).rows]
-    whole = collected(study, [json.loads(path.read_text()) for path in paths])
-    write_whole(options.out.with_suffix(".md"), table(study, whole))
-    write(options.out, whole)
+    published = options.publish / f"{options.study}.json" if options.publish else None
+    whole = collected(study, rows_so_far(study, options.only, options.rows, published))
+    for path in filter(None, (options.out, published)):
+        write_whole(path.with_suffix(".md"), table(study, whole))
+        write(path, whole)
+
+
+def rows_so_far(study: Study, only: str, folder: Path, published: Path | None) -> list[dict[str, Any]]:
+    """The rows that were asked for, and those that earlier runs have published, in the order of the plan."""
+    plan = plan_of(study)
+    wanted = set(map(place_of, plan_of(study, only).rows))
+    kept = kept_rows(plan, published) if published else {}
+    rows = []
+    for model in plan.rows:
+        if place_of(model) in kept:
+            rows.append(kept[place_of(model)])
+        elif place_of(model) in wanted:
+            path = folder / model.stage / f"{model.name}.json"
+            rows.append(signed(json.loads(path.read_text(encoding="utf-8")), model))
+    return rows
 
 
 def collected(study: Study, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The study as results have it."""
-    return whole_study(
+    """The study as results have it; `planned` is the number of rows that the whole study has."""
+    whole = whole_study(
         rows,
         scale=study.scale,
         data=study.data,
@@ -47,6 +67,7 @@ def collected(study: Study, rows: list[dict[str, Any]]) -> dict[str, Any]:
         settings=settings(study),
         summary=summary(rows),
     )
+    return {"planned": len(plan_of(study).rows), **whole}
 
 
 def settings(study: Study) -> dict[str, Any]:
@@ -84,12 +105,17 @@ def table(study: Study, whole: Mapping[str, Any]) -> str:
     rows = [[_shown(line.get(name)) for name in names] for line in lines]
     words = [f"# {study.name}", "", " ".join(study.about.split()), ""]
     words += [
-        f"{len(whole['runs'])} rows, scale {whole['scale']}, {whole['data']}, {whole['hardware']}, "
+        f"{_count(whole)}, scale {whole['scale']}, {whole['data']}, {whole['hardware']}, "
         f"{whole['precision']}, {whole['seconds']:,} s. Made by `{whole['command']}`.",
         "",
     ]
     words += [_row([name.replace("_", " ") for name in names]), _row(["---"] * len(names)), *map(_row, rows)]
     return "\n".join(words) + "\n"
+
+
+def _count(whole: Mapping[str, Any]) -> str:
+    rows, planned = len(whole["runs"]), whole["planned"]
+    return f"{rows} rows" if rows == planned else f"{rows:,} of {planned:,} rows so far"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ def measure(model: nn.Module, task: Mapping[str, Any], data: mea.Data) -> dict[s
     pairs = proof.other_pairs_rates(oracle, key, data.test, PAIR_SAMPLES)
     places = {} if task["encoders"] else places_on_sources(model, key, data.test)
     return {
-        "accuracy": proof.accuracy(asked, data.test),
+        "accuracy": proof.accuracy(oracle, data.test),
         "wsr": wsr.value,
         "wfpr": {way: _number(rate.value) for way, rate in wfpr.items()},
         "other_pairs": _number(float(np.nanmean(pairs))),

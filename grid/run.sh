@@ -23,8 +23,8 @@ else
     (cd "$root" && PYTHONPATH=$root "$python" -m grid.job check "$study" --out "$work/checked.json")
     config+=(only="${ONLY:-}")
     [[ -z $scale ]] || config+=(scale="$scale")
-    # Only a whole study at its own scale takes the place of the last one.
-    [[ -n $scale || -n ${ONLY:-} ]] || config+=(results="$root/results")
+    # A part of a study adds its rows to results/; another scale than the study's own has no place there.
+    [[ -n $scale ]] || config+=(results="${RESULTS:-$root/results}")
 fi
 
 mkdir -p "$work"

@@ -158,11 +158,11 @@ def random_data(task: dict[str, Any], scale: mea.Scale) -> mea.Data:
         return ImageSet(pixels, torch.arange(number) % classes, names, "random")
 
     # A Jacobian adversary starts from a quarter of their images.
-    asked = batch * (4 if task.get("attack", {}).get("is") == "Jacobian" else 1)
+    queried = batch * (4 if task.get("attack", {}).get("is") == "Jacobian" else 1)
     # A watermark needs an image of every class.
     owner = images(batch).subset(max(batch, classes) if task["stage"] == "victim" else batch)
-    adversary = images(asked + batch).subset(asked if task["stage"] == "surrogate" else asked + batch)
-    return mea.Data("random", owner, adversary, images(classes), asked)
+    adversary = images(queried + batch).subset(queried if task["stage"] == "surrogate" else queried + batch)
+    return mea.Data("random", owner, adversary, images(classes), queried)
 
 
 def _fresh(task: dict[str, Any], data: mea.Data, scale: mea.Scale) -> torch.nn.Module:
