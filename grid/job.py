@@ -7,10 +7,12 @@ A job writes its file whole or not at all, and is safe to be killed and to run t
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 import mea_lib as mea
 from benchmarks.study import machine
@@ -33,9 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the JSON file that is written")
     parser.add_argument("--parent", type=Path, help="the record of the model that is gone on from")
     parser.add_argument("--model", type=Path, help="the record of the model that is measured")
-    parser.add_argument(
-        "--twin", type=Path, help="the record of the clean model that is measured beside a victim"
-    )
+    parser.add_argument("--twin", type=Path, help="the record of the clean model that is compared with")
     parser.add_argument("--before", type=Path, help="the row of the model that this one was made from")
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -69,7 +69,7 @@ def check(names: str) -> dict[str, Any]:
 
 def make_one(task: dict[str, Any], data: mea.Data, parent: Path | None) -> dict[str, Any]:
     """The record of a model: its id in the store, what it took, and what its row is to say."""
-    before = stored(json.loads(parent.read_text())["model"]) if parent else None
+    before = stored(_read(parent)["model"]) if parent else None
     with use_checkpoints(store_folders()[0] / "checkpoints"):
         model, said = make(task, data, before)
     seconds = model.card["seconds"]
@@ -86,22 +86,30 @@ def measure_one(
 ) -> dict[str, Any]:
     """A row: what was varied, what is measured, and the same of the clean twin and of what the model was made from.
 
-    The latter are named by their stage: clean_wsr, victim_accuracy, surrogate_wsr.
+    The latter are named by their stage: clean_wsr, victim_accuracy, surrogate_wsr. The twin is the verdict's null
+    model, and of a victim it is measured too.
     """
-    own = _measured(record, task, data)
+    null_models = [stored(_read(twin)["model"])] if twin and not task["encoders"] else []
+    own = _measured(record, task, data, null_models)
     row: dict[str, Any] = {"stage": task["stage"], **task["about"]}
-    if twin:
-        row |= {f"clean_{name}": value for name, value in _measured(twin, task, data).items()}
     if before:
-        older = json.loads(before.read_text())
+        older = _read(before)
         row |= {name: value for name, value in older.items() if name.partition("_")[0] in ("clean", "victim")}
         row |= {f"{older['stage']}_{name}": older[name] for name in (*MEASURED, "seconds")}
+    elif twin:
+        row |= {f"clean_{name}": value for name, value in _measured(twin, task, data).items()}
     return row | own | machine()
 
 
-def _measured(record: Path, task: dict[str, Any], data: mea.Data) -> dict[str, Any]:
-    made = json.loads(record.read_text())
-    return measure(stored(made.pop("model")), task, data) | made
+def _measured(
+    record: Path, task: dict[str, Any], data: mea.Data, clean: Sequence[nn.Module] = ()
+) -> dict[str, Any]:
+    made = _read(record)
+    return measure(stored(made.pop("model")), task, data, clean) | made
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

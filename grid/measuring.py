@@ -1,7 +1,7 @@
 """What a row says of a model: accuracy, WSR, WFPR of other arrangements, mixes of other pairs, verdict."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,16 @@ LABELLED = 10_000  # images of an encoder's probe
 PAIR_SAMPLES = 30  # mixes of every other pair, of which a row says the mean over all pairs
 
 
-def measure(model: nn.Module, task: Mapping[str, Any], data: mea.Data) -> dict[str, Any]:
+def measure(
+    model: nn.Module, task: Mapping[str, Any], data: mea.Data, clean: Sequence[nn.Module] = ()
+) -> dict[str, Any]:
     """Numbers of one model under the key of its job.
 
     Args:
         model: a classifier; an encoder is measured through a linear probe on the owner's labelled images.
         task: of the plan; it has a key.
         data: the judge's images are its `test`.
+        clean: clean classifiers, which the verdict compares the key with as null models.
 
     Returns:
         accuracy and WSR; WFPR by arrangement; the mean rate of mixes of other pairs; verdict; of a classifier also
@@ -36,7 +39,7 @@ def measure(model: nn.Module, task: Mapping[str, Any], data: mea.Data) -> dict[s
         model = fit_linear_probe(model, data.owner, images=labelled)
     oracle, autoencoder = mea.Oracle(model), autoencoder_of(key, data.owner, scale_of(task))
     plan = mea.Plan(samples=max(scale_of(task).verification_samples, mea.Plan().samples))
-    evidence = mea.verify_ownership(oracle, key, data.test, plan=plan, autoencoder=autoencoder)
+    evidence = mea.verify_ownership(oracle, key, data.test, plan=plan, clean=clean, autoencoder=autoencoder)
     wsr, wfpr = evidence.wsr, evidence.wfpr
     if evidence.stopped:  # before the first watermark sample, as where a model does not know the task
         wsr = proof.watermark_success_rate(oracle, key, data.test, plan.samples, autoencoder)
