@@ -9,7 +9,7 @@ from mea_lib.training import FixedBalance
 
 ROOMS = {"methods": (watermarks,), "attacks": (extraction,), "removals": (removal,)}
 # What a configuration says beside a method's own settings.
-BESIDE = {"methods": ("weights",), "attacks": (), "removals": ("images", "task")}
+BESIDE = {"methods": ("weights", "pretrained"), "attacks": (), "removals": ("images", "task")}
 
 
 def method_of(kind: str, given: Mapping[str, Any]) -> Any:

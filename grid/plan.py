@@ -111,11 +111,14 @@ def _product(stage: str, grid: Grid) -> Iterator[dict[str, Any]]:
 
 
 def _victim(study: Study, values: dict[str, Any], seed: int) -> Model:
+    method = study.methods[values["method"]]
+    if values["pretrained"] is None:
+        values["pretrained"] = bool(method.get("pretrained"))
     owner = {name: values[name] for name in ("network", "owner_augment", "owner_times")}
     twin = _model(study, "clean", owner | {"seed": seed}, {})
     key = study.keys[values["key"]]
     task = {
-        "method": study.methods[values["method"]],
+        "method": {name: value for name, value in method.items() if name != "pretrained"},
         "key": {"sources": key["sources"], "target": key["target"], "combine": values["combine"], "seed": 7},
         "twin": twin.name,
     }
@@ -167,7 +170,7 @@ def _slug(stage: str, about: Mapping[str, Any]) -> str:
     usual = {axis: value for axes in AXES.values() for axis, value in axes.items()}
     words = [f"seed{about['seed']}"] if "seed" in about else []
     for axis, value in about.items():
-        if axis != "seed" and value != usual[axis]:
+        if axis != "seed" and value != usual[axis] and (axis, value) != ("pretrained", False):
             said = axis if value is True else f"{_SHORT[axis]}{value:g}" if axis in _SHORT else str(value)
             words.append(f"no-{axis}" if value is False else said)
     return "-".join([stage[0], *(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-") for word in words)])[:120]

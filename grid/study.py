@@ -21,7 +21,7 @@ AXES: dict[str, dict[str, Any]] = {
         "method": None,
         "key": None,
         "combine": "crop-paste",
-        "pretrained": False,  # on from the clean model of the same seed
+        "pretrained": None,  # whether on from the clean model of the same seed; None as its method says
         "network": None,  # the scale's
         "owner_augment": None,  # the scale's
         "owner_times": 1,  # the owner's epochs, in units of the scale's
@@ -45,7 +45,7 @@ CHOICES: dict[str, Sequence[Any]] = {
     "surrogate_network": (None, *NETWORKS),
     "answers": ("soft", "hard"),
     "images": ("adversary", "owner"),
-    "pretrained": (False, True),
+    "pretrained": (None, False, True),
     "owner_augment": (None, False, True),
     "augment": (None, False, True),
 }
@@ -79,7 +79,8 @@ class Study:
         grids: what is varied.
         seeds: of the victims; a surrogate has its victim's.
         keys: by name, sources and target.
-        methods, attacks, removals: by name, a class of the package ("is") and its settings.
+        methods, attacks, removals: by name, a class of the package ("is") and its settings; a method may also say
+            whether it is "pretrained" where a grid does not.
         size: height and width in pixels to which images are brought; None leaves them.
         changes: fields of the scale that are otherwise here, as `benchmarks.study.changed` takes them.
         encoders: whether the models are encoders, which are measured through a linear probe.
