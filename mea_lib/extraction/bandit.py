@@ -20,7 +20,8 @@ class GradientBandit:
         window: rewards that the usual is the mean of; Δ in the paper.
 
     Source: Orekondy et al., Knockoff Nets (CVPR 2019), Sec. 4.1.2; Sutton and Barto, Sec. 2.8, whose sign for
-    the actions not taken is used (the paper prints a plus, which would prefer all actions alike).
+    the actions not taken is used (the paper prints a plus, with which hardly any action comes above one half; an
+    exercise of chapter 09 derives it).
     """
 
     def __init__(self, actions: int, window: int = 500) -> None:
