@@ -70,7 +70,9 @@ def stage_pages(
     shutil.copytree(
         root / "book",
         stage / "book",
-        ignore=shutil.ignore_patterns("_ext", "publishing", "*.py", "*.sh", "*.json", "reproduced.yaml", "__pycache__"),
+        ignore=shutil.ignore_patterns(
+            "_ext", "publishing", "*.py", "*.sh", "*.json", "reproduced.yaml", "__pycache__"
+        ),
     )
     shutil.copytree(
         root / "book" / "_ext", stage / "book" / "_ext", ignore=shutil.ignore_patterns("__pycache__")

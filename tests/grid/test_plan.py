@@ -59,7 +59,10 @@ def with_victim(**axes):
         ),
         (with_victim(temperature=1), "grid 1, victim: unknown name 'temperature'; it may have: method, key"),
         (with_victim(combine="collage"), "unknown value 'collage'; choose among: crop-paste, autoencoder"),
-        (with_victim(pretrained=1), "grid 1, victim, pretrained: unknown value 1; choose among: None, False, True"),
+        (
+            with_victim(pretrained=1),
+            "grid 1, victim, pretrained: unknown value 1; choose among: None, False, True",
+        ),
         (with_victim(owner_times=0), "grid 1, victim, owner_times: a number above 0 is expected, not 0"),
         (with_victim(network=[]), "grid 1, victim, network: the list is empty"),
         (SMALL | {"grids": [{"surrogate": {"attack": "all"}}]}, "grid 1: 'victim' is missing"),
