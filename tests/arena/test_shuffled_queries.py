@@ -104,12 +104,14 @@ def test_a_transcript_says_what_the_suspect_would(strong):
     suspect = mea.Oracle(model.model)
     transcript = query_shuffled(suspect, model, strong)
     queries = suspect.queries
-    assert accuracy(transcript, strong.test) == accuracy(suspect, strong.test)
+    # In bfloat16 an image on a border may be answered otherwise among other images of a batch.
+    assert accuracy(transcript, strong.test) == pytest.approx(accuracy(suspect, strong.test), abs=0.01)
     options = {"plan": mea.Plan(samples=200, fewest_samples=200), "clean": strong.checks[model.key]}
     by_transcript = verify_ownership(transcript, model.key, strong.test, **options)
     assert suspect.queries == queries + len(strong.test)
     found = verify_ownership(suspect, model.key, strong.test, **options)
-    assert by_transcript.to_dict()["wsr"] == found.to_dict()["wsr"]
+    assert by_transcript.wsr.trials == found.wsr.trials
+    assert by_transcript.wsr.value == pytest.approx(found.wsr.value, abs=0.01)
     assert (by_transcript.rank, by_transcript.wfpr, by_transcript.task) == (
         found.rank,
         found.wfpr,

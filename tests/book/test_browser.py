@@ -51,7 +51,12 @@ def site(tmp_path_factory):
     root, out = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("site")
     for folder in ("_static", "_ext"):
         shutil.copytree(ROOT / "book" / folder, root / "book" / folder)
-    for name in (*(f"{page}.md" for page in PAGES), "book/licences.json", "book/references.bib"):
+    for name in (
+        *(f"{page}.md" for page in PAGES),
+        "book/licences.json",
+        "book/reproduced.yaml",
+        "book/references.bib",
+    ):
         shutil.copy(ROOT / name, root / name)
     (root / "book" / "_toc.yml").write_text(yaml.safe_dump(TOC))
     config = yaml.safe_load((ROOT / "_config.yml").read_text()) | PUBLISHED
