@@ -15,7 +15,14 @@ from mea_lib.training import Store, TrainingSettings, device
 torch.set_num_threads(1)
 # In bfloat16 an answer depends on the other images of its batch, and an image on a border may be called otherwise. What
 # the tests promise to the last digit is meant for float32, whatever the processor of the machine that they run on.
+PROCESSORS_OWN = device._cpu_multiplies_bfloat16
 device._cpu_multiplies_bfloat16 = lambda: False
+
+
+@pytest.fixture
+def processors_own_precision(monkeypatch) -> None:
+    """For a test that compares with a process of its own, which knows nothing of the line above."""
+    monkeypatch.setattr(device, "_cpu_multiplies_bfloat16", PROCESSORS_OWN)
 
 
 @pytest.fixture(scope="session")

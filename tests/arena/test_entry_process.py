@@ -61,6 +61,7 @@ def test_a_removal_in_a_process_is_that_of_the_package(entry, strong, capfd):
 
 
 @pytest.mark.usefixtures("one_attack")
+@pytest.mark.usefixtures("processors_own_precision")
 def test_a_defence_in_a_process_is_that_of_the_package(entry, weak):
     contest = replace(weak, watermarked=weak.watermarked[:1])
     with entry("defend", "defence") as defence:

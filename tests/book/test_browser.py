@@ -18,6 +18,7 @@ INDEX, CLAIMS, EXECUTION, *_ = PAGES = (
     "book/trust",
     "book/licences",
     "book/package",
+    "book/reproduced",
 )
 ALL = (*PAGES, f"notebooks/{CHAPTER}", "search")
 TOC = {
