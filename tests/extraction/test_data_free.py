@@ -122,7 +122,7 @@ def test_the_generators_steps_raise_the_disagreement(victims, tiny):
             return disagreement(tiny(images), answers, settings.floor).mean().item()
 
     before = measured()
-    for _ in range(30):
+    for _ in range(60):
         data_free._generator_step(tiny, queries, optimizer, settings)
     assert measured() > 1.2 * before
 
@@ -255,6 +255,7 @@ def test_a_surrogate_that_diverges_is_an_error(tiny, digits):
         BestSurrogate(surrogate, 1e-6).compare([(images, tiny(images).softmax(1))], 5)
 
 
+@pytest.mark.usefixtures("processors_own_precision")
 @pytest.mark.parametrize(("answer", "least"), [("soft", 0.35), ("hard", 0.17)])
 def test_noise_alone_beats_chance(digits, victims, learning, answer, least):
     """The largest class has 12 % of the test images. 20,000 queries are few: the authors' are 2,000,000."""

@@ -47,6 +47,7 @@ def embed_and_be_killed(name, store, epochs):
         embedded(name)
 
 
+@pytest.mark.usefixtures("processors_own_precision")
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_killed_training_goes_on_to_the_same_weights(name, tmp_path):
     with mea.use_store(tmp_path / "other"):
