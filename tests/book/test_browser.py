@@ -166,7 +166,7 @@ def test_a_published_chapter_has_its_button(look):
 
 def test_formulas_are_set_with_what_is_left_of_mathjax(look):
     page = look(f"notebooks/{CHAPTER}", DESK)
-    page.locator("mjx-container").first.wait_for()
+    page.locator("mjx-container:visible").first.wait_for()
     assert page.locator("mjx-merror").count() == 0
     assert not page.locator(".math", has_text="\\(").count()
 
