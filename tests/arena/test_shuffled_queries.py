@@ -104,18 +104,17 @@ def test_a_transcript_says_what_the_suspect_would(strong):
     suspect = mea.Oracle(model.model)
     transcript = query_shuffled(suspect, model, strong)
     queries = suspect.queries
-    # In bfloat16 an image on a border may be answered otherwise among other images of a batch.
-    assert accuracy(transcript, strong.test) == pytest.approx(accuracy(suspect, strong.test), abs=0.01)
+    assert accuracy(transcript, strong.test) == accuracy(suspect, strong.test)
     options = {"plan": mea.Plan(samples=200, fewest_samples=200), "clean": strong.checks[model.key]}
     by_transcript = verify_ownership(transcript, model.key, strong.test, **options)
     assert suspect.queries == queries + len(strong.test)
     found = verify_ownership(suspect, model.key, strong.test, **options)
-    assert by_transcript.wsr.trials == found.wsr.trials
-    assert by_transcript.wsr.value == pytest.approx(found.wsr.value, abs=0.01)
-    ways, found_ways = ({way: rate.value for way, rate in one.wfpr.items()} for one in (by_transcript, found))
-    assert ways == pytest.approx(found_ways, abs=0.02)
-    assert by_transcript.rank.rank == found.rank.rank
-    assert by_transcript.task.reason is None
+    assert by_transcript.to_dict()["wsr"] == found.to_dict()["wsr"]
+    assert (by_transcript.rank, by_transcript.wfpr, by_transcript.task) == (
+        found.rank,
+        found.wfpr,
+        found.task,
+    )
 
 
 def test_what_was_not_asked_has_no_answer(strong):

@@ -15,13 +15,11 @@ from mea_lib.data import WatermarkKey
 from mea_lib.defences import MarkedAnswers, MarkedLabels
 from mea_lib.serving import RemoteOracle
 from mea_lib.serving.service import read_log
+from mea_lib.training import best_device, training_dtype
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from processes import serving
-
-# By how much the service's answer may differ from the test's own: it computes in bfloat16 where the processor does.
-ROUNDING = 0.02
 
 
 def test_it_answers_as_the_model_until_it_is_told_to_end(mea, made, digits):
@@ -124,16 +122,19 @@ def share_with_the_target_second(answers):
     return (answers.topk(2).indices[:, 1] == TARGET).double().mean()
 
 
+@pytest.mark.usefixtures("processors_own_precision")
 def test_marked_probabilities_name_the_target_second_and_tell_nobody_the_key(made, digits, tmp_path):
     before, answers, said = ask_marked(made, digits, "--log", "log.sqlite")
     marked = MarkedAnswers(load_model(find_model(made.other["out"])), MARKED_KEY, digits.owner)
-    assert (answers - Oracle(marked)(digits.test.images)).abs().max() < ROUNDING
+    # In bfloat16 an answer depends on the other images of its batch, and the service makes its own batches.
+    rounding = 1e-5 if training_dtype(best_device()) == torch.float32 else 0.02
+    assert (answers - Oracle(marked)(digits.test.images)).abs().max() < rounding
     assert torch.equal(answers.argmax(1), before.argmax(1))
     for source in SOURCES:
         own = before.argmax(1) == source
         assert share_with_the_target_second(answers[own]) > share_with_the_target_second(before[own]) + 0.3
     others = ~torch.isin(before.argmax(1), torch.tensor(SOURCES))
-    assert (answers[others] - before[others]).abs().max() < ROUNDING
+    assert (answers[others] - before[others]).abs().max() < rounding
     assert "marked" in said
     written = said.encode() + (tmp_path / "log.sqlite").read_bytes()
     for secret in (b"sources", b"target", b"crop-paste"):

@@ -9,7 +9,7 @@ from grid.study import read_study
 
 STUDY = read_study("losses")
 PLAN = plan_of(STUDY)
-FIRST, SECOND, *OTHERS = PLAN.rows
+FIRST, SECOND, *_ = PLAN.rows
 
 
 def row_of(model, wsr):
