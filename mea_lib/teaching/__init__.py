@@ -13,6 +13,7 @@ from mea_lib.teaching.feature_space import feature_space
 from mea_lib.teaching.figures import PALETTE, bars, curves, distributions, gallery, heatmap, use_style
 from mea_lib.teaching.results import find_results
 from mea_lib.teaching.small_multiples import side_by_side
+from mea_lib.teaching.spread import mean_wfpr, spread
 from mea_lib.teaching.tables import Table
 
 __all__ = [
@@ -34,10 +35,12 @@ __all__ = [
     "gallery",
     "heatmap",
     "losses_diagram",
+    "mean_wfpr",
     "places_on_sources",
     "probe_report",
     "probe_table",
     "side_by_side",
+    "spread",
     "threat_model_diagram",
     "use_style",
 ]

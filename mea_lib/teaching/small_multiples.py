@@ -21,7 +21,7 @@ def side_by_side(
     line: float | None = None,
     line_label: str = "",
     columns: int = 4,
-    ylim: tuple[float, float] = (0, 1.05),
+    ylim: tuple[float, float] | Mapping[str, tuple[float, float]] = (0, 1.05),
 ) -> np.ndarray:
     """One small figure a panel: the mean of every series by x, and a bar from its least to its largest value.
 
@@ -34,7 +34,7 @@ def side_by_side(
         line: a horizontal line in every panel, such as the threshold.
         line_label: its name in the legend.
         columns: panels in a row.
-        ylim: ends of every y axis.
+        ylim: ends of every y axis; or by title, where the panels show different things.
 
     Returns:
         the panels' axes, in their order.
@@ -43,8 +43,13 @@ def side_by_side(
     colours = dict(zip(series, sns.color_palette("colorblind"), strict=False)) | PALETTE
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
+    each = ylim if isinstance(ylim, Mapping) else dict.fromkeys(panels, ylim)
     figure, grid = plt.subplots(
-        rows, columns, figsize=(2.7 * columns, 2.4 * rows + 0.4), sharey=True, squeeze=False
+        rows,
+        columns,
+        figsize=(2.7 * columns, 2.4 * rows + 0.4),
+        sharey=not isinstance(ylim, Mapping),
+        squeeze=False,
     )
     axes = grid.flatten()
     for axis, (title, panel) in zip(axes, panels.items(), strict=False):
@@ -56,7 +61,7 @@ def side_by_side(
         axis.set_xticks(range(len(places)), [f"{x:,g}" for x in places], fontsize=8)
         axis.set_title(fill(title, 28), fontsize=9)
         axis.set_xlabel(xlabels[title], fontsize=8)
-        axis.set(ylim=ylim, xlim=(-0.5, len(places) - 0.5))
+        axis.set(ylim=each[title], xlim=(-0.5, len(places) - 0.5))
     for axis in grid[:, 0]:
         axis.set_ylabel(ylabel, fontsize=9)
     for axis in axes[len(panels) :]:

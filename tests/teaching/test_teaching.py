@@ -230,3 +230,10 @@ def test_clouds_are_drawn_apart_and_mixes_take_no_part_in_the_plane():
     assert centres[0, 0] < centres[1, 0]
     assert centres[2, 1] > centres[:2, 1].mean()
     axes[0].figure.clf()
+
+
+def test_panels_that_show_different_things_have_limits_of_their_own():
+    panels = {"accuracy": {"one": {1: [0.8]}}, "WSR": {"one": {1: [0.1]}}}
+    limits = {"accuracy": (0.5, 0.9), "WSR": (0, 1)}
+    axes = side_by_side(panels, xlabels=dict.fromkeys(panels, "x"), ylabel="rate", ylim=limits)
+    assert [axis.get_ylim() for axis in axes] == [(0.5, 0.9), (0, 1)]
