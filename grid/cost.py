@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from statistics import mean
 
 import mea_lib as mea
-from grid.making import adversary_scale, scale_of
+from grid.making import adversary_scale
 from grid.plan import Model, Plan, plan_of
 from grid.study import STAGES, read_study, studies_named
+from grid.task import scale_of
 from grid.try_out import FILE, name_of
 
 R = 4.07 / (72.8 / 1_560)

@@ -16,10 +16,11 @@ from torch import nn
 
 import mea_lib as mea
 from benchmarks.study import machine
-from grid.making import data_of, make, stored
+from grid.making import make, stored
 from grid.measuring import measure
 from grid.methods import method_of
 from grid.study import read_study, studies_named
+from grid.task import data_of
 from mea_lib.files import write_whole
 from mea_lib.model_files import store_folders
 from mea_lib.training import use_checkpoints

@@ -1,53 +1,17 @@
 """What the jobs of a grid do with the package: make a clean model, a victim, a surrogate, or one after a removal."""
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 import mea_lib as mea
-from benchmarks.study import changed
 from grid.methods import method_of
-from grid.study import OWN_DATA
+from grid.task import Task, key_of, scale_of
 from mea_lib.data import ImageSet
-from mea_lib.data.fetch import DataNotFound
 from mea_lib.data.resize import to_form
 from mea_lib.model_files import ModelFiles, store_folders
 from mea_lib.model_files.loading import load_model
 from mea_lib.training import best_device, train_clean, train_encoder
-
-Task = Mapping[str, Any]
-
-
-def data_of(task: Task) -> mea.Data:
-    """The images of a job.
-
-    Raises:
-        DataNotFound: where they are not on this machine.
-    """
-    name = task["data"]
-    if name in OWN_DATA:
-        folder = Path(os.environ.get("MEA_DATA", "MEA_DATA")).expanduser() / name
-        if not folder.is_dir():
-            raise DataNotFound(
-                f"{name} is not fetched; set MEA_DATA to a folder that holds {name}/train/<class>/*"
-            )
-        name = str(folder)
-    return mea.load(name, scale_of(task), size=task["size"])
-
-
-def scale_of(task: Task) -> mea.Scale:
-    """The scale of a job, with what its study and its owner have otherwise in it."""
-    about = task["about"]
-    scale = changed(mea.preset(task["scale"]), dict(task["changes"]))
-    part = "encoder" if task["encoders"] else "owner"
-    owner = getattr(scale, part)
-    owner = owner.but(epochs=max(1, round(about["owner_times"] * owner.epochs)))
-    if about["owner_augment"] is not None:
-        owner = owner.but(augment=about["owner_augment"])
-    return scale.but(network=about["network"] or scale.network, **{part: owner})
 
 
 def adversary_scale(task: Task, images: int | None = None) -> mea.Scale:
@@ -70,11 +34,6 @@ def adversary_scale(task: Task, images: int | None = None) -> mea.Scale:
 def _steps(images: int, scale: mea.Scale) -> int:
     """Steps of an epoch of the adversary's; fewer images than a batch are one."""
     return max(1, images // scale.adversary.batch_size)
-
-
-def key_of(task: Task) -> mea.WatermarkKey:
-    """The key of a job."""
-    return mea.WatermarkKey(**{**task["key"], "sources": tuple(task["key"]["sources"])})
 
 
 def make(task: Task, data: mea.Data, parent: nn.Module | None = None) -> tuple[nn.Module, dict[str, Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 import mea_lib as mea
-from grid.making import key_of, scale_of
+from grid.task import key_of, scale_of
 from mea_lib import proof
 from mea_lib.teaching import places_on_sources
 from mea_lib.training import fit_linear_probe

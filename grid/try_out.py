@@ -17,9 +17,10 @@ import torch
 import mea_lib as mea
 from benchmarks.study import RESULTS, machine
 from grid.job import write
-from grid.making import adversary_scale, make, scale_of
+from grid.making import adversary_scale, make
 from grid.plan import Model, plan_of
 from grid.study import STAGES, read_study, studies_named
+from grid.task import scale_of
 from mea_lib.data import ImageSet
 from mea_lib.models import build_from_spec
 from mea_lib.names import CLASSES
