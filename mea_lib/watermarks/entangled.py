@@ -43,7 +43,7 @@ class Entangled(Method):
 
     Attributes:
         balance: loss weighting; the weight of "entanglement" is κ.
-        interval: every so manieth step is on watermark samples, the others on clean images (r in Algorithm 1).
+        interval: of so many steps the last is on watermark samples, the others on clean images (r in Algorithm 1).
         epochs: of the training with the watermark; None takes the owner's, as many as the clean model had.
         samples: how watermark samples are made.
         entanglement: the layers, their distance and the temperature to begin with.
