@@ -49,6 +49,15 @@ def test_a_query_is_altered_where_its_hmac_is_small_whenever_and_beside_whatever
     assert torch.equal(told.truth, mea.Oracle(tiny)(told.images).argmax(1))
 
 
+def test_the_wrong_class_hangs_on_the_query_and_is_any_of_the_others_alike(tiny, images):
+    told = DAWN(tiny, KEY, rate=1.0).altered(images)
+    common = told.truth.mode().values
+    counts = torch.bincount(told.labels[told.truth == common], minlength=10)
+    assert counts.sum() > 90
+    assert counts[common] == 0
+    assert chisquare(counts[torch.arange(10) != common]).pvalue > 1e-4
+
+
 def test_another_key_alters_other_queries_and_the_same_query_otherwise(tiny, images):
     one, other = (DAWN(tiny, key, rate=1.0).altered(images) for key in (KEY, OTHER_KEYS[0]))
     assert (one.labels != other.labels).float().mean() > 0.7
