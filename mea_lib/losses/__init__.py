@@ -9,6 +9,7 @@ from mea_lib.losses.feature_distance import feature_distance
 from mea_lib.losses.nt_xent import nt_xent_loss
 from mea_lib.losses.rival import rival_loss
 from mea_lib.losses.runner_up import runner_up_loss, runner_up_targets
+from mea_lib.losses.soft_nearest_neighbor import soft_nearest_neighbor_loss
 from mea_lib.losses.utility import utility_loss
 from mea_lib.losses.verification import verification_loss
 
@@ -23,6 +24,7 @@ __all__ = [
     "rival_loss",
     "runner_up_loss",
     "runner_up_targets",
+    "soft_nearest_neighbor_loss",
     "utility_loss",
     "verification_loss",
 ]

@@ -1,6 +1,7 @@
 """From answers to evidence: rates and their intervals, the threshold, the commitment, the report."""
 
 from mea_lib.blackbox.named_class import accuracy
+from mea_lib.proof.altered_evidence import AlteredEvidence, verify_altered
 from mea_lib.proof.border_evidence import BorderEvidence, verify_border
 from mea_lib.proof.commitment import Commitment, Opening, commit, open_commitment
 from mea_lib.proof.evidence import Evidence
@@ -26,6 +27,7 @@ from mea_lib.proof.verify import verify_ownership
 
 __all__ = [
     "PAPER_THRESHOLD",
+    "AlteredEvidence",
     "BorderEvidence",
     "Commitment",
     "Evidence",
@@ -50,6 +52,7 @@ __all__ = [
     "other_pairs_rates",
     "runner_up_share",
     "sign_flip_p_value",
+    "verify_altered",
     "verify_border",
     "verify_features",
     "verify_ownership",

@@ -46,6 +46,8 @@ from mea_lib.training import FixedBalance, best_device
 from mea_lib.training.autoencoder import train_autoencoder
 from mea_lib.watermarks import (
     Composite,
+    Entangled,
+    EntangledKey,
     MEADefender,
     MEADefenderSSL,
     MeetingPoint,
@@ -108,7 +110,7 @@ def _encoder(network: str) -> Callable:
     return lambda task: mea.train_encoder(task.owner, TINY.but(network=network))
 
 
-def _embedded(method: Watermark | MeetingPoint, key=KEY) -> Callable:
+def _embedded(method: Watermark | Entangled | MeetingPoint, key=KEY) -> Callable:
     return lambda task: method.embed(task.owner, key, TINY)
 
 
@@ -128,6 +130,7 @@ CODES = mea.WatermarkKey(("3", "7"), "1", "autoencoder", seed=5)
 WATERMARKS = {
     "patch": (Patch(), PatchKey("1")),
     "composite": (Composite(), KEY),
+    "entangled": (Entangled(), EntangledKey("3", "1")),
     # By settings of its own, so that a better choice of the package's changes no hash.
     "mea_defender": (MEADefender(balance=EARLIER_WEIGHTS, temperature=1.0), KEY),
     "runner_up": (RunnerUp(), KEY),
