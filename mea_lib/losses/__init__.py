@@ -9,10 +9,12 @@ from mea_lib.losses.feature_distance import feature_distance
 from mea_lib.losses.nt_xent import nt_xent_loss
 from mea_lib.losses.rival import rival_loss
 from mea_lib.losses.runner_up import runner_up_loss, runner_up_targets
+from mea_lib.losses.same_class_coupling import class_centres, same_class_coupling_loss
 from mea_lib.losses.utility import utility_loss
 from mea_lib.losses.verification import verification_loss
 
 __all__ = [
+    "class_centres",
     "combination_loss",
     "contrastive_stealing_loss",
     "distillation_loss",
@@ -23,6 +25,7 @@ __all__ = [
     "rival_loss",
     "runner_up_loss",
     "runner_up_targets",
+    "same_class_coupling_loss",
     "utility_loss",
     "verification_loss",
 ]

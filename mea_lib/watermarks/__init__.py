@@ -1,22 +1,27 @@
 """Watermarks, one method a file: each embeds a key while it trains, from scratch or into a trained model.
 
 `MEADefender` is the paper's, `RunnerUp` is this book's; `Composite` and `Patch` are ordinary backdoors, which
-die in extraction. For encoders `MEADefenderSSL` is the paper's and `MeetingPoint` this book's.
+die in extraction. `DeepTracer` is a later rival. For encoders `MEADefenderSSL` is the paper's and
+`MeetingPoint` this book's.
 """
 
 from mea_lib.watermarks.base import Watermark
 from mea_lib.watermarks.composite import Composite
+from mea_lib.watermarks.deep_tracer import DeepTracer
 from mea_lib.watermarks.mea_defender import MEADefender
 from mea_lib.watermarks.mea_defender_ssl import MEADefenderSSL
 from mea_lib.watermarks.meeting_point import MeetingPoint
+from mea_lib.watermarks.mosaic import MosaicKey
 from mea_lib.watermarks.patch import Patch, PatchKey
 from mea_lib.watermarks.runner_up import RunnerUp
 
 __all__ = [
     "Composite",
+    "DeepTracer",
     "MEADefender",
     "MEADefenderSSL",
     "MeetingPoint",
+    "MosaicKey",
     "Patch",
     "PatchKey",
     "RunnerUp",

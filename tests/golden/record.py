@@ -46,9 +46,11 @@ from mea_lib.training import FixedBalance, best_device
 from mea_lib.training.autoencoder import train_autoencoder
 from mea_lib.watermarks import (
     Composite,
+    DeepTracer,
     MEADefender,
     MEADefenderSSL,
     MeetingPoint,
+    MosaicKey,
     Patch,
     PatchKey,
     RunnerUp,
@@ -134,6 +136,7 @@ WATERMARKS = {
     "mea_defender_ssl": (MEADefenderSSL(), KEY),
     "meeting_point": (MeetingPoint(), KEY),
     "runner_up of combined codes": (RunnerUp(), CODES),
+    "deep_tracer": (DeepTracer(), MosaicKey(("0", "2", "5", "8"), "1")),
 }
 EXTRACTIONS = {
     "clean_answers": CleanAnswers(),
