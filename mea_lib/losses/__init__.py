@@ -7,6 +7,8 @@ from mea_lib.losses.distillation import distillation_loss
 from mea_lib.losses.evasion import evasion_loss
 from mea_lib.losses.feature_distance import feature_distance
 from mea_lib.losses.nt_xent import nt_xent_loss
+from mea_lib.losses.projected_spread import principal_directions, projected_spread_loss
+from mea_lib.losses.representation_similarity import representation_similarity_loss
 from mea_lib.losses.rival import rival_loss
 from mea_lib.losses.runner_up import runner_up_loss, runner_up_targets
 from mea_lib.losses.same_class_coupling import class_centres, same_class_coupling_loss
@@ -22,6 +24,9 @@ __all__ = [
     "feature_distance",
     "neighbour_contrastive_loss",
     "nt_xent_loss",
+    "principal_directions",
+    "projected_spread_loss",
+    "representation_similarity_loss",
     "rival_loss",
     "runner_up_loss",
     "runner_up_targets",

@@ -1,13 +1,15 @@
 """Watermarks, one method a file: each embeds a key while it trains, from scratch or into a trained model.
 
 `MEADefender` is the paper's, `RunnerUp` is this book's; `Composite` and `Patch` are ordinary backdoors, which
-die in extraction. `DeepTracer` is a later rival. For encoders `MEADefenderSSL` is the paper's and
+die in extraction. `DeepTracer` and `ClassFeature` are later rivals. For encoders `MEADefenderSSL` is the paper's and
 `MeetingPoint` this book's.
 """
 
 from mea_lib.watermarks.base import Watermark
+from mea_lib.watermarks.class_feature import ClassFeature
 from mea_lib.watermarks.composite import Composite
 from mea_lib.watermarks.deep_tracer import DeepTracer
+from mea_lib.watermarks.foreign_class import ForeignKey
 from mea_lib.watermarks.mea_defender import MEADefender
 from mea_lib.watermarks.mea_defender_ssl import MEADefenderSSL
 from mea_lib.watermarks.meeting_point import MeetingPoint
@@ -16,8 +18,10 @@ from mea_lib.watermarks.patch import Patch, PatchKey
 from mea_lib.watermarks.runner_up import RunnerUp
 
 __all__ = [
+    "ClassFeature",
     "Composite",
     "DeepTracer",
+    "ForeignKey",
     "MEADefender",
     "MEADefenderSSL",
     "MeetingPoint",
