@@ -1,27 +1,35 @@
 """Watermarks, one method a file: each embeds a key while it trains, from scratch or into a trained model.
 
 `MEADefender` is the paper's, `RunnerUp` is this book's; `Composite` and `Patch` are ordinary backdoors, which
-die in extraction, and `Entangled` is an earlier watermark made to survive it. For encoders `MEADefenderSSL` is the
-paper's and `MeetingPoint` this book's.
+die in extraction. `Entangled` is an earlier watermark made to survive it, `DeepTracer` and `ClassFeature` are later
+ones. For encoders `MEADefenderSSL` is the paper's and `MeetingPoint` this book's.
 """
 
 from mea_lib.watermarks.base import Watermark
+from mea_lib.watermarks.class_feature import ClassFeature
 from mea_lib.watermarks.composite import Composite
+from mea_lib.watermarks.deep_tracer import DeepTracer
 from mea_lib.watermarks.entangled import Entangled
 from mea_lib.watermarks.entangled_samples import EntangledKey
+from mea_lib.watermarks.foreign_class import ForeignKey
 from mea_lib.watermarks.mea_defender import MEADefender
 from mea_lib.watermarks.mea_defender_ssl import MEADefenderSSL
 from mea_lib.watermarks.meeting_point import MeetingPoint
+from mea_lib.watermarks.mosaic import MosaicKey
 from mea_lib.watermarks.patch import Patch, PatchKey
 from mea_lib.watermarks.runner_up import RunnerUp
 
 __all__ = [
+    "ClassFeature",
     "Composite",
+    "DeepTracer",
     "Entangled",
     "EntangledKey",
+    "ForeignKey",
     "MEADefender",
     "MEADefenderSSL",
     "MeetingPoint",
+    "MosaicKey",
     "Patch",
     "PatchKey",
     "RunnerUp",

@@ -45,12 +45,16 @@ from mea_lib.removal.base import weights_digest
 from mea_lib.training import FixedBalance, best_device
 from mea_lib.training.autoencoder import train_autoencoder
 from mea_lib.watermarks import (
+    ClassFeature,
     Composite,
+    DeepTracer,
     Entangled,
     EntangledKey,
+    ForeignKey,
     MEADefender,
     MEADefenderSSL,
     MeetingPoint,
+    MosaicKey,
     Patch,
     PatchKey,
     RunnerUp,
@@ -126,6 +130,7 @@ def _removed(method: removal.Removal) -> Callable:
     return lambda task: method.remove(task.victim, task.adversary, TINY)
 
 
+FOREIGN = torch.arange(4 * 16 * 16).mul(7).remainder(251).to(torch.uint8).view(4, 1, 16, 16)
 CODES = mea.WatermarkKey(("3", "7"), "1", "autoencoder", seed=5)
 WATERMARKS = {
     "patch": (Patch(), PatchKey("1")),
@@ -137,6 +142,8 @@ WATERMARKS = {
     "mea_defender_ssl": (MEADefenderSSL(), KEY),
     "meeting_point": (MeetingPoint(), KEY),
     "runner_up of combined codes": (RunnerUp(), CODES),
+    "deep_tracer": (DeepTracer(), MosaicKey(("0", "2", "5", "8"), "1")),
+    "class_feature": (ClassFeature(), ForeignKey(FOREIGN, "1")),
 }
 EXTRACTIONS = {
     "clean_answers": CleanAnswers(),

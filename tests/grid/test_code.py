@@ -11,5 +11,10 @@ def test_a_new_method_makes_no_row_of_another_anew(monkeypatch):
     monkeypatch.setattr(shaping_code, "_digest", lambda files: (seen.extend(files), digest(files))[1])
     code.code_of_measuring.__wrapped__()
     assert "proof/verify.py" in seen
-    methods = {"watermarks/mea_defender.py", "watermarks/patch.py", "extraction/jacobian.py", "removal/prune.py"}
+    methods = {
+        "watermarks/mea_defender.py",
+        "watermarks/patch.py",
+        "extraction/jacobian.py",
+        "removal/prune.py",
+    }
     assert not methods & set(seen)
