@@ -3,6 +3,8 @@
 from mea_lib.blackbox.named_class import accuracy
 from mea_lib.proof.border_evidence import BorderEvidence, verify_border
 from mea_lib.proof.commitment import Commitment, Opening, commit, open_commitment
+from mea_lib.proof.error_fingerprint import ErrorFingerprint, verify_errors
+from mea_lib.proof.error_queries import ErrorQueries, error_queries
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.feature_evidence import FeatureEvidence, verify_features
 from mea_lib.proof.key_check import KeyCheck, check_key
@@ -28,6 +30,8 @@ __all__ = [
     "PAPER_THRESHOLD",
     "BorderEvidence",
     "Commitment",
+    "ErrorFingerprint",
+    "ErrorQueries",
     "Evidence",
     "FeatureEvidence",
     "KeyCheck",
@@ -45,12 +49,14 @@ __all__ = [
     "calibrate_threshold",
     "check_key",
     "commit",
+    "error_queries",
     "false_watermark_rates",
     "open_commitment",
     "other_pairs_rates",
     "runner_up_share",
     "sign_flip_p_value",
     "verify_border",
+    "verify_errors",
     "verify_features",
     "verify_ownership",
     "verify_runner_up",
