@@ -2,7 +2,9 @@
 
 from mea_lib.blackbox.named_class import accuracy
 from mea_lib.proof.border_evidence import BorderEvidence, verify_border
+from mea_lib.proof.boundary_distance import BlindWalk, MinGD
 from mea_lib.proof.commitment import Commitment, Opening, commit, open_commitment
+from mea_lib.proof.dataset_inference import DatasetEvidence, DatasetInference, verify_dataset
 from mea_lib.proof.error_fingerprint import ErrorFingerprint, verify_errors
 from mea_lib.proof.error_queries import ErrorQueries, error_queries
 from mea_lib.proof.evidence import Evidence
@@ -28,14 +30,18 @@ from mea_lib.proof.verify import verify_ownership
 
 __all__ = [
     "PAPER_THRESHOLD",
+    "BlindWalk",
     "BorderEvidence",
     "Commitment",
+    "DatasetEvidence",
+    "DatasetInference",
     "ErrorFingerprint",
     "ErrorQueries",
     "Evidence",
     "FeatureEvidence",
     "KeyCheck",
     "KeyRank",
+    "MinGD",
     "NearestMean",
     "Opening",
     "Placement",
@@ -56,6 +62,7 @@ __all__ = [
     "runner_up_share",
     "sign_flip_p_value",
     "verify_border",
+    "verify_dataset",
     "verify_errors",
     "verify_features",
     "verify_ownership",

@@ -20,7 +20,7 @@ def predictive_p_value(value: float, null_values: Sequence[float], least_spread:
 
     Args:
         value: of the suspect.
-        null_values: of at least two clean models.
+        null_values: of at least two clean models. Two say so little of their spread that p is seldom below 0.01.
         least_spread: s is at least this, since a few null models may agree by accident.
 
     Raises:
