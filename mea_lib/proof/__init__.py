@@ -26,6 +26,7 @@ from mea_lib.proof.rates import (
 from mea_lib.proof.runner_up_evidence import RunnerUpEvidence, verify_runner_up
 from mea_lib.proof.task import TaskCheck
 from mea_lib.proof.threshold import PAPER_THRESHOLD, Threshold, calibrate_threshold
+from mea_lib.proof.trigger_rate import trigger_success_rate
 from mea_lib.proof.verify import verify_ownership
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "other_pairs_rates",
     "runner_up_share",
     "sign_flip_p_value",
+    "trigger_success_rate",
     "verify_border",
     "verify_dataset",
     "verify_errors",

@@ -46,12 +46,14 @@ from mea_lib.training import FixedBalance, best_device
 from mea_lib.training.autoencoder import train_autoencoder
 from mea_lib.watermarks import (
     Composite,
+    MarginBased,
     MEADefender,
     MEADefenderSSL,
     MeetingPoint,
     Patch,
     PatchKey,
     RunnerUp,
+    TriggerKey,
     Watermark,
 )
 
@@ -134,6 +136,7 @@ WATERMARKS = {
     "mea_defender_ssl": (MEADefenderSSL(), KEY),
     "meeting_point": (MeetingPoint(), KEY),
     "runner_up of combined codes": (RunnerUp(), CODES),
+    "margin_based": (MarginBased(), TriggerKey()),
 }
 EXTRACTIONS = {
     "clean_answers": CleanAnswers(),
