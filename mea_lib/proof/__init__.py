@@ -3,7 +3,11 @@
 from mea_lib.blackbox.named_class import accuracy
 from mea_lib.proof.altered_evidence import AlteredEvidence, verify_altered
 from mea_lib.proof.border_evidence import BorderEvidence, verify_border
+from mea_lib.proof.boundary_distance import BlindWalk, MinGD
 from mea_lib.proof.commitment import Commitment, Opening, commit, open_commitment
+from mea_lib.proof.dataset_inference import DatasetEvidence, DatasetInference, verify_dataset
+from mea_lib.proof.error_fingerprint import ErrorFingerprint, verify_errors
+from mea_lib.proof.error_queries import ErrorQueries, error_queries
 from mea_lib.proof.evidence import Evidence
 from mea_lib.proof.feature_evidence import FeatureEvidence, verify_features
 from mea_lib.proof.key_check import KeyCheck, check_key
@@ -23,17 +27,24 @@ from mea_lib.proof.rates import (
 from mea_lib.proof.runner_up_evidence import RunnerUpEvidence, verify_runner_up
 from mea_lib.proof.task import TaskCheck
 from mea_lib.proof.threshold import PAPER_THRESHOLD, Threshold, calibrate_threshold
+from mea_lib.proof.trigger_rate import trigger_success_rate
 from mea_lib.proof.verify import verify_ownership
 
 __all__ = [
     "PAPER_THRESHOLD",
     "AlteredEvidence",
+    "BlindWalk",
     "BorderEvidence",
     "Commitment",
+    "DatasetEvidence",
+    "DatasetInference",
+    "ErrorFingerprint",
+    "ErrorQueries",
     "Evidence",
     "FeatureEvidence",
     "KeyCheck",
     "KeyRank",
+    "MinGD",
     "NearestMean",
     "Opening",
     "Placement",
@@ -47,13 +58,17 @@ __all__ = [
     "calibrate_threshold",
     "check_key",
     "commit",
+    "error_queries",
     "false_watermark_rates",
     "open_commitment",
     "other_pairs_rates",
     "runner_up_share",
     "sign_flip_p_value",
+    "trigger_success_rate",
     "verify_altered",
     "verify_border",
+    "verify_dataset",
+    "verify_errors",
     "verify_features",
     "verify_ownership",
     "verify_runner_up",

@@ -1,8 +1,8 @@
 """Watermarks, one method a file: each embeds a key while it trains, from scratch or into a trained model.
 
 `MEADefender` is the paper's, `RunnerUp` is this book's; `Composite` and `Patch` are ordinary backdoors, which
-die in extraction. `Entangled` is an earlier watermark made to survive it, `DeepTracer` and `ClassFeature` are later
-ones. For encoders `MEADefenderSSL` is the paper's and `MeetingPoint` this book's.
+die in extraction. Rivals made to survive it: `Entangled` and `MarginBased` before the paper, `DeepTracer` and
+`ClassFeature` after it. For encoders `MEADefenderSSL` is the paper's and `MeetingPoint` this book's.
 """
 
 from mea_lib.watermarks.base import Watermark
@@ -12,6 +12,7 @@ from mea_lib.watermarks.deep_tracer import DeepTracer
 from mea_lib.watermarks.entangled import Entangled
 from mea_lib.watermarks.entangled_samples import EntangledKey
 from mea_lib.watermarks.foreign_class import ForeignKey
+from mea_lib.watermarks.margin_based import MarginBased, TriggerKey, TriggerSet
 from mea_lib.watermarks.mea_defender import MEADefender
 from mea_lib.watermarks.mea_defender_ssl import MEADefenderSSL
 from mea_lib.watermarks.meeting_point import MeetingPoint
@@ -28,10 +29,13 @@ __all__ = [
     "ForeignKey",
     "MEADefender",
     "MEADefenderSSL",
+    "MarginBased",
     "MeetingPoint",
     "MosaicKey",
     "Patch",
     "PatchKey",
     "RunnerUp",
+    "TriggerKey",
+    "TriggerSet",
     "Watermark",
 ]

@@ -51,6 +51,7 @@ from mea_lib.watermarks import (
     Entangled,
     EntangledKey,
     ForeignKey,
+    MarginBased,
     MEADefender,
     MEADefenderSSL,
     MeetingPoint,
@@ -58,6 +59,7 @@ from mea_lib.watermarks import (
     Patch,
     PatchKey,
     RunnerUp,
+    TriggerKey,
     Watermark,
 )
 
@@ -144,6 +146,7 @@ WATERMARKS = {
     "runner_up of combined codes": (RunnerUp(), CODES),
     "deep_tracer": (DeepTracer(), MosaicKey(("0", "2", "5", "8"), "1")),
     "class_feature": (ClassFeature(), ForeignKey(FOREIGN, "1")),
+    "margin_based": (MarginBased(), TriggerKey()),
 }
 EXTRACTIONS = {
     "clean_answers": CleanAnswers(),
