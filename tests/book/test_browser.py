@@ -166,6 +166,8 @@ def test_a_published_chapter_has_its_button(look):
 
 def test_formulas_are_set_with_what_is_left_of_mathjax(look):
     page = look(f"notebooks/{CHAPTER}", DESK)
+    # A formula is set when the reader comes near it.
+    page.evaluate("document.querySelector('.math').scrollIntoView()")
     page.locator("mjx-container:visible").first.wait_for()
     assert page.locator("mjx-merror").count() == 0
     assert not page.locator(".math", has_text="\\(").count()
