@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mea_lib.blackbox.named_class import Suspect, most_probable
 from mea_lib.defences.dawn import DAWN, AlteredAnswers
 from mea_lib.proof.class_names import at_the_door
 from mea_lib.proof.plan import check_budget, check_decides
-from mea_lib.proof.rates import Rate
+from mea_lib.proof.rates import Rate, target_rate
 from mea_lib.proof.report import Report, exceeds, p_value_shown, suspect_lines
 
 
@@ -152,19 +151,11 @@ def verify_altered(
     sent = sum(map(len, every))
     check_budget(suspect, sent, lambda: every, "a verdict by altered answers", "pass fewer queries")
     return AlteredEvidence(
-        repeated=repeated_rate(suspect, told),
-        control=repeated_rate(suspect, never_told),
+        repeated=target_rate(suspect, told.images, told.labels),
+        control=target_rate(suspect, never_told.images, never_told.labels),
         classes=len(classes),
         fewest=fewest,
         alpha=alpha,
         queries=sent,
         suspect=suspect.describe() or None,
     )
-
-
-def repeated_rate(suspect: Suspect, altered: AlteredAnswers) -> Rate:
-    """How many altered answers a suspect gives too; a row with NaN is no answer."""
-    answers = suspect(altered.images)
-    unanswered = answers.isnan().any(1)
-    hits = (most_probable(answers).cpu() == altered.labels) & ~unanswered.cpu()
-    return Rate(int(hits.sum()), len(altered.images), int(unanswered.sum()))

@@ -7,27 +7,27 @@ way at these images, where the target was nearly the most probable.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from scipy.stats import fisher_exact
 from torch import Tensor
 
 from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.defences import MarkedLabels
 from mea_lib.proof.class_names import at_the_door
+from mea_lib.proof.judgement import Judgement
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import UNASKED, Rate, target_rate
-from mea_lib.proof.report import Report, p_value_shown, suspect_lines
+from mea_lib.proof.report import exceeds, p_value_shown
 from mea_lib.proof.samples import class_images
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.training import features_of
 
 
-@dataclass(frozen=True)
-class BorderEvidence(Report):
+@dataclass(frozen=True, repr=False)
+class BorderEvidence(Judgement):
     """What a suspect called images on both sides of the owner's border, and what follows.
 
     Attributes:
@@ -41,6 +41,9 @@ class BorderEvidence(Report):
         suspect: what a suspect says of itself; or None.
     """
 
+    proof: ClassVar[str] = "answers as the owner does at the border"
+    no_proof: ClassVar[str] = "no proof at the border"
+
     key: WatermarkKey
     beyond: Rate
     this_side: Rate
@@ -49,11 +52,6 @@ class BorderEvidence(Report):
     queries: int
     task: TaskCheck | None = None
     suspect: dict[str, Any] | None = None
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether the suspect knows the task, without which there is no verdict."""
-        return self.task is None or self.task.reason is None
 
     @property
     def null_bound(self) -> float:
@@ -69,32 +67,10 @@ class BorderEvidence(Report):
         does not know (Fisher's exact test). An image without an answer counts as not the target beyond the border,
         and is left out on this side.
         """
-        sides = [
-            [rate.successes, rate.trials - rate.successes]
-            for rate in (self.beyond, self.this_side.of_answered)
-        ]
-        like_clean = self.beyond.p_value(self.null_bound)
-        return max(like_clean, float(fisher_exact(sides, alternative="greater").pvalue))
+        return max(self.beyond.p_value(self.null_bound), exceeds(self.beyond, self.this_side.of_answered))
 
-    @property
-    def is_stolen(self) -> bool:
-        """Whether there is a verdict, and the p-value is smaller than alpha."""
-        return self.is_decided and self.p_value < self.alpha
-
-    @property
-    def verdict(self) -> str:
-        """One of three, in words."""
-        if not self.is_decided:
-            return f"no verdict: {self.task.reason}"
-        return "answers as the owner does at the border" if self.is_stolen else "no proof at the border"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def _measured(self) -> dict[str, Any]:
         return {
-            "verdict": self.verdict,
-            "is_stolen": self.is_stolen,
-            "is_decided": self.is_decided,
-            "task": self.task.to_dict() if self.task else None,
             "sources": list(self.key.sources),
             "target": self.key.target,
             "beyond": self.beyond.to_dict(),
@@ -102,29 +78,22 @@ class BorderEvidence(Report):
             "null_models": [rate.to_dict() for rate in self.null_models],
             "null_bound": self.null_bound,
             "p_value": self.p_value,
-            "alpha": self.alpha,
-            "queries": self.queries,
-            "suspect": self.suspect,
         }
 
-    def __str__(self) -> str:
+    def _lines(self) -> list[str]:
+        known = self.task.lines(self.key) if self.task else []
+        if not self.is_decided:
+            return known
         first, second = self.key.sources
         models = f"{len(self.null_models)} clean model" + ("s" if len(self.null_models) > 1 else "")
-        lines = [f"Verdict: {self.verdict}", *(self.task.lines(self.key) if self.task else [])]
-        if not self.is_decided:
-            return "\n".join([*lines, f"Queries asked: {self.queries:,}", *suspect_lines(self.suspect)])
-        lines += [
+        return [
+            *known,
             f"Images of {first} and {second} called {self.key.target}:",
             f"  beyond the border   {self.beyond} of {self.beyond.trials} images (95 % interval)",
             f"  just on this side   {self.this_side} of {self.this_side.trials} images",
             f"  by {models}, beyond the border: at most {max(rate.value for rate in self.null_models):.3f}",
             f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g})",
-            f"Queries asked: {self.queries:,}",
-            *suspect_lines(self.suspect),
         ]
-        return "\n".join(lines)
-
-    __repr__ = __str__
 
 
 def verify_border(

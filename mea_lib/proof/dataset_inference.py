@@ -8,7 +8,7 @@ the same images is accused too.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,10 +19,11 @@ from mea_lib.blackbox import BudgetSpent, Suspect
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.boundary_distance import BlindWalk, Embedding
 from mea_lib.proof.class_names import at_the_door
+from mea_lib.proof.judgement import Judgement
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.null_models import check_null_models, predictive_p_value
 from mea_lib.proof.plan import check_decides
-from mea_lib.proof.report import Report, p_value_shown, suspect_lines
+from mea_lib.proof.report import p_value_shown
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.proof.without_key import any_three_classes
 
@@ -91,8 +92,8 @@ class Separation:
         return dict(vars(self))
 
 
-@dataclass(frozen=True)
-class DatasetEvidence(Report):
+@dataclass(frozen=True, repr=False)
+class DatasetEvidence(Judgement):
     """What a suspect's boundary says about the owner's images.
 
     Attributes:
@@ -105,6 +106,9 @@ class DatasetEvidence(Report):
         suspect: what a suspect says of itself; or None.
     """
 
+    proof: ClassVar[str] = "knows the owner's images"
+    no_proof: ClassVar[str] = "no proof by the owner's images"
+
     separation: Separation | None
     victim: Separation
     null_models: tuple[Separation, ...]
@@ -114,9 +118,11 @@ class DatasetEvidence(Report):
     suspect: dict[str, Any] | None = None
 
     @property
-    def is_decided(self) -> bool:
-        """Whether the suspect knows the task and answered enough, without which there is no verdict."""
-        return self.separation is not None
+    def undecided(self) -> str | None:
+        """Why there is no verdict: the suspect does not know the task, or answered too little; else None."""
+        if self.separation is not None:
+            return None
+        return super().undecided or "too few images were answered"
 
     @property
     def paper_p_value(self) -> float:
@@ -141,61 +147,36 @@ class DatasetEvidence(Report):
         """
         return max(self.paper_p_value, self.null_p_value or 0.0)
 
-    @property
-    def is_stolen(self) -> bool:
-        """Whether there is a verdict, and the p-value is smaller than alpha."""
-        return self.is_decided and self.p_value < self.alpha
-
-    @property
-    def verdict(self) -> str:
-        """One of three, in words."""
-        if not self.is_decided:
-            reason = self.task.reason if self.task else None
-            return f"no verdict: {reason or 'too few images were answered'}"
-        return "knows the owner's images" if self.is_stolen else "no proof by the owner's images"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def _measured(self) -> dict[str, Any]:
         return {
-            "verdict": self.verdict,
-            "is_stolen": self.is_stolen,
-            "is_decided": self.is_decided,
-            "task": self.task.to_dict() if self.task else None,
             "separation": self.separation.to_dict() if self.separation else None,
             "victim": self.victim.to_dict(),
             "null_models": [one.to_dict() for one in self.null_models],
             "p_value": self.p_value,
             "paper_p_value": self.paper_p_value,
             "null_p_value": self.null_p_value,
-            "alpha": self.alpha,
-            "queries": self.queries,
-            "suspect": self.suspect,
         }
 
-    def __str__(self) -> str:
-        lines = [f"Verdict: {self.verdict}"]
-        if self.separation:
-            own = self.separation
-            lines += [
-                f"Confidence on {own.public} public less on {own.private} private images (−2 to 2):",
-                f"  the suspect        {own.difference:+.3f} ± {own.error:.3f}",
-                f"  the owner's model  {self.victim.difference:+.3f} ± {self.victim.error:.3f}",
-            ]
-            if self.null_models:
-                known = [one.difference for one in self.null_models]
-                lines.append(
-                    f"  {len(known)} clean models     from {min(known):+.3f} to {max(known):+.3f} "
-                    f"(p-value {p_value_shown(self.null_p_value)})"
-                )
-            else:
-                lines.append("  no clean models: where private images are easier, clean suspects are accused")
-            lines.append(
-                f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g}); "
-                f"of the t-tests alone {p_value_shown(self.paper_p_value)}"
+    def _lines(self) -> list[str]:
+        own = self.separation
+        if own is None:
+            return []
+        if self.null_models:
+            known = [one.difference for one in self.null_models]
+            beside = (
+                f"  {len(known)} clean models     from {min(known):+.3f} to {max(known):+.3f} "
+                f"(p-value {p_value_shown(self.null_p_value)})"
             )
-        return "\n".join([*lines, f"Queries asked: {self.queries:,}", *suspect_lines(self.suspect)])
-
-    __repr__ = __str__
+        else:
+            beside = "  no clean models: where private images are easier, clean suspects are accused"
+        return [
+            f"Confidence on {own.public} public less on {own.private} private images (−2 to 2):",
+            f"  the suspect        {own.difference:+.3f} ± {own.error:.3f}",
+            f"  the owner's model  {self.victim.difference:+.3f} ± {self.victim.error:.3f}",
+            beside,
+            f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g}); "
+            f"of the t-tests alone {p_value_shown(self.paper_p_value)}",
+        ]
 
 
 def verify_dataset(

@@ -7,25 +7,26 @@ a T-shirt to everybody, so the count says nothing without a null distribution ov
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from mea_lib.blackbox.named_class import Suspect, most_probable
+from mea_lib.blackbox.named_class import Suspect
 from mea_lib.data import ImageSet
 from mea_lib.proof.class_names import at_the_door
-from mea_lib.proof.error_queries import ErrorQueries, error_queries
+from mea_lib.proof.error_queries import error_queries
+from mea_lib.proof.judgement import Judgement
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.null_models import check_null_models, predictive_p_value_of_rate, rank_p_value
 from mea_lib.proof.plan import check_budget, check_decides
-from mea_lib.proof.rates import UNASKED, Rate
-from mea_lib.proof.report import Report, p_value_shown, suspect_lines
+from mea_lib.proof.rates import UNASKED, Rate, target_rate
+from mea_lib.proof.report import p_value_shown
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.proof.without_key import any_three_classes
 
 
-@dataclass(frozen=True)
-class ErrorFingerprint(Report):
+@dataclass(frozen=True, repr=False)
+class ErrorFingerprint(Judgement):
     """How often a suspect makes the owner's errors, and how often clean models make them.
 
     Attributes:
@@ -39,6 +40,9 @@ class ErrorFingerprint(Report):
         suspect: what a suspect says of itself; or None.
     """
 
+    proof: ClassVar[str] = "makes the owner's errors"
+    no_proof: ClassVar[str] = "no proof by errors"
+
     agreement: Rate
     null_models: tuple[Rate, ...]
     natural: int
@@ -46,11 +50,6 @@ class ErrorFingerprint(Report):
     queries: int
     task: TaskCheck | None = None
     suspect: dict[str, Any] | None = None
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether the suspect knows the task, without which there is no verdict."""
-        return self.task is None or self.task.reason is None
 
     @property
     def p_value(self) -> float:
@@ -64,49 +63,26 @@ class ErrorFingerprint(Report):
             return 1.0
         return rank_p_value(self.agreement.value, [rate.value for rate in self.null_models])
 
-    @property
-    def is_stolen(self) -> bool:
-        """Whether the p-value is smaller than alpha."""
-        return self.p_value < self.alpha
-
-    @property
-    def verdict(self) -> str:
-        """One of three, in words."""
-        if not self.is_decided:
-            return f"no verdict: {self.task.reason}"
-        return "makes the owner's errors" if self.is_stolen else "no proof by errors"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def _measured(self) -> dict[str, Any]:
         return {
-            "verdict": self.verdict,
-            "is_stolen": self.is_stolen,
-            "is_decided": self.is_decided,
-            "task": self.task.to_dict() if self.task else None,
             "agreement": self.agreement.to_dict(),
             "null_models": [rate.to_dict() for rate in self.null_models],
             "natural": self.natural,
             "p_value": self.p_value,
             "rank_p_value": self.rank_p_value,
-            "alpha": self.alpha,
-            "queries": self.queries,
-            "suspect": self.suspect,
         }
 
-    def __str__(self) -> str:
-        lines = [f"Verdict: {self.verdict}"]
-        if self.is_decided:
-            rates = [rate.value for rate in self.null_models]
-            lines += [
-                f"Images that the owner's model gets wrong: {self.agreement.trials} ({self.natural} as they are, the "
-                "others mixes of these)",
-                f"  the suspect names the same wrong class   {self.agreement} (95 % interval)",
-                f"  {len(rates)} clean models name it            from {min(rates):.3f} to {max(rates):.3f}",
-                f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g}); by rank alone {self.rank_p_value:.2g}",
-            ]
-        return "\n".join([*lines, f"Queries asked: {self.queries:,}", *suspect_lines(self.suspect)])
-
-    __repr__ = __str__
+    def _lines(self) -> list[str]:
+        if not self.is_decided:
+            return []
+        rates = [rate.value for rate in self.null_models]
+        return [
+            f"Images that the owner's model gets wrong: {self.agreement.trials} ({self.natural} as they are, the "
+            "others mixes of these)",
+            f"  the suspect names the same wrong class   {self.agreement} (95 % interval)",
+            f"  {len(rates)} clean models name it            from {min(rates):.3f} to {max(rates):.3f}",
+            f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g}); by rank alone {self.rank_p_value:.2g}",
+        ]
 
 
 def verify_errors(
@@ -157,10 +133,10 @@ def verify_errors(
     queries = len(probe) + len(errors)
     check_budget(suspect, queries, lambda: (probe, errors.images), "a verdict by errors", "send fewer images")
     check_clean(clean, test, three.seed)
-    null_models = tuple(agreement(model, errors) for model in clean)
+    null_models = tuple(target_rate(model, errors.images, errors.answers) for model in clean)
     task = check_task(suspect, three, test)
     return ErrorFingerprint(
-        agreement=UNASKED if task.reason else agreement(suspect, errors),
+        agreement=UNASKED if task.reason else target_rate(suspect, errors.images, errors.answers),
         null_models=null_models,
         natural=errors.natural,
         alpha=alpha,
@@ -168,11 +144,3 @@ def verify_errors(
         task=task,
         suspect=suspect.describe() or None,
     )
-
-
-def agreement(suspect: Suspect, errors: ErrorQueries) -> Rate:
-    """How many of a model's errors a suspect makes too; a row with NaN is no answer."""
-    answers = suspect(errors.images)
-    unanswered = answers.isnan().any(1)
-    same = (most_probable(answers).cpu() == errors.answers) & ~unanswered.cpu()
-    return Rate(int(same.sum()), len(errors), int(unanswered.sum()))

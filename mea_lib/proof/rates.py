@@ -76,11 +76,14 @@ class Rate:
 UNASKED = Rate(0, 0)
 
 
-def target_rate(suspect: Suspect, images: Tensor, target: int) -> Rate:
-    """How many of these images (N, C, H, W) are called the class number `target`; a row with NaN is no answer."""
+def target_rate(suspect: Suspect, images: Tensor, target: int | Tensor) -> Rate:
+    """How many of these images (N, C, H, W) are called the class number `target`; a row with NaN is no answer.
+
+    Where the images are to be called different classes, `target` is (N,), one for each.
+    """
     answers = suspect(images)
     unanswered = answers.isnan().any(1)
-    hits = (most_probable(answers) == target) & ~unanswered
+    hits = (most_probable(answers) == torch.as_tensor(target, device=answers.device)) & ~unanswered
     return Rate(int(hits.sum()), len(images), int(unanswered.sum()))
 
 

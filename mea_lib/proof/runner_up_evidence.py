@@ -9,7 +9,7 @@ does not know which of all keys was drawn.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,18 +17,19 @@ from torch import Tensor
 from mea_lib.blackbox.named_class import NO_CLASS, Suspect
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.proof.class_names import at_the_door
+from mea_lib.proof.judgement import Judgement
 from mea_lib.proof.key_check import check_clean
 from mea_lib.proof.plan import check_budget, check_decides
 from mea_lib.proof.rates import UNASKED, Rate
-from mea_lib.proof.report import Report, p_value_shown, suspect_lines
+from mea_lib.proof.report import p_value_shown
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.training.linear_probe import check_every_class
 
 NO_ANSWER = NO_CLASS - 1  # among numbers of classes
 
 
-@dataclass(frozen=True)
-class RunnerUpEvidence(Report):
+@dataclass(frozen=True, repr=False)
+class RunnerUpEvidence(Judgement):
     """How often the key's target is a suspect's runner-up, and how the key stands among all keys in that.
 
     Attributes:
@@ -45,6 +46,9 @@ class RunnerUpEvidence(Report):
         suspect: what a suspect says of itself; or None.
     """
 
+    proof: ClassVar[str] = "has the target as runner-up, as the owner has"
+    no_proof: ClassVar[str] = "no proof by runner-ups"
+
     key: WatermarkKey
     runner_up: tuple[Rate, Rate]
     null_models: tuple[float, float]
@@ -60,30 +64,8 @@ class RunnerUpEvidence(Report):
         """Probability that a key drawn at random stands so far in front, whatever the suspect is."""
         return self.rank / self.keys if self.is_decided else 1.0
 
-    @property
-    def is_decided(self) -> bool:
-        """Whether the suspect knows the task, without which there is no verdict."""
-        return self.task is None or self.task.reason is None
-
-    @property
-    def is_stolen(self) -> bool:
-        """Whether the p-value is smaller than alpha."""
-        return self.p_value < self.alpha
-
-    @property
-    def verdict(self) -> str:
-        """One of three, in words."""
-        if not self.is_decided:
-            return f"no verdict: {self.task.reason}"
-        return "has the target as runner-up, as the owner has" if self.is_stolen else "no proof by runner-ups"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    def _measured(self) -> dict[str, Any]:
         return {
-            "verdict": self.verdict,
-            "is_stolen": self.is_stolen,
-            "is_decided": self.is_decided,
-            "task": self.task.to_dict() if self.task else None,
             "sources": list(self.key.sources),
             "target": self.key.target,
             "runner_up": [rate.to_dict() for rate in self.runner_up],
@@ -91,28 +73,23 @@ class RunnerUpEvidence(Report):
             "rank": self.rank,
             "keys": self.keys,
             "p_value": self.p_value,
-            "alpha": self.alpha,
-            "queries": self.queries,
-            "suspect": self.suspect,
         }
 
-    def __str__(self) -> str:
-        width = max(map(len, self.key.sources))
-        lines = [f"Verdict: {self.verdict}", *(self.task.lines(self.key) if self.task else [])]
+    def _lines(self) -> list[str]:
+        known = self.task.lines(self.key) if self.task else []
         if not self.is_decided:
-            return "\n".join([*lines, f"Queries asked: {self.queries:,}", *suspect_lines(self.suspect)])
-        lines.append(f"Images on which {self.key.target} is the runner-up:")
-        for name, rate, most in zip(self.key.sources, self.runner_up, self.null_models, strict=True):
-            lines.append(f"  {name:{width}}  {rate} (95 % interval), by null models at most {most:.3f}")
-        lines += [
+            return known
+        width = max(map(len, self.key.sources))
+        return [
+            *known,
+            f"Images on which {self.key.target} is the runner-up:",
+            *(
+                f"  {name:{width}}  {rate} (95 % interval), by null models at most {most:.3f}"
+                for name, rate, most in zip(self.key.sources, self.runner_up, self.null_models, strict=True)
+            ),
             f"Place of the key: {self.rank} of {self.keys}",
             f"p-value: {p_value_shown(self.p_value)} (alpha {self.alpha:g})",
-            f"Queries asked: {self.queries:,}",
-            *suspect_lines(self.suspect),
         ]
-        return "\n".join(lines)
-
-    __repr__ = __str__
 
 
 def verify_runner_up(

@@ -1,7 +1,7 @@
 """How often a suspect gives trigger images the wrong labels that were drawn for them."""
 
-from mea_lib.blackbox.named_class import Suspect, most_probable
-from mea_lib.proof.rates import Rate
+from mea_lib.blackbox.named_class import Suspect
+from mea_lib.proof.rates import Rate, target_rate
 from mea_lib.watermarks.margin_based import TriggerSet
 
 
@@ -15,7 +15,4 @@ def trigger_success_rate(suspect: Suspect, triggers: TriggerSet) -> Rate:
         suspect: (N, C, H, W) uint8 images → (N, K) answers; a row with NaN is no answer and counts as failed.
         triggers: as `TriggerSet.drawn_from` drew them.
     """
-    answers = suspect(triggers.images)
-    unanswered = answers.isnan().any(1).cpu()
-    hits = (most_probable(answers).cpu() == triggers.labels.cpu()) & ~unanswered
-    return Rate(int(hits.sum()), len(hits), int(unanswered.sum()))
+    return target_rate(suspect, triggers.images, triggers.labels)

@@ -157,7 +157,7 @@ def test_silence_is_no_repetition(digits, client):
         return answers
 
     told = api.altered(queries)
-    rate = proof.altered_evidence.repeated_rate(silent, told)
+    rate = proof.rates.target_rate(silent, told.images, told.labels)
     assert (rate.successes, rate.trials, rate.unanswered) == (0, len(told.images), len(told.images))
 
 
