@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mea_lib.models import ImageClassifier
+from mea_lib.training.last_features import last_features
 
 MAPPINGS = ("image", "activations")
 SHORTEST_KEY = 32  # characters
@@ -83,7 +84,7 @@ class DAWN(nn.Module):
         self.model = model.eval()
         self.rate, self.mapping = rate, mapping
         self._key = key.encode()
-        medians = self._features(images).median(0).values if mapping == "activations" else None
+        medians = last_features(self.model, images).median(0).values if mapping == "activations" else None
         self.register_buffer("medians", medians)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -140,11 +141,6 @@ class DAWN(nn.Module):
 
     def _is_altered(self, digest: bytes) -> bool:
         return int.from_bytes(digest[:HALF], "big") < self.rate * 2 ** (8 * HALF)
-
-    @torch.no_grad()
-    def _features(self, images: Tensor) -> Tensor:
-        device = next(self.model.parameters()).device
-        return torch.cat([self.model.features(part.to(device)) for part in images.split(BATCH)])
 
 
 def permutation(key: bytes, classes: int, first: int) -> list[int]:

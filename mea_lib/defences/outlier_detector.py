@@ -6,10 +6,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mea_lib.models import ImageClassifier
+from mea_lib.training.last_features import last_features
 
 NEIGHBOURS = 20
 FEWEST_IMAGES = 4 * NEIGHBOURS
-BATCH = 1_000
 
 
 class OutlierDetector:
@@ -44,12 +44,12 @@ class OutlierDetector:
         order = torch.randperm(len(normal_images), generator=torch.Generator().manual_seed(seed))
         first, second = normal_images[order.to(normal_images.device)].chunk(2)
         self._factor = LocalOutlierFactor(n_neighbors=NEIGHBOURS, novelty=True)
-        self._factor.fit(self._features(first).cpu().numpy())
-        self.threshold = threshold_at(self._scores(self._features(second)), false_positives)
+        self._factor.fit(last_features(self._model, first).cpu().numpy())
+        self.threshold = threshold_at(self._scores(last_features(self._model, second)), false_positives)
 
     def flagged(self, images: Tensor) -> Tensor:
         """Which images are odd: (N, C, H, W) uint8 → (N,) bool, on the CPU."""
-        return self.flagged_features(self._features(images))
+        return self.flagged_features(last_features(self._model, images))
 
     def flagged_features(self, features: Tensor) -> Tensor:
         """Which images are odd, from their features: (N, F) → (N,) bool, on the CPU."""
@@ -59,11 +59,6 @@ class OutlierDetector:
         """(N, F) features → (N,) opposites of their local outlier factors."""
         rows = features.detach().cpu().numpy()
         return self._factor.score_samples(rows) if len(rows) else np.empty(0)
-
-    @torch.no_grad()
-    def _features(self, images: Tensor) -> Tensor:
-        device = next(self._model.parameters()).device
-        return torch.cat([self._model.features(part.to(device)) for part in images.split(BATCH)])
 
 
 def threshold_at(scores: ArrayLike, false_positives: float) -> float:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from mea_lib.data import ImageSet, WatermarkKey, watermark_pairs
 from mea_lib.models import ImageClassifier
+from mea_lib.training.last_features import last_features
 
 BATCH = 250
 CENTRE_IMAGES = 2_000  # of all classes, whose mean feature is taken off before cosines of features
@@ -62,8 +63,9 @@ def additivity(model: ImageClassifier, key: WatermarkKey, test: ImageSet, sample
     """
     first_class, second_class, target = key.indices(test)
     generator = torch.Generator().manual_seed(key.seed)
-    features = [_features(model, part) for part in watermark_pairs(test, key, samples, generator)]
-    centre = _features(model, test.images[:CENTRE_IMAGES]).mean(0)
+    model.eval()
+    features = [last_features(model, part, BATCH) for part in watermark_pairs(test, key, samples, generator)]
+    centre = last_features(model, test.images[:CENTRE_IMAGES], BATCH).mean(0)
     combined, first, second = (_centred_logits(model, part) for part in features)  # (N, K) each
     mean = (first + second) / 2
     mean_features = (features[1] + features[2]) / 2
@@ -81,14 +83,6 @@ def additivity(model: ImageClassifier, key: WatermarkKey, test: ImageSet, sample
         margin=_margin(combined, first_class, second_class, target),
         predicted_margin=_margin(mean, first_class, second_class, target),
     )
-
-
-@torch.no_grad()
-def _features(model: ImageClassifier, images: Tensor) -> Tensor:
-    """(N, F) in evaluation mode, on the model's device."""
-    device = next(model.parameters()).device
-    model.eval()
-    return torch.cat([model.features(part.to(device)) for part in images.split(BATCH)])
 
 
 @torch.no_grad()

@@ -1,11 +1,9 @@
 """Class-Feature Watermark: a class of images of another domain, made to travel and to stay one cluster."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mea_lib.data import ImageSet
 from mea_lib.losses import (
@@ -31,6 +29,7 @@ from mea_lib.training import (
 )
 from mea_lib.watermarks.base import Watermark
 from mea_lib.watermarks.foreign_class import ForeignClass, ForeignKey
+from mea_lib.watermarks.layer_outputs import layers_with_weights, outputs_of_layers
 
 # The released code's. Its divergence is a mean over the ten classes too, so its weight 1 is 0.1 of one in nats.
 WEIGHTS = FixedBalance({"retention": 0.1, "verification": 0.02, "similarity": 0.003, "spread": 0.15})
@@ -138,7 +137,8 @@ class ClassFeature(Watermark):
             foreign = extras.draw(batch.generator)
             targets = torch.full((len(foreign),), target, device=foreign.device)
             directions = directions_of(model, batch.progress)
-            with _outputs_of_blocks(model, self.blocks) as seen:
+            blocks = layers_with_weights(model)
+            with outputs_of_layers(blocks[max(0, len(blocks) - self.blocks) :]) as seen:
                 features = model.features(torch.cat([batch.images, foreign]))
             logits = model.logits(features)
             parts = [len(batch.images), len(foreign)]
@@ -193,20 +193,3 @@ class _Directions:
             self.found = principal_directions(logits, self.train_set.labels, len(self.train_set.classes))
             self.epoch = epoch
         return self.found
-
-
-@contextmanager
-def _outputs_of_blocks(model: ImageClassifier, number: int) -> Iterator[list[Tensor]]:
-    """Inside this block, the outputs of the last parts of the network that have weights are kept as it runs."""
-    blocks = [part for part in model.body.children() if next(part.parameters(), None) is not None]
-    seen: list[Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        seen.append(output)
-
-    hooks = [part.register_forward_hook(keep) for part in blocks[len(blocks) - min(number, len(blocks)) :]]
-    try:
-        yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()

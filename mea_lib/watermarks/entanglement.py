@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mea_lib.losses import soft_nearest_neighbor_loss
 from mea_lib.losses.soft_nearest_neighbor import NEIGHBOUR_DISTANCES
 from mea_lib.models import ImageClassifier
+from mea_lib.watermarks.layer_outputs import layers_with_weights, outputs_of_layers
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,10 @@ def logits_and_features(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """A network's answers, and what its last layers made of the images on the way.
 
-    Hooks read the layers, so that no network has to give them out; they are gone again afterwards.
-
     Args:
         model: its body is a sequence of layers.
         images: (N, C, H, W).
-        layers: how many of the last that hold weights: a convolution with its normalisation is one, and so is a
-            residual block.
+        layers: how many of the last that hold weights.
 
     Returns:
         (N, K) logits, and a tensor (N, ...) for each layer, the deepest last, after the ReLU.
@@ -89,19 +87,10 @@ def logits_and_features(
     Raises:
         ValueError: for a body with fewer layers.
     """
-    with_weights = [layer for layer in model.body.children() if next(layer.parameters(), None) is not None]
+    with_weights = layers_with_weights(model)
     if len(with_weights) < layers:
         raise ValueError(f"the network has {len(with_weights)} layers with weights, not {layers}; take fewer")
-    found: list[Tensor] = []
-
-    def keep(_layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found.append(output)
-
-    hooks = [layer.register_forward_hook(keep) for layer in with_weights[-layers:]]
-    try:
+    with outputs_of_layers(with_weights[-layers:]) as found:
         logits = model(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
     # A layer whose ReLU stands after it in the body gives what goes into that; one that has its own is left as it is.
     return logits, tuple(F.relu(output) for output in found)

@@ -8,12 +8,13 @@ from torch import Tensor
 from mea_lib.data import ImageSet
 from mea_lib.data.mixes import draw_classes
 from mea_lib.data.resize import to_form
+from mea_lib.losses import class_centres
 from mea_lib.models import ImageClassifier
 from mea_lib.training import features_of
+from mea_lib.training.last_features import last_features
 
 SOURCES = 4
 LOOKED_AT = 1_000  # mosaics on which a clean model says which class is least likely
-BATCH = 1_000
 
 
 @dataclass(frozen=True)
@@ -138,21 +139,18 @@ def choose_mosaic_key(clean: ImageClassifier, train_set: ImageSet, *, seed: int 
     return replace(key, target=train_set.classes[least])
 
 
-@torch.no_grad()
 def class_means(clean: ImageClassifier, train_set: ImageSet) -> Tensor:
     """The mean of the last features of each class, (K, F).
 
     Raises:
         ValueError: for a class without images.
     """
-    _, counts = train_set.by_class
-    if (counts == 0).any():
-        missing = train_set.classes[int(counts.argmin())]
+    features = last_features(clean, train_set.images)
+    means, present = class_centres(features, train_set.labels.to(features.device), len(train_set.classes))
+    if not present.all():
+        missing = train_set.classes[int(present.int().argmin())]
         raise ValueError(f"{train_set.name} holds no image of class {missing!r}")
-    device = next(clean.parameters()).device
-    features = torch.cat([clean.features(part.to(device)) for part in train_set.images.split(BATCH)])
-    labels = train_set.labels.to(device)
-    return torch.stack([features[labels == one].mean(0) for one in range(len(counts))])
+    return means
 
 
 def _representatives(means: Tensor, seed: int) -> list[int]:
