@@ -102,7 +102,7 @@ def test_in_an_empty_environment_either_file_brings_the_studies_that_chapters_sh
     subprocess.run(install, check=True, cwd=tmp_path)
     chapters = " ".join(path.read_text() for path in (ROOT / "notebooks").glob("*.ipynb"))
     studies = sorted(set(re.findall(r'find_results\(\\"(\w+)\\"\)', chapters)))
-    assert "removal_study" in studies, "chapter 14 shows it"
+    assert "removal_study" in studies, "chapter 15 shows it"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [python, "-c", FIND, *studies]
     shown = subprocess.run(
