@@ -32,7 +32,7 @@ help: ## this list
 	@echo "SCALE=smoke|laptop|colab|paper   how much is trained (default: laptop)"
 	@echo "WORKERS=N                        chapters run at once (default: one a core)"
 	@echo "STUDY=NAME                       the study that is made: $(STUDIES)"
-	@echo "ONLY='seed=0; times=1'           a part of a study of grid/studies"
+	@echo "ONLY='seed=0; times=1'           a part of a study"
 	@echo "PROFILE=local|slurm|kubernetes   where its jobs run (grid/README.md)"
 	@echo "TORCH_INDEX=URL                  the package index that torch is taken from, such as one with CPU builds"
 	@echo "REQUIRE_HASHES=1                 install nothing whose checksum is not the one kept in hashes/"

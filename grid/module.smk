@@ -1,20 +1,14 @@
 # A study that is a Python module, benchmarks/<study>.py: its rows as jobs, then the module itself, which writes results/.
 
-import sys
 from pathlib import Path
 
 ROOT = Path(workflow.basedir).parent
-sys.path.insert(0, str(ROOT))
-
-from mea_lib.shaping_code import study_code_digest
-
-STUDY = config["study"]
-ROWS = int(config["rows"])
+# Names of the rows that have to be made, as the module lists them. A name hangs on the code that makes the row.
+ROWS = Path(config["rows"]).read_text().split()
 RUN = (
     f"cd {ROOT} && MEA_STORE={config['store']} OMP_NUM_THREADS={{threads}} PYTHONPATH={ROOT} "
-    f"{config['python']} -m benchmarks.{STUDY} --scale {config['scale']}"
+    f"{config['python']} -m benchmarks.{config['study']} --scale {config['scale']}"
 )
-CODE = study_code_digest(ROOT / "benchmarks" / f"{name}.py" for name in ("study", STUDY))
 
 
 localrules:
@@ -30,26 +24,24 @@ rule study:
 rule row:
     """One row, which the module keeps under build/studies."""
     output:
-        touch("rows/{number}"),
-    params:
-        code=CODE,
+        touch("rows/{name}"),
     resources:
         mem_mb=2500,
         runtime=240,
     shell:
-        RUN + f" --part {{wildcards.number}}/{ROWS}"
+        RUN + " --row {wildcards.name}"
 
 
 rule whole:
-    """All rows, their summary, and results/<study>.json."""
+    """All rows that there are, their summary, and results/<study>.json."""
     input:
-        expand("rows/{number}", number=range(ROWS)),
+        expand("rows/{name}", name=ROWS),
     output:
         touch("whole"),
     params:
-        code=CODE,
+        only=str(config.get("only") or ""),
     resources:
         mem_mb=2500,
         runtime=240,
     shell:
-        RUN
+        RUN + " --only={params.only:q} --out " + config["out"]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from grid.study import AXES, STAGES, BadStudy, Grid, Study
+from grid.only import in_part
+from grid.study import AXES, STAGES, Grid, Study
 
 _SHORT = {"temperature": "T", "times": "x", "owner_times": "owner-x", "part": "1in"}
 
@@ -69,18 +70,13 @@ def plan_of(study: Study, only: str = "") -> Plan:
     Raises:
         BadStudy: where nothing is left, or for an axis that no row has.
     """
-    wanted = _wanted(only)
     rows = {}
     for grid in study.grids:
         for row in _rows(study, grid):
             rows.setdefault((row.stage, row.name), row)
     found = tuple(sorted(rows.values(), key=lambda row: row.about["seed"]))
-    _check_wanted(wanted, found, study)
-    found = tuple(
-        row for row in found if all(_said(row.about.get(axis)) in values for axis, values in wanted.items())
-    )
-    if not found:
-        raise BadStudy(f"study {study.name}: no row has {only}")
+    wanted = in_part([row.about for row in found], only, study.name)
+    found = tuple(row for row, is_wanted in zip(found, wanted, strict=True) if is_wanted)
     models = {(model.stage, model.name): model for row in found for model in row.lineage()}
     return Plan(models, found)
 
@@ -174,38 +170,3 @@ def _slug(stage: str, about: Mapping[str, Any]) -> str:
             said = axis if value is True else f"{_SHORT[axis]}{value:g}" if axis in _SHORT else str(value)
             words.append(f"no-{axis}" if value is False else said)
     return "-".join([stage[0], *(re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-") for word in words)])[:120]
-
-
-def _wanted(only: str) -> dict[str, set[str]]:
-    wanted = {}
-    for word in filter(None, only.split(";")):
-        axis, equals, values = word.strip().partition("=")
-        if not equals:
-            raise BadStudy(f"only: {word!r} is not of the form axis=value,value; several are parted by ;")
-        wanted[axis] = {value.strip() for value in values.split(",")}
-    return wanted
-
-
-def _check_wanted(wanted: dict[str, set[str]], rows: tuple[Model, ...], study: Study) -> None:
-    for axis, values in wanted.items():
-        there = {_said(row.about[axis]) for row in rows if axis in row.about}
-        if not there:
-            raise BadStudy(
-                f"study {study.name}: only: no row has an axis {axis!r}; it has: {', '.join(rows[0].about)}"
-            )
-        if not values <= there:
-            raise BadStudy(
-                f"study {study.name}: only: {axis} is never {', '.join(sorted(values - there))}; "
-                f"it is: {', '.join(sorted(there))}"
-            )
-
-
-def _said(value: Any) -> str:
-    """A value as one types it: 1 and 1.0 are the same, true and True too."""
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )

@@ -11,12 +11,22 @@ work=${WORK:-$root/build/grid/$study${scale:+-$scale}}
 snakemake=${GRID_ENV:-$root/.venv-grid}/bin/snakemake
 python=${JOB_PYTHON:-$root/.venv/bin/python}
 
+mkdir -p "$work"
+# This lock goes with its process; Snakemake's own stays behind when it is killed, and would have to be removed by hand.
+exec 9>"$work/.running"
+flock -n 9 || { echo "the study $study is running in $work already" >&2; exit 1; }
+
 config=(study="$study" python="$python" store="${MEA_STORE:-$root/build/store}")
 if [[ -f $root/benchmarks/$study.py ]]; then
     # A study that is a module of its own: the grid runs its rows, the module writes its results.
     snakefile=$root/grid/module.smk
-    rows=$(cd "$root" && PYTHONPATH=$root "$python" -m "benchmarks.$study" --count)
-    config+=(rows="$rows" scale="${scale:-laptop}")
+    out=${RESULTS:-$root/results}
+    # Another scale than the study's own has no place in results/.
+    [[ -z $scale ]] || out=$work/results
+    (cd "$root" && PYTHONPATH=$root "$python" -m "benchmarks.$study" \
+        --list --scale "${scale:-laptop}" --only "${ONLY:-}" --out "$out") >"$work/rows_to_make"
+    rm -f "$work/whole"  # results are written anew by whoever asks for them
+    config+=(rows="$work/rows_to_make" scale="${scale:-laptop}" only="${ONLY:-}" out="$out")
 else
     snakefile=$root/grid/Snakefile
     # A wrong setting is found now and not by the last job.
@@ -27,10 +37,6 @@ else
     [[ -n $scale ]] || config+=(results="${RESULTS:-$root/results}")
 fi
 
-mkdir -p "$work"
-# This lock goes with its process; Snakemake's own stays behind when it is killed, and would have to be removed by hand.
-exec 9>"$work/.running"
-flock -n 9 || { echo "the study $study is running in $work already" >&2; exit 1; }
 cd "$work"
 # shellcheck disable=SC2086  # SNAKEMAKE_OPTIONS are words
 exec "$snakemake" --snakefile "$snakefile" --nolock --workflow-profile none \

@@ -38,12 +38,14 @@ class WRK(ChangedCopy):
         step: by which every pixel moves, in standard deviations of its channel (normalised input units); the
             authors take 1 to 3.
         weight: α of the term that pushes the new output layer away from the old; the authors take 0.01 to 0.1.
+        lowest_label: number of the first class that a wrong label may be. The released code has 1, and so never calls
+            an image its first class, which is the target class of most watermarks that it is tried on.
         tuning: the authors' training by default. They have 2,500 images, 5 % of the training images, and so 80 steps an
             epoch: fewer images need more epochs or a higher rate.
 
     Source: arXiv 2511.07947, Watermark Removal attacK, as its released code has it, with these differences. There
-    all images of a batch are moved towards one class, and the wrong labels leave out the first class. There moved
-    images come in whole batches of 32, 128 of them where 100 are asked for, and are not clipped; here they are images
+    all images of a batch are moved towards one class, and the wrong labels leave out the first class (here with
+    `lowest_label` 1). There moved images come in whole batches of 32, 128 of them where 100 are asked for, and are not clipped; here they are images
     that anybody could have, with pixels from 0 to 255. There the clean images are mirrored and cropped once, before
     the training; here they stay as they are.
     """
@@ -51,13 +53,14 @@ class WRK(ChangedCopy):
     moved: int = 100
     step: float = 2.0
     weight: float = 0.01
+    lowest_label: int = 0
     tuning: TrainingSettings = ORIGINAL_TRAINING
 
     def __post_init__(self) -> None:
-        if self.moved < 1 or self.step <= 0 or self.weight < 0:
+        if self.moved < 1 or self.step <= 0 or self.weight < 0 or self.lowest_label < 0:
             raise ValueError(
-                "moved must be at least 1, step above 0 and weight at least 0, "
-                f"not {self.moved}, {self.step} and {self.weight}"
+                "moved must be at least 1, step above 0, weight and lowest_label at least 0, "
+                f"not {self.moved}, {self.step}, {self.weight} and {self.lowest_label}"
             )
 
     def own_images(self, images: ImageSet | Tensor, model: ImageClassifier) -> OwnImages:
@@ -90,10 +93,26 @@ class WRK(ChangedCopy):
         device, classes = data.images.device, len(data.classes)
         chosen = torch.randperm(len(data), generator=generator)[: self.moved].to(device)
         towards = torch.randint(classes, (self.moved,), generator=generator).to(device)
-        turned = 1 + torch.randint(classes - 1, (self.moved,), generator=generator).to(device)
+        wrong = wrong_labels(data.labels[chosen], classes, self.lowest_label, generator)
         moved = sign_step(model, data.images[chosen], towards, self.step * model.std)
-        wrong = (data.labels[chosen] + turned) % classes
         return replace(data, images=torch.cat([data.images, moved]), labels=torch.cat([data.labels, wrong]))
+
+
+def wrong_labels(labels: Tensor, classes: int, lowest: int, generator: torch.Generator) -> Tensor:
+    """For each label (N,) another class, drawn from the number `lowest` on.
+
+    Raises:
+        ValueError: where fewer than two classes are left to draw from.
+    """
+    number = classes - lowest
+    if number < 2:
+        raise ValueError(f"of {classes} classes {number} are left from {lowest} on; set lowest_label lower")
+    turned = 1 + torch.randint(number - 1, labels.shape, generator=generator).to(labels.device)
+    wrong = lowest + (labels - lowest + turned) % number
+    if lowest == 0:
+        return wrong
+    any_class = lowest + torch.randint(number, labels.shape, generator=generator).to(labels.device)
+    return torch.where(labels < lowest, any_class, wrong)
 
 
 def wrk_objective(labels: Tensor, before: Tensor, weight: float) -> Objective:

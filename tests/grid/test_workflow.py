@@ -121,3 +121,31 @@ def test_the_whole_plan_of_the_paper_is_printed(grid):
 def test_an_unknown_study_is_refused_before_anything_runs(grid):
     assert grid("--dry-run", study="table_9").wait(timeout=120) != 0
     assert "there is no study 'table_9'" in grid.said()
+
+
+MODULE = """#!{python}
+import sys
+words = sys.argv[1:]
+with open({log!r}, "a") as log:
+    print(*words, file=log)
+if "--list" in words:
+    print("one", "other", sep="\\n")
+"""
+
+
+def test_a_study_that_is_a_module_has_its_missing_rows_made_each_once_and_then_writes(grid):
+    actor, log = grid.folder / "module", grid.folder / "calls"
+    actor.write_text(MODULE.format(python=sys.executable, log=str(log)))
+    actor.chmod(0o755)
+    only = "seed=0; method=runner-up"
+    process = grid(study="removal_study", JOB_PYTHON=str(actor), ONLY=only)
+    assert process.wait(timeout=300) == 0, grid.said()
+    said = "-m benchmarks.removal_study"
+    results = grid.folder / "work" / "results"
+    first, *rows, last = log.read_text().splitlines()
+    assert first == f"{said} --list --scale smoke --only {only} --out {results}"
+    assert sorted(rows) == [f"{said} --scale smoke --row {name}" for name in ("one", "other")]
+    assert last == f"{said} --scale smoke --only={only} --out {results}"
+    # Rows that are finished are not made again, and results are written by whoever asks for them.
+    assert grid(study="removal_study", JOB_PYTHON=str(actor), ONLY=only).wait(timeout=300) == 0, grid.said()
+    assert log.read_text().splitlines()[4:] == [first, last]

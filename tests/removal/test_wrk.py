@@ -7,7 +7,7 @@ import mea_lib as mea
 from mea_lib.models import Input
 from mea_lib.removal import WRK
 from mea_lib.removal.base import fresh_head
-from mea_lib.removal.wrk import ORIGINAL_TRAINING, wrk_objective
+from mea_lib.removal.wrk import ORIGINAL_TRAINING, wrk_objective, wrong_labels
 from mea_lib.training import Batch
 from mea_lib.training.sign_step import sign_step
 
@@ -55,6 +55,24 @@ def test_moved_images_stand_behind_the_clean_ones_with_wrong_labels(tiny, digits
     assert turns[1:].min() > 20  # 44 are expected of each
     changed = (mixed.images[number:] != digits.owner.images[chosen]).flatten(1).any(1)
     assert changed.all()
+
+
+@pytest.mark.parametrize("lowest", [0, 1, 3])
+def test_wrong_labels_are_all_other_classes_from_the_lowest_on_and_equally_often(lowest):
+    labels = torch.arange(5).repeat(4_000)
+    wrong = wrong_labels(labels, 5, lowest, torch.Generator().manual_seed(0))
+    for label in range(5):
+        allowed = [other for other in range(lowest, 5) if other != label]
+        counts = torch.bincount(wrong[labels == label], minlength=5)
+        assert counts.nonzero()[:, 0].tolist() == allowed
+        assert counts[allowed].min() > 0.9 * 4_000 / len(allowed)
+
+
+def test_the_released_wrong_labels_leave_out_the_first_class(tiny, digits):
+    mixed = WRK(moved=400, lowest_label=1).with_moved_images(
+        tiny, digits.owner, torch.Generator().manual_seed(0)
+    )
+    assert (mixed.labels[len(digits.owner) :] > 0).all()
 
 
 def test_the_loss_by_hand(tiny, digits):
@@ -105,8 +123,10 @@ def test_the_authors_training_is_the_usual_one():
 
 
 def test_what_cannot_be_done_is_refused(tiny, digits):
-    for options in ({"moved": 0}, {"step": 0.0}, {"weight": -0.1}):
+    for options in ({"moved": 0}, {"step": 0.0}, {"weight": -0.1}, {"lowest_label": -1}):
         with pytest.raises(ValueError, match=next(iter(options))):
             WRK(**options)
     with pytest.raises(ValueError, match="100 images cannot be moved of 50"):
         WRK().remove(tiny, digits.owner.subset(50), SMOKE)
+    with pytest.raises(ValueError, match="1 are left from 9 on; set lowest_label lower"):
+        WRK(lowest_label=9).remove(tiny, digits.owner, SMOKE)
