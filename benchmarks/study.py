@@ -293,11 +293,6 @@ def _number(value: float | Mapping[str, float | None] | None) -> float | None:
     return float(np.mean(rates)) if rates else None
 
 
-def other_clean_models(data: mea.Data, scale: mea.Scale, seed: int) -> list[mea.Oracle]:
-    """The clean models that the owner of this seed has: those of the other seeds."""
-    return [mea.Oracle(mea.train_clean(data.owner, scale, seed=other)) for other in SEEDS if other != seed]
-
-
 def _every(rows: list[dict], name: str) -> str:
     """What the rows have under this name, each once."""
     return " / ".join(dict.fromkeys(row[name] for row in rows))
