@@ -65,7 +65,7 @@ class Loot(NamedTuple):
 class LeastConfident(nn.Module):
     """Least-confident test-time augmentation: of an image and its mirror image the less certain answer is given.
 
-    A watermark's arrangement is not its mirror image, so one of the two answers may be an honest one.
+    A watermark's arrangement is not its mirror image, so one of the two answers may be what the image shows.
     """
 
     def __init__(self, model: ImageClassifier) -> None:
@@ -75,8 +75,8 @@ class LeastConfident(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) uint8 images → (N, K) logits."""
         both = torch.stack([self.model(one).float().log_softmax(1) for one in (images, images.flip(3))])
-        doubting = both.amax(2).argmin(0)  # (N,)
-        return both[doubting, torch.arange(len(images), device=images.device)]
+        less_certain = both.amax(2).argmin(0)  # (N,)
+        return both[less_certain, torch.arange(len(images), device=images.device)]
 
 
 def _ordinary(api: API, answers: Tensor, data: mea.Data, scale: mea.Scale, seed: int) -> ImageClassifier:
@@ -126,7 +126,7 @@ def _relabel_all(
     return _relabelled(api, oracle(data.queries), data, scale, seed, None)._replace(answer=sold)
 
 
-def _doubt(api: API, oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
+def _least_confident(api: API, oracle: mea.Oracle, data: mea.Data, scale: mea.Scale, seed: int) -> Loot:
     """An ordinary surrogate, served with least-confident test-time augmentation."""
     surrogate = _ordinary(api, oracle(data.queries), data, scale, seed)
     return Loot(LeastConfident(surrogate), surrogate.card["seconds"])
@@ -198,7 +198,7 @@ ATTACKS: dict[str, Callable[..., Loot]] = {
     "own search, pair relabelled": partial(_relabel_pair, own=True),
     "all pairs relabelled": _relabel_all,
     "all pairs relabelled, hard labels sold": partial(_relabel_all, sold="hard"),
-    "least-confident answers": _doubt,
+    "least-confident answers": _least_confident,
     "guided extraction": _guided,
     "CutMix": partial(_extract, method=MixedDistillation(temperature=4.0, kind="cutmix")),
     "MixUp": partial(_extract, method=MixedDistillation(temperature=4.0, kind="mixup")),

@@ -115,7 +115,7 @@ def settings() -> dict:
         "methods": list(METHODS),
         "keys": {name: key.to_json() for name, key in KEYS.items()},
         "models": [*MODELS, NONE],
-        "weaker_marks": ["late patch"],
+        "weaker_watermarks": ["late patch"],
         "victims_go_on_from": "the clean model of their seed, but for those from scratch",
         "removals": {
             name: {

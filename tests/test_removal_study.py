@@ -52,7 +52,7 @@ def test_both_methods_meet_every_removal_as_victims_and_surrogates_on_both_keys_
     assert seeds == sorted(seeds)
 
 
-def test_the_baseline_the_weaker_mark_and_a_victim_from_scratch_stand_beside_them():
+def test_the_baseline_the_weaker_watermark_and_a_victim_from_scratch_stand_beside_them():
     jobs = study.jobs()
     baseline = {(key, seed, removal) for method, key, seed, _, removal, _ in jobs if method == owners.NONE}
     assert baseline == {
