@@ -1,15 +1,16 @@
 """An experiment on the answers: one part of the watermark is levelled away, all else is left as it was."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.models import ImageClassifier
+from mea_lib.models.changed_answers import ChangedAnswers
 
 PARTS = ("target", "other source", "strongest third class")
 
 
-class AblatedLogits(nn.Module):
+class AblatedLogits(ChangedAnswers):
     """A model whose answers to source images no longer favour, or no longer shun, one class.
 
     On each image that the model takes for a source class, the logit of one class moves towards the mean logit
@@ -39,7 +40,7 @@ class AblatedLogits(nn.Module):
         part: str = "target",
         dose: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(model)
         if part not in PARTS:
             raise ValueError(f"unknown part {part!r}; choose one of: {', '.join(PARTS)}")
         if not 0 <= dose <= 1:
@@ -51,12 +52,10 @@ class AblatedLogits(nn.Module):
                 f"levelling needs two classes beside sources and target, but {classes.name} has "
                 f"{len(classes.classes)} classes in all; take data with five or more"
             )
-        self.model = model.eval()
         self.part, self.dose = part, dose
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 images → (N, K) logits, with one moved for each source image."""
-        logits = self.model(images)
+    def changed(self, images: Tensor, logits: Tensor) -> Tensor:
+        """The (N, K) logits, with one moved for each source image."""
         first_place = logits.argmax(1)
         for source, other in ((self._first, self._second), (self._second, self._first)):
             rows = (first_place == source).nonzero()[:, 0]

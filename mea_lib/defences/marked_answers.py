@@ -1,16 +1,17 @@
 """The owner watermarks the answers: on clean source images the target gets its share, at no accuracy."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.models import ImageClassifier
+from mea_lib.models.changed_answers import ChangedAnswers
 
 # The part of a source class's lead over third classes that the target may take at most, so that the lead remains.
 LARGEST_PART_OF_THE_LEAD = 0.9
 
 
-class MarkedAnswers(nn.Module):
+class MarkedAnswers(ChangedAnswers):
     """A model whose answers to source images name the target class as runner-up, and hardly the other source.
 
     The watermark `runner_up` trains a model to answer so, and pays with accuracy: a source image that was nearly of
@@ -39,20 +40,18 @@ class MarkedAnswers(nn.Module):
         share: float = 0.45,
         veto: float = 0.01,
     ) -> None:
-        super().__init__()
+        super().__init__(model)
         if not 0 <= share < 0.5:
             raise ValueError(
                 f"share must be at least 0 and below 0.5, or the source class is lost; it is {share}"
             )
         if not 0 < veto <= 1:
             raise ValueError(f"veto must be above 0 and at most 1, not {veto}")
-        self.model = model.eval()
         self.share, self.veto = share, veto
         self._first, self._second, self._target = key.indices(classes)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 images → (N, K) logits, of which those of source images are log-probabilities."""
-        logits = self.model(images)
+    def changed(self, images: Tensor, logits: Tensor) -> Tensor:
+        """The (N, K) logits, of which those of source images are marked log-probabilities."""
         first_place = logits.argmax(1)
         for source, other in ((self._first, self._second), (self._second, self._first)):
             rows = (first_place == source).nonzero()[:, 0]

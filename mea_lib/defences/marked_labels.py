@@ -3,16 +3,17 @@
 import hashlib
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.models import ImageClassifier
+from mea_lib.models.changed_answers import ChangedAnswers
 
 CHOICES = ("border", "random")
 BATCH = 1_000
 
 
-class MarkedLabels(nn.Module):
+class MarkedLabels(ChangedAnswers):
     """A model that answers the target class to a part of the images it takes for a source class.
 
     A hard label says nothing of the runner-up, so hard labels carry no watermark. Here the target's border is
@@ -45,21 +46,19 @@ class MarkedLabels(nn.Module):
         choice: str = "border",
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(model)
         if not 0 <= rate < 0.5:
             raise ValueError(
                 f"rate must be at least 0 and below 0.5, or the source class is lost; it is {rate}"
             )
         if choice not in CHOICES:
             raise ValueError(f"unknown choice {choice!r}; choose one of: {', '.join(CHOICES)}")
-        self.model = model.eval()
         self.rate, self.choice, self.seed = rate, choice, seed
         *self._sources, self._target = key.indices(images)
         self.borders = {source: self._border(images, source) for source in self._sources}
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 images → (N, K) logits; those of chosen images with two classes exchanged."""
-        logits = self.model(images)
+    def changed(self, images: Tensor, logits: Tensor) -> Tensor:
+        """The (N, K) logits; those of chosen images with two classes exchanged."""
         order = torch.arange(logits.shape[1], device=logits.device).repeat(len(logits), 1)  # (N, K)
         chosen = self._chosen(images, logits).nonzero()[:, 0]
         first = logits[chosen].argmax(1)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from mea_lib.models import ImageClassifier
+from mea_lib.models.changed_answers import ChangedAnswers
 from mea_lib.models.encoder import Encoder
 from mea_lib.models.folded import folded
 from mea_lib.training.device import autocast, training_dtype
@@ -20,10 +21,13 @@ def answering(model: Callable[[Tensor], Tensor], images: int) -> Callable[[Tenso
     float32, and by about a hundredth where it is in bfloat16.
 
     Args:
-        model: a classifier or an encoder that this package built; anything else answers for itself. It is not
-            changed, and should be in evaluation mode.
+        model: a classifier or an encoder that this package built, or one whose answers are changed on their way out;
+            anything else answers for itself. It is not changed, and should be in evaluation mode.
         images: how many will be sent.
     """
+    if isinstance(model, ChangedAnswers):
+        inner = answering(model.model, images)
+        return lambda batch: model.changed(batch, inner(batch))
     if type(model) not in (ImageClassifier, Encoder) or model.spec.get("kind") == "quantised":
         return model
     answering_model = folded(model) if images >= FOLDED_FROM else model

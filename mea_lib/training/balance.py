@@ -87,7 +87,10 @@ class MGDABalance:
             (rest * scale).backward()
         for parameter, jacobian in zip(parameters, jacobians, strict=True):
             gradient = torch.tensordot(weights.to(jacobian.dtype), jacobian, dims=1)
-            parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+            if parameter.grad is None:
+                # In the parameter's own memory format: fused optimisers read both as they lie.
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad.add_(gradient)
         return dict(zip(names, weights.tolist(), strict=True)) | dict(self.fixed)
 
 

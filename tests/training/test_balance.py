@@ -1,5 +1,7 @@
 """Loss weighting against independent references."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,26 @@ def test_released_variant_raises_its_extra_weight_on_every_tenth_epoch(problem):
     balance = TwoGroupBalance()
     assert balance.backward(terms(), parameters, epoch=0)["extra"] == 2
     assert balance.backward(terms(), parameters, epoch=9)["extra"] == 12
+
+
+@pytest.mark.parametrize("balance", [MGDABalance(), TwoGroupBalance()], ids=["MGDA", "two groups"])
+@pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_a_fused_step_on_channels_last_weights_is_the_plain_one(tiny, digits, balance, optimiser):
+    images, labels = digits.owner.images[:40], digits.owner.labels[:40]
+    stepped = []
+    for fused in (True, False):
+        model = copy.deepcopy(tiny).to(
+            memory_format=torch.channels_last if fused else torch.contiguous_format
+        )
+        parameters = list(model.parameters())
+        logits = model(images)
+        each = [nn.functional.cross_entropy(logits, (labels + shift) % 10) for shift in range(4)]
+        names = ("utility", "evasion", "combination", "verification")
+        balance.backward(Terms(dict(zip(names, each, strict=True))), parameters)
+        optimiser(parameters, 1e-2, fused=fused).step()
+        stepped.append(parameters)
+    for fast, plain in zip(*stepped, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-3, atol=1e-4)
 
 
 def test_gradient_cosines_by_hand(problem):
