@@ -1,7 +1,8 @@
 """Extraction of a model through its API, one attack a file: each queries, and ends in a surrogate.
 
-`Distillation`, `Jacobian`, `Knockoff` and `DataFree` steal classifiers, `CleanAnswers` and `MixedDistillation` are
-adversaries who know of watermarks; `FeatureDistillation`, `StolenEncoder` and `ContSteal` steal encoders.
+`Distillation`, `Jacobian`, `Knockoff` and `DataFree` steal classifiers, `CleanAnswers`, `GuidedExtraction` and
+`MixedDistillation` are adversaries who know of watermarks; `FeatureDistillation`, `StolenEncoder` and `ContSteal` steal
+encoders.
 """
 
 from mea_lib.extraction.base import Extraction
@@ -10,6 +11,7 @@ from mea_lib.extraction.cont_steal import ContSteal
 from mea_lib.extraction.data_free import DataFree
 from mea_lib.extraction.distillation import Distillation
 from mea_lib.extraction.feature_distillation import FeatureDistillation
+from mea_lib.extraction.guided import GuidedExtraction
 from mea_lib.extraction.jacobian import Jacobian
 from mea_lib.extraction.knockoff import Knockoff
 from mea_lib.extraction.mixed_distillation import MixedDistillation
@@ -22,6 +24,7 @@ __all__ = [
     "Distillation",
     "Extraction",
     "FeatureDistillation",
+    "GuidedExtraction",
     "Jacobian",
     "Knockoff",
     "MixedDistillation",

@@ -4,7 +4,6 @@ Its idea: a watermark is an error that the victim makes on purpose. Whoever trus
 seen to err may learn less of the watermark, too.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,28 +18,7 @@ from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
 from mea_lib.training import Balance, Batch, MGDABalance, Objective, Start, Terms, classifier_spec, fit
 
-
-@dataclass(frozen=True)
-class AlignedMGDA(MGDABalance):
-    """`MGDABalance`, whose gradients lie in memory as their parameters do.
-
-    Fused optimisers go through both in the order of the memory, so that a kernel in another layout than its gradient
-    would be changed at the wrong places.
-    """
-
-    normalise: str = "loss+"
-
-    def backward(
-        self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
-    ) -> dict[str, float]:
-        """As `MGDABalance.backward`."""
-        weights = super().backward(terms, parameters, epoch, scale)
-        for parameter in parameters:
-            parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)
-        return weights
-
-
-LOSS_PLUS = AlignedMGDA()
+LOSS_PLUS = MGDABalance(normalise="loss+")
 
 
 @dataclass(frozen=True)
