@@ -15,8 +15,12 @@ from mea_lib.data import ImageSet
 from mea_lib.defences import MarkedAnswers, MarkedLabels
 from mea_lib.extraction import Distillation, Jacobian
 from mea_lib.models import ImageClassifier
-from mea_lib.watermarks import RunnerUp
+from mea_lib.training.plain import as_plain
+from mea_lib.watermarks import MEADefender, RunnerUp, Watermark
 
+# Both go on from the owner's clean model, as in the chapters.
+METHODS: dict[str, Watermark] = {"MEA-Defender": MEADefender(), "runner-up": RunnerUp(share=0.4)}
+UNMARKED = "none"  # the method of a clean model
 PATIENT_EPOCHS = 10
 
 Wrap = Callable[[ImageClassifier, ImageSet], nn.Module]
@@ -85,51 +89,51 @@ ATTACKS: dict[str, Extract] = {
     "Jacobian, T = 4": _jacobian(4.0),
     "Jacobian from half, T = 4, patient": _jacobian(4.0, 2, PATIENT_EPOCHS),
 }
-# Which adversary meets which API, and over how many seeds. Zeros have no logarithm, so cut answers are learnt
-# at T = 1.
-CASES: dict[tuple[str, str], int] = {
-    ("probabilities", "T = 1"): 3,
-    ("probabilities", "T = 4"): 3,
-    ("probabilities", "T = 1, patient"): 3,
-    ("probabilities", "Jacobian, T = 4"): 3,
-    ("marked probabilities", "T = 1"): 3,
-    ("marked probabilities", "T = 4"): 3,
-    ("marked probabilities", "T = 1, patient"): 3,
-    ("marked probabilities", "Jacobian, T = 4"): 3,
-    ("marked probabilities", "Jacobian from half, T = 4, patient"): 3,
-    ("labels", "T = 1"): 3,
-    ("labels, border 0.1", "T = 1"): 3,
-    ("labels, a tenth at random", "T = 1"): 2,
-    ("labels, border 0.05", "T = 1"): 2,
-    ("labels, border 0.2", "T = 1"): 2,
-    ("labels, border 0.1", "T = 1, patient"): 2,
-    ("clean model, marked", "T = 1"): 2,
-    ("clean model, marked", "T = 1, patient"): 1,
-    ("two decimals", "T = 1"): 2,
-    ("largest two", "T = 1"): 2,
-    ("noise 0.1", "T = 1"): 2,
-    ("marked, two decimals", "T = 1, patient"): 2,
-    ("two decimals", "Jacobian, T = 1"): 1,
-    ("largest two", "Jacobian, T = 1"): 1,
-    ("noise 0.1", "Jacobian, T = 1"): 1,
-}
+# Which adversary meets which API. Zeros have no logarithm, so cut answers are learnt at T = 1.
+CASES: tuple[tuple[str, str], ...] = (
+    ("probabilities", "T = 1"),
+    ("probabilities", "T = 4"),
+    ("probabilities", "T = 1, patient"),
+    ("probabilities", "Jacobian, T = 4"),
+    ("marked probabilities", "T = 1"),
+    ("marked probabilities", "T = 4"),
+    ("marked probabilities", "T = 1, patient"),
+    ("marked probabilities", "Jacobian, T = 4"),
+    ("marked probabilities", "Jacobian from half, T = 4, patient"),
+    ("labels", "T = 1"),
+    ("labels, border 0.1", "T = 1"),
+    ("labels, a tenth at random", "T = 1"),
+    ("labels, border 0.05", "T = 1"),
+    ("labels, border 0.2", "T = 1"),
+    ("labels, border 0.1", "T = 1, patient"),
+    ("clean model, marked", "T = 1"),
+    ("clean model, marked", "T = 1, patient"),
+    ("two decimals", "T = 1"),
+    ("largest two", "T = 1"),
+    ("noise 0.1", "T = 1"),
+    ("marked, two decimals", "T = 1, patient"),
+    ("two decimals", "Jacobian, T = 1"),
+    ("largest two", "Jacobian, T = 1"),
+    ("noise 0.1", "Jacobian, T = 1"),
+)
 
 
-def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) -> dict:
-    """One surrogate through one API of the victim, or of the clean model, of this seed."""
-    if api.startswith("clean"):
-        behind = mea.train_clean(data.owner, scale, seed=seed)
-    else:
-        behind = RunnerUp().embed(data.owner, KEY, scale, seed=seed)
+def run_one(data: mea.Data, scale: mea.Scale, method: str, api: str, attack: str, seed: int) -> dict:
+    """One surrogate through one API of a method's victim, or of the clean model, of this seed."""
+    behind = mea.train_clean(data.owner, scale, seed=seed)
+    if method != UNMARKED:
+        behind = METHODS[method].embed(data.owner, KEY, scale, seed=seed, pretrained=behind)
     wrap, form = APIS[api]
     model = wrap(behind, data.owner)
     surrogate = ATTACKS[attack](mea.Oracle(model, scale.query_images, **form), data, scale, seed)
     suspect = mea.Oracle(surrogate)
     return {
+        "method": method,
         "api": api,
         "attack": attack,
         "seed": seed,
         "victim_accuracy": proof.accuracy(mea.Oracle(behind), data.test),
+        "victim_wsr": proof.watermark_success_rate(mea.Oracle(behind), KEY, data.test).value,
         "api_accuracy": proof.accuracy(mea.Oracle(model, **form), data.test),
         "accuracy": proof.accuracy(suspect, data.test),
         "wsr": proof.watermark_success_rate(suspect, KEY, data.test).value,
@@ -137,24 +141,31 @@ def run_one(data: mea.Data, scale: mea.Scale, api: str, attack: str, seed: int) 
     }
 
 
-def jobs() -> list[tuple[str, str, int]]:
-    """Cases and seeds; seed by seed, so that an early look is at all cases."""
-    return [(*case, seed) for seed in SEEDS for case, seeds in CASES.items() if seed in SEEDS[:seeds]]
+def jobs() -> list[tuple[str, str, str, int]]:
+    """Methods, cases and seeds; seed by seed, so that an early look is at all cases."""
+    return [
+        (method, api, attack, seed)
+        for seed in SEEDS
+        for api, attack in CASES
+        for method in ((UNMARKED,) if api.startswith("clean") else METHODS)
+    ]
 
 
 def settings() -> dict:
     """What was studied."""
     return {
+        "methods": {name: as_plain(method) for name, method in METHODS.items()},
         "apis": list(APIS),
         "attacks": list(ATTACKS),
-        "seeds_of_cases": {" / ".join(case): seeds for case, seeds in CASES.items()},
+        "cases": [" / ".join(case) for case in CASES],
+        "seeds": list(SEEDS),
         "patient_epochs": PATIENT_EPOCHS,
     }
 
 
 def summary(rows: list[dict]) -> list[dict]:
-    """By API and adversary: means over seeds, and what the API itself loses by the way it answers."""
-    return by_group(rows, ("api", "attack"), "api_accuracy")
+    """By method, API and adversary: means over seeds, and what the API itself loses by the way it answers."""
+    return by_group(rows, ("method", "api", "attack"), "api_accuracy")
 
 
 if __name__ == "__main__":
