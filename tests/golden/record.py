@@ -22,6 +22,7 @@ from mea_lib.extraction import (
     DataFree,
     Distillation,
     FeatureDistillation,
+    GuidedExtraction,
     Jacobian,
     Knockoff,
     MixedDistillation,
@@ -154,6 +155,7 @@ EXTRACTIONS = {
     "jacobian": Jacobian(),
     "mixed_distillation": MixedDistillation(),
     "data_free": DataFree(queries=1_000, generator_width=4),
+    "guided": GuidedExtraction(),
     "knockoff": Knockoff(),
     "knockoff by a bandit": Knockoff(strategy="adaptive"),
 }
