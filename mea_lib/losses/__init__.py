@@ -12,6 +12,7 @@ from mea_lib.losses.representation_similarity import representation_similarity_l
 from mea_lib.losses.rival import rival_loss
 from mea_lib.losses.runner_up import runner_up_loss, runner_up_targets
 from mea_lib.losses.same_class_coupling import class_centres, same_class_coupling_loss
+from mea_lib.losses.secret_vector import secret_alignment_loss, secret_orthogonality_loss
 from mea_lib.losses.soft_nearest_neighbor import soft_nearest_neighbor_loss
 from mea_lib.losses.utility import utility_loss
 from mea_lib.losses.verification import verification_loss
@@ -32,6 +33,8 @@ __all__ = [
     "runner_up_loss",
     "runner_up_targets",
     "same_class_coupling_loss",
+    "secret_alignment_loss",
+    "secret_orthogonality_loss",
     "soft_nearest_neighbor_loss",
     "utility_loss",
     "verification_loss",

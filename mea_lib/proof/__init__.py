@@ -25,6 +25,7 @@ from mea_lib.proof.rates import (
     wrong_firing_rates,
 )
 from mea_lib.proof.runner_up_evidence import RunnerUpEvidence, verify_runner_up
+from mea_lib.proof.secret_vector_rate import secret_vector_rate
 from mea_lib.proof.task import TaskCheck
 from mea_lib.proof.threshold import PAPER_THRESHOLD, Threshold, calibrate_threshold
 from mea_lib.proof.trigger_rate import trigger_success_rate
@@ -63,6 +64,7 @@ __all__ = [
     "open_commitment",
     "other_pairs_rates",
     "runner_up_share",
+    "secret_vector_rate",
     "sign_flip_p_value",
     "trigger_success_rate",
     "verify_altered",

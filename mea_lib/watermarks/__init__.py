@@ -2,7 +2,8 @@
 
 `MEADefender` is the paper's, `RunnerUp` is this book's; `Composite` and `Patch` are ordinary backdoors, which
 die in extraction. Rivals made to survive it: `Entangled` and `MarginBased` before the paper, `DeepTracer` and
-`ClassFeature` after it. For encoders `MEADefenderSSL` is the paper's and `MeetingPoint` this book's.
+`ClassFeature` after it. For encoders `MEADefenderSSL` is the paper's, `MeetingPoint` this book's and `SSLGuard` the
+paper's rival.
 """
 
 from mea_lib.watermarks.base import Watermark
@@ -19,6 +20,7 @@ from mea_lib.watermarks.meeting_point import MeetingPoint
 from mea_lib.watermarks.mosaic import MosaicKey
 from mea_lib.watermarks.patch import Patch, PatchKey
 from mea_lib.watermarks.runner_up import RunnerUp
+from mea_lib.watermarks.sslguard import SSLGuard, VectorKey
 
 __all__ = [
     "ClassFeature",
@@ -35,7 +37,9 @@ __all__ = [
     "Patch",
     "PatchKey",
     "RunnerUp",
+    "SSLGuard",
     "TriggerKey",
     "TriggerSet",
+    "VectorKey",
     "Watermark",
 ]

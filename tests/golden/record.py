@@ -60,7 +60,9 @@ from mea_lib.watermarks import (
     Patch,
     PatchKey,
     RunnerUp,
+    SSLGuard,
     TriggerKey,
+    VectorKey,
     Watermark,
 )
 
@@ -117,7 +119,7 @@ def _encoder(network: str) -> Callable:
     return lambda task: mea.train_encoder(task.owner, TINY.but(network=network))
 
 
-def _embedded(method: Watermark | Entangled | MeetingPoint, key=KEY) -> Callable:
+def _embedded(method: Watermark | Entangled | MeetingPoint | SSLGuard, key=KEY) -> Callable:
     return lambda task: method.embed(task.owner, key, TINY)
 
 
@@ -148,6 +150,7 @@ WATERMARKS = {
     "deep_tracer": (DeepTracer(), MosaicKey(("0", "2", "5", "8"), "1")),
     "class_feature": (ClassFeature(), ForeignKey(FOREIGN, "1")),
     "margin_based": (MarginBased(), TriggerKey()),
+    "sslguard": (SSLGuard(), VectorKey()),
 }
 EXTRACTIONS = {
     "clean_answers": CleanAnswers(),
