@@ -16,6 +16,7 @@ from mea_lib.extraction import (
     Distillation,
     Extraction,
     FeatureDistillation,
+    GuidedExtraction,
     Jacobian,
     Knockoff,
     MixedDistillation,
@@ -28,6 +29,7 @@ DATA_FREE = DataFree(queries=500, batch=20, noise=8, generator_width=2, surrogat
 METHODS = {
     "clean answers": CleanAnswers(),
     "distillation": Distillation(),
+    "guided extraction": GuidedExtraction(guide_images=50),
     "jacobian": Jacobian(seed_images=30, rounds=4),
     "knockoff": Knockoff(),
     "knockoff by a bandit": Knockoff(strategy="adaptive", batch=32),
