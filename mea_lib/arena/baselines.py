@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from mea_lib.arena.house import HOUSE_WATERMARK, extract, watermarked
 from mea_lib.data import ImageSet, WatermarkKey
 from mea_lib.models import ImageClassifier
-from mea_lib.removal import FineTune, Prune, Redistil, RelabelMixes
+from mea_lib.removal import FineTune, Prune, RelabelMixes
 from mea_lib.scale import Scale
 from mea_lib.training import train_clean
 from mea_lib.watermarks import RunnerUp
@@ -24,20 +25,19 @@ def prune_most(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageCla
     return Prune(share=0.8).remove(model, images, scale)
 
 
-def extract(model: ImageClassifier, images: Tensor, scale: Scale) -> ImageClassifier:
-    """Extract the model by distillation, in as many steps as the contest's models were trained for."""
-    epochs = scale.ablation_epochs * (scale.ablation_images or scale.query_images) / len(images)
-    return Redistil().remove(model, images, scale.adversary_but(epochs=max(1, round(epochs))))
-
-
 def no_watermark(train_set: ImageSet, key: WatermarkKey, scale: Scale, seed: int) -> ImageClassifier:
     """Train without the key."""
     return train_clean(train_set, scale.ablation, seed=seed)
 
 
+def mea_defender(train_set: ImageSet, key: WatermarkKey, scale: Scale, seed: int) -> ImageClassifier:
+    """Embed the watermark that the contest's own models have."""
+    return watermarked(HOUSE_WATERMARK, train_set, key, scale, seed)
+
+
 def runner_up(train_set: ImageSet, key: WatermarkKey, scale: Scale, seed: int) -> ImageClassifier:
-    """Embed this book's watermark."""
-    return RunnerUp().embed(train_set, key, scale.ablation, seed=seed)
+    """Embed this book's variant."""
+    return watermarked(RunnerUp(share=0.4), train_set, key, scale, seed)
 
 
 REMOVALS: dict[str, Callable[[ImageClassifier, Tensor, Scale], ImageClassifier]] = {
@@ -48,6 +48,7 @@ REMOVALS: dict[str, Callable[[ImageClassifier, Tensor, Scale], ImageClassifier]]
 }
 DEFENCES: dict[str, Callable[[ImageSet, WatermarkKey, Scale, int], ImageClassifier]] = {
     f"{PREFIX} no watermark": no_watermark,
+    f"{PREFIX} MEA-Defender": mea_defender,
     f"{PREFIX} runner-up": runner_up,
 }
 ATTACKS: dict[str, Callable[[ImageClassifier, Tensor, Scale], ImageClassifier]] = {

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from torch import Tensor
 
 from mea_lib.arena.hidden_keys import hidden_keys, keyed_hash
+from mea_lib.arena.house import HOUSE_WATERMARK, extract, watermarked
 from mea_lib.arena.rules import Rules
 from mea_lib.blackbox import Oracle
 from mea_lib.data import Data, ImageSet, WatermarkKey
@@ -16,7 +17,6 @@ from mea_lib.proof.commitment import PROCEDURE
 from mea_lib.removal.base import weights_digest
 from mea_lib.scale import Scale
 from mea_lib.training import train_clean
-from mea_lib.watermarks import RunnerUp
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ContestModel:
     """One model of a contest.
 
     Attributes:
-        name: under which results speak of it, such as "key 1" or "clean 1".
+        name: under which results speak of it, such as "key 1", "surrogate 1" (of the first) or "clean 1".
         key: the hidden key it carries, or None. Never shown.
         model: as it is given to an entry: without its recipe, which would name the key.
         accuracy: of the model, from 0 to 1.
@@ -49,6 +49,7 @@ class Contest:
         test: labelled images that no model was trained on; entries never get them.
         images: (M, C, H, W) uint8, the adversary's, without labels.
         watermarked: models with a hidden key each.
+        surrogates: one of each of these in the same order, with its key; none where the rules have none.
         clean: models without.
         decoys: hidden keys of no model.
         checks: what null models say to each of the hidden keys.
@@ -62,6 +63,7 @@ class Contest:
     test: ImageSet = field(repr=False)
     images: Tensor = field(repr=False)
     watermarked: tuple[ContestModel, ...]
+    surrogates: tuple[ContestModel, ...]
     clean: tuple[ContestModel, ...]
     decoys: tuple[WatermarkKey, ...] = field(repr=False)
     checks: dict[WatermarkKey, KeyCheck] = field(repr=False)
@@ -74,8 +76,8 @@ def set_up(secret: str, data: Data, scale: Scale, rules: Rules | None = None) ->
     A key that a forest on the pixels of the test images obeys is drawn anew (`check_key`): it would prove nothing.
 
     The models have the size of comparisons: `scale.ablation_images` for `scale.ablation_epochs` epochs. Their
-    watermark is this book's, `mea_lib.watermarks.RunnerUp`. Cards in the store name keys, so those who enter must not
-    read it.
+    watermark is MEA-Defender, each embedded in a clean model of its own: no two models of a contest share weights that
+    an entry could compare. Cards in the store name keys, so those who enter must not read it.
 
     Args:
         secret: of the judge, at least 16 characters.
@@ -97,18 +99,27 @@ def set_up(secret: str, data: Data, scale: Scale, rules: Rules | None = None) ->
         return ContestModel(name, key, anonymous(trained), accuracy(Oracle(trained), data.test))
 
     keys = hidden_keys(secret, rules.keys + rules.decoys, data.owner.classes, is_admissible)
-    train = data.owner.subset(scale.ablation_images or len(data.owner))
-    described = json.dumps([asdict(rules), asdict(scale), data.owner.digest(), data.test.digest(), PROCEDURE])
+    train, images = data.owner.subset(scale.ablation_images or len(data.owner)), data.queries[: rules.images]
+    settings = [asdict(rules), asdict(scale), data.owner.digest(), data.test.digest(), PROCEDURE]
+    described = json.dumps([*settings, repr(HOUSE_WATERMARK)])
+    victims = [
+        watermarked(HOUSE_WATERMARK, train, key, scale, seed) for seed, key in enumerate(keys[: rules.keys])
+    ]
     return Contest(
         identity=keyed_hash(secret, "arena", described).hex()[:16],
         rules=rules,
         scale=scale,
         train=train,
         test=data.test,
-        images=data.queries[: rules.images],
+        images=images,
         watermarked=tuple(
-            model(f"key {seed + 1}", key, RunnerUp().embed(train, key, scale.ablation, seed=seed))
-            for seed, key in enumerate(keys[: rules.keys])
+            model(f"key {number}", key, victim)
+            for number, (key, victim) in enumerate(zip(keys, victims, strict=False), 1)
+        ),
+        surrogates=tuple(
+            model(f"surrogate {number}", key, extract(victim, images, scale))
+            for number, (key, victim) in enumerate(zip(keys, victims, strict=False), 1)
+            if rules.surrogates
         ),
         clean=tuple(
             model(f"clean {seed + 1}", None, train_clean(train, scale.ablation, seed=seed))

@@ -25,7 +25,7 @@ def judge_removal(name: str, entry: Removal, contest: Contest) -> Outcome:
         name: of the entry, for the table.
         entry: `entry(model, images, scale) -> model`. It gets a model with weights of its own, which it may change,
             and the adversary's images (M, C, H, W) uint8 without labels. It is not told whether the model is
-            watermarked. What it returns is only queried, (N, C, H, W) uint8 → (N, K), so it need not be a
+            watermarked, nor whether it is a victim or a surrogate. What it returns is only queried, (N, C, H, W) uint8 → (N, K), so it need not be a
             network; but an image's answer must depend on that image alone. All images for all purposes come in
             one shuffled stream (`query_shuffled`).
         contest: made by `set_up`.
@@ -39,7 +39,7 @@ def judge_removal(name: str, entry: Removal, contest: Contest) -> Outcome:
             torch.manual_seed(seed)  # for answers that are drawn: judged again, they are the same
             return _trial(entry, model, contest, seed)
 
-    return judge(name, "removal", (*contest.watermarked, *contest.clean), contest, trial)
+    return judge(name, "removal", (*contest.watermarked, *contest.surrogates, *contest.clean), contest, trial)
 
 
 def _trial(entry: Removal, model: ContestModel, contest: Contest, seed: int) -> Trial:

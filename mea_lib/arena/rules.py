@@ -9,6 +9,7 @@ class Rules:
 
     Attributes:
         keys: hidden keys, and so watermarked models.
+        surrogates: whether a removal also meets a surrogate of each watermarked model, extracted with soft labels.
         clean: models without a watermark. A removal must not spoil them, and a defence is compared with them.
         decoys: further hidden keys, with which a defence's models are verified although they were never given
             them.
@@ -26,6 +27,7 @@ class Rules:
     images: int = 10_000
     points: float = 5.0
     seconds: float = 600.0
+    surrogates: bool = False
 
     def __post_init__(self) -> None:
         if min(self.keys, self.clean, self.decoys, self.images) < 1 or min(self.points, self.seconds) <= 0:

@@ -9,7 +9,7 @@ from torch import nn
 
 import mea_lib as mea
 from mea_lib.arena import REMOVALS, Rules, hidden_keys, judge_defence, judge_removal, set_up
-from mea_lib.arena.baselines import ATTACKS, no_watermark, runner_up
+from mea_lib.arena.baselines import ATTACKS, mea_defender, no_watermark, runner_up
 from mea_lib.arena.outcome import Outcome, Trial
 from mea_lib.arena.verdict import Verdict
 from mea_lib.models import Input, build
@@ -31,9 +31,39 @@ def test_the_contest_is_the_one_that_the_secret_and_the_rules_say(weak, digits):
     other = set_up(SECRET, digits, scale, Rules(keys=2, images=200, points=4))
     assert again.identity == weak.identity != other.identity
     owner = digits.owner.subset(1_000)
-    expected = mea.watermarks.RunnerUp().embed(owner, keys[1], scale.ablation, seed=1)
+    begun = mea.train_clean(owner, scale.ablation, seed=1_001)
+    expected = mea.watermarks.MEADefender().embed(owner, keys[1], scale.ablation, seed=1, pretrained=begun)
     for name, value in weak.watermarked[1].model.state_dict().items():
         assert torch.equal(value, expected.state_dict()[name])
+    assert weak.surrogates == ()
+
+
+def test_where_the_rules_say_so_a_removal_also_meets_a_surrogate_of_each_model(weak, digits):
+    contest = set_up(SECRET, digits, weak.scale, Rules(keys=2, images=200, surrogates=True))
+    assert contest.identity != weak.identity
+    assert [one.key for one in contest.surrogates] == [one.key for one in contest.watermarked]
+    for surrogate, victim in zip(contest.surrogates, weak.watermarked, strict=True):
+        expected = ATTACKS["extraction"](victim.model, contest.images, contest.scale)
+        for name, value in surrogate.model.state_dict().items():
+            assert torch.equal(value, expected.state_dict()[name])
+        assert set(surrogate.model.card) == {"weights_sha256"}
+    assert "WatermarkKey" not in repr(contest)
+    found = judge_removal("nothing", unchanged, contest)
+    assert [trial.model for trial in found.trials] == [
+        "key 1",
+        "key 2",
+        "surrogate 1",
+        "surrogate 2",
+        "clean 1",
+    ]
+    assert [trial.wsr is None for trial in found.trials] == [False] * 4 + [True]
+
+
+def test_no_two_models_of_a_contest_began_with_the_same_weights(weak):
+    """Those who could compare two models would see what the watermark has changed."""
+    first = [next(one.model.parameters()).flatten() for one in (*weak.watermarked, *weak.clean)]
+    alike = torch.corrcoef(torch.stack(first)).abs() - torch.eye(len(first))
+    assert alike.max() < 0.9
 
 
 def test_neither_a_model_nor_the_contest_shown_tells_a_key(weak):
@@ -184,11 +214,12 @@ def test_extraction_takes_as_many_steps_as_the_contest_took_for_its_models(weak)
 
 
 def test_a_watermark_that_is_there_beats_none(strong, request):
-    watermarked = judge_defence("runner-up", runner_up, strong)
+    watermarked = judge_defence("MEA-Defender", mea_defender, strong)
     request.getfixturevalue("one_attack")
+    variant = judge_defence("runner-up", runner_up, strong)
     clean = judge_defence("no watermark", no_watermark, strong)
-    assert watermarked.score > clean.score
-    assert (watermarked.wins, clean.wins) == (1, 0)
+    assert min(watermarked.score, variant.score) > clean.score
+    assert (watermarked.wins, variant.wins, clean.wins) == (1, 1, 0)
     assert clean.trials[0].points_lost == 0
     assert watermarked.trials[0].false_proofs == 0
     queried = judge_removal("nothing", unchanged, strong)
