@@ -25,9 +25,9 @@ def judge_removal(name: str, entry: Removal, contest: Contest) -> Outcome:
         name: of the entry, for the table.
         entry: `entry(model, images, scale) -> model`. It gets a model with weights of its own, which it may change,
             and the adversary's images (M, C, H, W) uint8 without labels. It is not told whether the model is
-            watermarked, nor whether it is a victim or a surrogate. What it returns is only queried, (N, C, H, W) uint8 → (N, K), so it need not be a
-            network; but an image's answer must depend on that image alone. All images for all purposes come in
-            one shuffled stream (`query_shuffled`).
+            watermarked, nor whether it is a victim or a surrogate. What it returns is only queried,
+            (N, C, H, W) uint8 → (N, K), so it need not be a network; but an image's answer must depend on that
+            image alone. All images for all purposes come in one shuffled stream (`query_shuffled`).
         contest: made by `set_up`.
 
     Returns:

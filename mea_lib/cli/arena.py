@@ -68,6 +68,9 @@ def run(
     data_name: options.DataName = "fashion-mnist",
     scale_name: options.ScaleName = "laptop",
     keys: Annotated[int, options.number_option("--keys", "Hidden keys.", 1)] = 3,
+    surrogates: Annotated[
+        bool, typer.Option("--surrogates", help="A removal also meets a surrogate of each watermarked model.")
+    ] = False,
     points: Annotated[
         float,
         options.number_option("--points", "Percentage points of accuracy that may be lost on any one model."),
@@ -88,7 +91,7 @@ def run(
 
     \b
     Example:
-      mea arena run remove.py --secret-file secret.txt --name "Ada"
+      mea arena run remove.py --secret-file secret.txt --name "Ada" --surrogates
       mea arena run defend.py --discipline defence --secret-file secret.txt --keys 2
     """
     with usage("--table"):
@@ -116,8 +119,11 @@ def run(
     with usage("--table"):
         results.outcomes(discipline)
     with usage("--points / --seconds"):
-        rules = Rules(keys=keys, points=points, seconds=seconds)
-    note(f"setting up {rules.keys} watermarked models and {rules.clean} clean ones, at scale {scale.name}")
+        rules = Rules(keys=keys, points=points, seconds=seconds, surrogates=surrogates)
+    also = ", a surrogate of each" if rules.surrogates else ""
+    note(
+        f"setting up {rules.keys} watermarked models{also} and {rules.clean} clean ones, at scale {scale.name}"
+    )
     with usage("--secret-file / --keys"):
         contest = set_up(secret, data, scale, rules)
     with usage("--table"):

@@ -112,6 +112,13 @@ def test_it_is_said_whether_there_is_a_sandbox(mea, entry, monkeypatch, reason):
     ) in (found.stderr)
 
 
+def test_a_removal_meets_surrogates_where_that_is_asked_for(mea, entry):
+    options = ("--secret-file", "secret.txt", "--no-baselines", "--surrogates", "--json")
+    found = mea("arena", "run", entry, *RUN, *options)
+    assert [trial["model"] for trial in found.data["trials"]] == ["key 1", "surrogate 1", "clean 1"]
+    assert "a surrogate of each" in found.stderr
+
+
 def test_files_that_are_not_there(mea):
     assert "ada.py" in mea("arena", "run", "ada.py", "--secret-file", "-", code=2).stderr
     assert "there is no file arena.json" in mea("arena", "show", code=2).stderr

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,8 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent.par
 from digests import cells_digest  # noqa: E402
 from running import CHAPTERS, NAMES  # noqa: E402
 from setup_cell import setup_cell  # noqa: E402
+
+from mea_lib.teaching.answers import choice_digest  # noqa: E402
 
 
 def code_cells(path):
@@ -85,3 +88,19 @@ def test_stored_outputs_belong_to_the_code(path):
             assert output.output_type != "error"
             assert output.get("name") != "stderr", "a warning or a log reached a stored output"
             assert len(str(output.get("text", "")).splitlines()) < 45
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
+def test_the_letter_of_a_solution_is_the_one_that_the_check_takes(path):
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    checked = re.findall(r'check_choice\(\s*"([^"]+)",\s*answer,\s*"([^"]+)"', text)
+    assert len(checked) == text.count("check_choice(")
+    labels = re.findall(r"^:label: (ex-\S+)$", text, re.MULTILINE)
+    assert len(set(labels)) == len(labels)
+    for label, digest in checked:
+        assert label in labels
+        assert label.startswith(f"ex-{path.stem[:2]}-")
+        (solution,) = re.findall(rf"\{{solution\}} {label}\n:class: dropdown\n(.*)", text)
+        letter = re.match(r"\((\w)\)", solution)
+        assert letter, solution
+        assert choice_digest(label, letter[1]) == digest
