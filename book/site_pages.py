@@ -94,8 +94,9 @@ def stage_pages(
     _fill(stage / "book" / "licences.md", "licences", _raw(licences_list(licences)))
     _fill(stage / "book" / "trust.md", "hammer", _raw(hammer_table(root / "results" / "hammer.json")))
     _fill(stage / "book" / "package.md", "rooms", room_list(layers()))
-    teaching = stage / "book" / "teaching.md"
-    teaching.write_text(fill_costs(teaching.read_text(encoding="utf-8"), chapters), encoding="utf-8")
+    for page in (stage / "book").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(fill_costs(text, chapters), encoding="utf-8")
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     config["sphinx"]["config"]["html_theme_options"]["extra_footer"] = edition(root, told)
     if address:
