@@ -22,6 +22,7 @@ from mea_lib.extraction import Distillation, Jacobian, Knockoff
 from mea_lib.models import ImageClassifier
 from mea_lib.proof.dataset_inference import ConfidenceRegressor, separation
 from mea_lib.proof.rates import target_rate
+from mea_lib.removal.transfer import as_images_of
 from mea_lib.watermarks import (
     ClassFeature,
     Composite,
@@ -45,9 +46,8 @@ DAWN_KEY = "a secret of the owner's that no client knows"
 CANDIDATES, SELECTED = 5_000, 200  # mosaics that the owner chooses from, and how many are kept
 ERRORS = 500  # images that the owner's model gets wrong
 PRIVATE = 200  # private images, and as many public ones, of dataset inference
-FOREIGN_REPEATS = (
-    50  # of each image of the foreign class in two epochs; the paper shows it once in each of 100
-)
+# Of each image of the foreign class, in two epochs; the paper shows it once in each of 100.
+FOREIGN_REPEATS = 50
 NULL_MODELS = 30
 FIRST_NULL_SEED = 1_000
 FIFTH = 5  # part of the query budget of the adversary who asks for less, and trains in as many steps
@@ -70,13 +70,11 @@ class Marked:
     """What an owner has of a mark.
 
     Attributes:
-        victim: the owner's model.
-        api: what is sold: the same, but where answers are altered.
+        api: what is sold: the owner's model, but where answers are altered.
         number: of a suspect.
         seconds: of all trainings from the clean model on.
     """
 
-    victim: ImageClassifier
     api: nn.Module
     number: Callable[[mea.Oracle], Number]
     seconds: float
@@ -84,6 +82,10 @@ class Marked:
 
 def _seconds(*models: nn.Module) -> float:
     return sum(model.card["seconds"] for model in models)
+
+
+def _accuracy(model: nn.Module, data: mea.Data) -> float:
+    return proof.accuracy(mea.Oracle(model), data.test)
 
 
 def _rate_on(images: torch.Tensor, target: int | torch.Tensor) -> Callable[[mea.Oracle], Number]:
@@ -102,7 +104,7 @@ def _of_pair(data: mea.Data, scale: mea.Scale, seed: int, method: Watermark) -> 
         rate = proof.watermark_success_rate(suspect, KEY, data.test, scale.verification_samples)
         return Number(rate.value, rate.trials)
 
-    return Marked(victim, victim, number, _seconds(victim))
+    return Marked(victim, number, _seconds(victim))
 
 
 def _entangled(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
@@ -111,7 +113,7 @@ def _entangled(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
     victim = Entangled().embed(data.owner, ENTANGLED_KEY, scale, **asked)
     samples = Entangled().queries(data.owner, ENTANGLED_KEY, scale, data.test, **asked)
     target = data.test.class_index(ENTANGLED_KEY.target)
-    return Marked(victim, victim, _rate_on(samples, target), _seconds(victim))
+    return Marked(victim, _rate_on(samples, target), _seconds(victim))
 
 
 def _deep_tracer(data: mea.Data, scale: mea.Scale, seed: int, selected: bool) -> Marked:
@@ -122,7 +124,7 @@ def _deep_tracer(data: mea.Data, scale: mea.Scale, seed: int, selected: bool) ->
     target = data.test.class_index(key.target)
     if not selected:
         samples = mosaics(data.test, key, scale.verification_samples)
-        return Marked(victim, victim, _rate_on(samples, target), _seconds(victim))
+        return Marked(victim, _rate_on(samples, target), _seconds(victim))
     oracle = mea.Oracle(victim, scale.query_images)
     own = owners.EXTRACTION.extract(oracle, data.owner.subset(scale.query_images), scale, seed=seed + 100)
     candidates = mosaics(data.owner, key, CANDIDATES)
@@ -131,15 +133,15 @@ def _deep_tracer(data: mea.Data, scale: mea.Scale, seed: int, selected: bool) ->
         samples = select_key_images(candidates, target, SELECTED, **models)
     except ValueError:  # None is fit: the owner has no key, and every suspect goes free.
         samples = candidates[:0]
-    return Marked(victim, victim, _rate_on(samples, target), _seconds(victim, own))
+    return Marked(victim, _rate_on(samples, target), _seconds(victim, own))
 
 
 def _class_feature(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
     """Digits, called the class that the clean model gives to fewest of them."""
     clean = owners.clean_model(data, scale, seed)
     digits = mea.load("digits", scale).owner
-    named = choose_foreign_key(clean, digits, data.owner, KEY.target, share=0.02, seed=seed).images
-    counts = torch.bincount(mea.Oracle(clean)(named).argmax(1), minlength=len(data.owner.classes))
+    called = mea.Oracle(clean)(as_images_of(clean, digits).images).argmax(1)
+    counts = torch.bincount(called, minlength=len(data.owner.classes))
     target = data.owner.classes[int(counts.argmin())]
     key = choose_foreign_key(clean, digits, data.owner, target, seed=seed)
     method = ClassFeature(first=ForeignClass(FOREIGN_REPEATS))
@@ -149,7 +151,7 @@ def _class_feature(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
     def number(suspect: mea.Oracle) -> Number:
         return Number(largest_cluster(suspect(key.images))[1], len(key.images))
 
-    return Marked(victim, victim, number, _seconds(before, victim))
+    return Marked(victim, number, _seconds(before, victim))
 
 
 def _margin_based(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
@@ -158,21 +160,21 @@ def _margin_based(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
     triggers = TriggerSet.drawn_from(data.owner, key)
     clean = mea.train_clean(triggers.rest, scale, seed=seed)
     victim = MarginBased().embed(data.owner, key, scale, seed=seed, pretrained=clean)
-    return Marked(victim, victim, _rate_on(triggers.images, triggers.labels), _seconds(victim))
+    return Marked(victim, _rate_on(triggers.images, triggers.labels), _seconds(victim))
 
 
 def _dawn(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
     clean = owners.clean_model(data, scale, seed)
     api = DAWN(clean, f"{DAWN_KEY}, {seed}")
     altered = api.altered(data.queries[: scale.query_images])
-    return Marked(clean, api, _rate_on(altered.images, altered.labels), 0.0)
+    return Marked(api, _rate_on(altered.images, altered.labels), 0.0)
 
 
 def _errors(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
     clean = owners.clean_model(data, scale, seed)
     number = min(ERRORS, int((mea.Oracle(clean)(data.test.images).argmax(1) != data.test.labels).sum()))
     errors = proof.error_queries(mea.Oracle(clean), data.test, number, seed=seed)
-    return Marked(clean, clean, _rate_on(errors.images, errors.answers), 0.0)
+    return Marked(clean, _rate_on(errors.images, errors.answers), 0.0)
 
 
 def _dataset(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
@@ -188,7 +190,7 @@ def _dataset(data: mea.Data, scale: mea.Scale, seed: int) -> Marked:
         told = separation(*(regressor(one.values) for one in found), method)
         return Number(told.difference if told else 0.0, sum(one.queries for one in found))
 
-    return Marked(clean, clean, number, 0.0)
+    return Marked(clean, number, 0.0)
 
 
 def _halves(images: ImageSet, seed: int) -> tuple[ImageSet, ImageSet]:
@@ -250,10 +252,23 @@ def marked(data: mea.Data, scale: mea.Scale, mark: str, seed: int) -> Marked:
 
 
 @lru_cache(maxsize=1)
+def owners_accuracies(data: mea.Data, scale: mea.Scale, mark: str, seed: int) -> dict[str, float]:
+    """Of the clean model and of the API; kept as `marked` is."""
+    models = {"clean": owners.clean_model(data, scale, seed), "victim": marked(data, scale, mark, seed).api}
+    return {f"{name}_accuracy": _accuracy(model, data) for name, model in models.items()}
+
+
+@lru_cache(maxsize=1)
 def null_models(data: mea.Data, scale: mea.Scale) -> tuple[ImageClassifier, ...]:
     """Independent clean models: trained as the owner trains, on the images and labels of the other party."""
     seeds = range(FIRST_NULL_SEED, FIRST_NULL_SEED + NULL_MODELS)
     return tuple(mea.train_clean(data.adversary, scale, seed=seed) for seed in seeds)
+
+
+@lru_cache(maxsize=1)
+def null_accuracy(data: mea.Data, scale: mea.Scale) -> float:
+    """The mean of the null models, the same for every mark and seed."""
+    return float(np.mean([_accuracy(model, data) for model in null_models(data, scale)]))
 
 
 def extracted(data: mea.Data, scale: mea.Scale, api: nn.Module, attack: str, seed: int) -> ImageClassifier:
@@ -261,35 +276,29 @@ def extracted(data: mea.Data, scale: mea.Scale, api: nn.Module, attack: str, see
     method, answer, part = ATTACKS[attack]
     oracle = mea.Oracle(api, scale.query_images // part, answer=answer)
     longer = scale.adversary_but(epochs=part * scale.adversary.epochs)
-    images = data.adversary if isinstance(method, Knockoff) else data.queries
-    return method.extract(oracle, images, longer, seed=seed)
+    # With labels, which only an adaptive adversary looks at. Those held out are in nobody's pool.
+    return method.extract(oracle, data.adversary.subset(scale.query_images), longer, seed=seed)
 
 
 def run_one(data: mea.Data, scale: mea.Scale, mark: str, seed: int, case: str) -> dict:
     """What the mark's number is for the owner's API, a surrogate, one after a removal, or the clean models."""
     own = marked(data, scale, mark, seed)
-    row = {"mark": mark, "seed": seed, "case": case}
-    clean = owners.clean_model(data, scale, seed)
-    row |= {
-        "clean_accuracy": proof.accuracy(mea.Oracle(clean), data.test),
-        "victim_accuracy": proof.accuracy(mea.Oracle(own.api), data.test),
-    }
+    row = {"mark": mark, "seed": seed, "case": case} | owners_accuracies(data, scale, mark, seed)
     if case == CLEAN:
         models = null_models(data, scale)
         found = [own.number(mea.Oracle(model)) for model in models]
-        accuracies = [proof.accuracy(mea.Oracle(model), data.test) for model in models]
         values = [one.value for one in found]
         row |= {"number": max(values), "numbers": values, "proof_queries": found[0].queries}
-        return row | {"accuracy": float(np.mean(accuracies)), "seconds": _seconds(*models)}
+        return row | {"accuracy": null_accuracy(data, scale), "seconds": _seconds(*models)}
     suspect, seconds = own.api, own.seconds
     if case != VICTIM:
         attack = case if case in ATTACKS else REMOVED_FROM
         suspect = extracted(data, scale, own.api, attack, seed)
         if case in REMOVALS:
-            accuracy = proof.accuracy(mea.Oracle(suspect), data.test)
-            given = removals.Case(suspect, accuracy, KEY.target, data, data.held_out, scale, seed)
+            before = _accuracy(suspect, data)
+            given = removals.Case(suspect, before, KEY.target, data, data.held_out, scale, seed)
             suspect = removals.REMOVALS[case](given, REMOVALS[case])
         seconds = _seconds(suspect)
     found = own.number(mea.Oracle(suspect))
     row |= {"number": found.value, "proof_queries": found.queries}
-    return row | {"accuracy": proof.accuracy(mea.Oracle(suspect), data.test), "seconds": seconds}
+    return row | {"accuracy": _accuracy(suspect, data), "seconds": seconds}

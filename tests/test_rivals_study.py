@@ -86,7 +86,7 @@ def test_who_asks_for_a_fifth_trains_in_as_many_steps(parties):
 def test_dataset_inference_tells_the_owners_model_from_one_of_others(parties, monkeypatch):
     monkeypatch.setattr(rivals, "PRIVATE", 40)
     own = rivals.MARKS["dataset inference"](parties, SMOKE, 0)
-    assert -2 <= own.number(mea.Oracle(own.victim)).value <= 2
+    assert -2 <= own.number(mea.Oracle(own.api)).value <= 2
     private, public = rivals._halves(parties.owner, 0)
     assert len(private) == len(public) == 20
     assert not set(map(bytes, private.images.numpy())) & set(map(bytes, public.images.numpy()))

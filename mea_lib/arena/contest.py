@@ -102,9 +102,11 @@ def set_up(secret: str, data: Data, scale: Scale, rules: Rules | None = None) ->
     train, images = data.owner.subset(scale.ablation_images or len(data.owner)), data.queries[: rules.images]
     settings = [asdict(rules), asdict(scale), data.owner.digest(), data.test.digest(), PROCEDURE]
     described = json.dumps([*settings, repr(HOUSE_WATERMARK)])
-    victims = [
-        watermarked(HOUSE_WATERMARK, train, key, scale, seed) for seed, key in enumerate(keys[: rules.keys])
+    carried = [
+        (key, watermarked(HOUSE_WATERMARK, train, key, scale, seed))
+        for seed, key in enumerate(keys[: rules.keys])
     ]
+    extracted = [(key, extract(victim, images, scale)) for key, victim in carried if rules.surrogates]
     return Contest(
         identity=keyed_hash(secret, "arena", described).hex()[:16],
         rules=rules,
@@ -112,15 +114,8 @@ def set_up(secret: str, data: Data, scale: Scale, rules: Rules | None = None) ->
         train=train,
         test=data.test,
         images=images,
-        watermarked=tuple(
-            model(f"key {number}", key, victim)
-            for number, (key, victim) in enumerate(zip(keys, victims, strict=False), 1)
-        ),
-        surrogates=tuple(
-            model(f"surrogate {number}", key, extract(victim, images, scale))
-            for number, (key, victim) in enumerate(zip(keys, victims, strict=False), 1)
-            if rules.surrogates
-        ),
+        watermarked=tuple(model(f"key {number}", *one) for number, one in enumerate(carried, 1)),
+        surrogates=tuple(model(f"surrogate {number}", *one) for number, one in enumerate(extracted, 1)),
         clean=tuple(
             model(f"clean {seed + 1}", None, train_clean(train, scale.ablation, seed=seed))
             for seed in range(rules.clean)
