@@ -4,6 +4,7 @@ import re
 
 import nbformat
 import pytest
+from chapter_facts import facts
 from teaching_costs import cost, fill_costs
 from toy_chapters import ROOT
 
@@ -43,6 +44,11 @@ def test_a_session_costs_what_its_chapters_cost():
 def test_every_chapter_says_what_it_costs():
     assert [name for name, one in CHAPTERS.items() if cost(one) is None] == []
     assert "<!-- cost" not in fill_costs(PAGE, CHAPTERS)
+
+
+def test_a_chapters_card_says_the_minutes_of_its_first_cell():
+    cards = {name: facts(name, one).minutes for name, one in CHAPTERS.items()}
+    assert cards == {name: cost(one)[0] for name, one in CHAPTERS.items()}
 
 
 def test_the_exercises_that_it_sets_are_there():
