@@ -21,6 +21,7 @@ from benchmarks.rivals import (
     REMOVALS,
     REMOVED_FROM,
     SELECTED,
+    TRIGGER_WEIGHT,
     VICTIM,
     run_one,
 )
@@ -51,6 +52,7 @@ def settings() -> dict:
         "mosaics_chosen_from": CANDIDATES,
         "mosaics_kept": SELECTED,
         "errors_queried": ERRORS,
+        "trigger_weight": TRIGGER_WEIGHT,
         "private_images": PRIVATE,
         "repeats_of_the_foreign_class": FOREIGN_REPEATS,
         "seeds": list(SEEDS),
