@@ -17,6 +17,7 @@ from benchmarks import (
     level_study,
     recipe_study,
     removal_study,
+    rivals_study,
     training_study,
     understanding_study,
 )
@@ -86,7 +87,9 @@ def test_the_study_of_answers_has_every_case_for_runner_up():
     assert found["summary"] == by_group(rows, ("api", "attack"), "api_accuracy")
 
 
-@pytest.mark.parametrize("module", [adaptive_study, detection_study, removal_study, understanding_study])
+@pytest.mark.parametrize(
+    "module", [adaptive_study, detection_study, removal_study, rivals_study, understanding_study]
+)
 def test_a_study_that_grows_by_parts_says_of_its_rows_what_its_code_says(module):
     name = module.__name__.rpartition(".")[2]
     found = json.loads((RESULTS / f"{name}.json").read_text())
