@@ -169,4 +169,11 @@ def summary(rows: list[dict]) -> list[dict]:
 
 
 if __name__ == "__main__":
-    run("answers_study", jobs(), run_one, summary, settings())
+    run(
+        "answers_study",
+        jobs(),
+        run_one,
+        summary,
+        settings(),
+        axes=("method", "api", "attack", "seed"),
+    )
