@@ -52,6 +52,8 @@ APIS: dict[str, tuple[Wrap, dict]] = {
     "labels, border 0.05": (_labels(0.05, "border"), {"answer": "hard"}),
     "labels, border 0.1": (_labels(0.1, "border"), {"answer": "hard"}),
     "labels, border 0.2": (_labels(0.2, "border"), {"answer": "hard"}),
+    "clean model, labels, border 0.05": (_labels(0.05, "border"), {"answer": "hard"}),
+    "clean model, labels, border 0.1": (_labels(0.1, "border"), {"answer": "hard"}),
 }
 
 
@@ -105,6 +107,8 @@ CASES: tuple[tuple[str, str], ...] = (
     ("labels, a tenth at random", "T = 1"),
     ("labels, border 0.05", "T = 1"),
     ("labels, border 0.2", "T = 1"),
+    ("clean model, labels, border 0.05", "T = 1"),
+    ("clean model, labels, border 0.1", "T = 1"),
     ("labels, border 0.1", "T = 1, patient"),
     ("clean model, marked", "T = 1"),
     ("clean model, marked", "T = 1, patient"),
@@ -120,9 +124,9 @@ CASES: tuple[tuple[str, str], ...] = (
 
 def run_one(data: mea.Data, scale: mea.Scale, method: str, api: str, attack: str, seed: int) -> dict:
     """One surrogate through one API of a method's victim, or of the clean model, of this seed."""
-    behind = mea.train_clean(data.owner, scale, seed=seed)
+    behind = clean = mea.train_clean(data.owner, scale, seed=seed)
     if method != UNMARKED:
-        behind = METHODS[method].embed(data.owner, KEY, scale, seed=seed, pretrained=behind)
+        behind = METHODS[method].embed(data.owner, KEY, scale, seed=seed, pretrained=clean)
     wrap, form = APIS[api]
     model = wrap(behind, data.owner)
     surrogate = ATTACKS[attack](mea.Oracle(model, scale.query_images, **form), data, scale, seed)
@@ -132,6 +136,7 @@ def run_one(data: mea.Data, scale: mea.Scale, method: str, api: str, attack: str
         "api": api,
         "attack": attack,
         "seed": seed,
+        "clean_accuracy": proof.accuracy(mea.Oracle(clean), data.test),
         "victim_accuracy": proof.accuracy(mea.Oracle(behind), data.test),
         "victim_wsr": proof.watermark_success_rate(mea.Oracle(behind), KEY, data.test).value,
         "api_accuracy": proof.accuracy(mea.Oracle(model, **form), data.test),
