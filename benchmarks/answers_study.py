@@ -20,6 +20,7 @@ from mea_lib.watermarks import MEADefender, RunnerUp, Watermark
 
 # Both go on from the owner's clean model, as in the chapters.
 METHODS: dict[str, Watermark] = {"MEA-Defender": MEADefender(), "runner-up": RunnerUp(share=0.4)}
+AXES = ("method", "api", "attack", "seed")
 UNMARKED = "none"  # the method of a clean model
 PATIENT_EPOCHS = 10
 
@@ -174,11 +175,4 @@ def summary(rows: list[dict]) -> list[dict]:
 
 
 if __name__ == "__main__":
-    run(
-        "answers_study",
-        jobs(),
-        run_one,
-        summary,
-        settings(),
-        axes=("method", "api", "attack", "seed"),
-    )
+    run("answers_study", jobs(), run_one, summary, settings(), axes=AXES)

@@ -21,7 +21,6 @@ from benchmarks import (
     training_study,
     understanding_study,
 )
-from benchmarks.study import by_group
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -77,18 +76,9 @@ def test_the_studies_of_later_chapters_are_whole_and_of_the_present_settings(mod
     assert found["summary"] == json.loads(json.dumps(summary(rows)))
 
 
-def test_the_study_of_answers_has_every_case_for_runner_up():
-    """Of both methods it is not run yet: the file's rows are older ones and name no method."""
-    found = json.loads((RESULTS / "answers_study.json").read_text())
-    rows = found["runs"]
-    assert {(row["api"], row["attack"]) for row in rows} == set(answers_study.CASES)
-    assert len(rows) == sum(found["settings"]["seeds_of_cases"].values())
-    assert found["settings"]["apis"] == answers_study.settings()["apis"]
-    assert found["summary"] == by_group(rows, ("api", "attack"), "api_accuracy")
-
-
 @pytest.mark.parametrize(
-    "module", [adaptive_study, detection_study, removal_study, rivals_study, understanding_study]
+    "module",
+    [adaptive_study, answers_study, detection_study, removal_study, rivals_study, understanding_study],
 )
 def test_a_study_that_grows_by_parts_says_of_its_rows_what_its_code_says(module):
     name = module.__name__.rpartition(".")[2]
