@@ -16,7 +16,7 @@ BATCH = 1_000
 class MarkedLabels(ChangedAnswers):
     """A model that answers the target class to a part of the images it takes for a source class.
 
-    A hard label says nothing of the runner-up, so hard labels carry no watermark. Here the target's border is
+    A hard label says nothing of the runner-up, so hard labels carry little of a watermark. Here the target's border is
     moved into the source classes until a part of their images lies behind it. It is a model itself:
     `Oracle(MarkedLabels(…), answer="hard")`; where soft labels are sold, the probabilities of source and
     target change places. On combined images the model says the target class anyway.
