@@ -11,7 +11,7 @@ from mea_lib.teaching.diagrams import losses_diagram, threat_model_diagram
 from mea_lib.teaching.encoders import encoder_spaces, probe_report, probe_table
 from mea_lib.teaching.feature_space import feature_space
 from mea_lib.teaching.figures import PALETTE, bars, curves, distributions, gallery, heatmap, use_style
-from mea_lib.teaching.results import find_results
+from mea_lib.teaching.results import column, find_results, runs_with, so_far
 from mea_lib.teaching.small_multiples import side_by_side
 from mea_lib.teaching.spread import mean_wfpr, spread
 from mea_lib.teaching.tables import Table
@@ -27,6 +27,7 @@ __all__ = [
     "bars",
     "check_choice",
     "check_number",
+    "column",
     "curves",
     "distributions",
     "encoder_spaces",
@@ -39,7 +40,9 @@ __all__ = [
     "places_on_sources",
     "probe_report",
     "probe_table",
+    "runs_with",
     "side_by_side",
+    "so_far",
     "spread",
     "threat_model_diagram",
     "use_style",

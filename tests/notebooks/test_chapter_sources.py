@@ -104,3 +104,27 @@ def test_the_letter_of_a_solution_is_the_one_that_the_check_takes(path):
         letter = re.match(r"\((\w)\)", solution)
         assert letter, solution
         assert choice_digest(label, letter[1]) == digest
+
+
+def prose(notebook):
+    """The words that a reader reads on the way: no formulas, no code, no exercises and their solutions."""
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    text = re.sub(r"^(`{3,}).*?^\1\s*$", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"\$\$.*?\$\$|\$[^$]+\$", " ", text, flags=re.DOTALL)
+    text = re.sub(r"\{cite[:t]*\}`[^`]*`|\]\([^)]*\)", " ", text)
+    return re.findall(r"[^\W\d_][\w'’-]*", text)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
+def test_a_chapter_is_read_in_one_sitting(path):
+    assert len(prose(nbformat.read(path, as_version=4))) <= 2_000
+
+
+def test_formulas_code_and_exercises_are_no_prose():
+    cells = [
+        nbformat.v4.new_markdown_cell("Two *words*, $x = y$ {cite}`a2020b`.\n\n$$\nz\n$$"),
+        nbformat.v4.new_markdown_cell("```{exercise}\n:label: ex\nMany words here.\n```\n\n[linked](page.md)"),
+        nbformat.v4.new_markdown_cell("````{solution} ex\n```python\ncode = 1\n```\nMore.\n````\nLast."),
+        nbformat.v4.new_code_cell("no_prose = True"),
+    ]
+    assert prose(nbformat.v4.new_notebook(cells=cells)) == ["Two", "words", "linked", "Last"]
