@@ -194,6 +194,15 @@ def test_charts_stay_large_enough_to_be_read_on_a_phone(look, page):
 
 
 @each_chapter
+def test_a_chart_says_on_a_phone_that_it_scrolls_where_it_does(look, page):
+    window = look(page, PHONE)
+    window.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    boxes = """[...document.querySelectorAll('.chart-box')].map(
+        box => [box.scrollWidth > box.clientWidth + 1, getComputedStyle(box, '::before').content != 'none'])"""
+    assert all(scrolls == says for scrolls, says in window.evaluate(boxes))
+
+
+@each_chapter
 def test_charts_lie_on_white_in_the_dark_theme(look, page):
     window = look(page, DESK, "dark")
     for name, wanted in (("backgroundColor", "rgb(255, 255, 255)"), ("filter", "none")):
