@@ -62,7 +62,7 @@ def _trial(model: ImageClassifier, name: str, key: WatermarkKey, contest: Contes
             weakest, by = verdict, attack
     with _blamed("its model fails when it is asked"):
         false = sum(verdict_on(Oracle(model), decoy, contest).proof for decoy in contest.decoys)
-    return Trial(name, lost, weakest.wsr, weakest.proof, by, false)
+    return Trial(name, lost, weakest.wsr, weakest.proof, by, false, weakest.missing)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ class Trial:
         proof: whether `verify_ownership` finds proof of the hidden key; None for a model without a watermark.
         attack: for a defence, the attack that left the least.
         false_proofs: for a defence, how many decoy keys the model answers to with proof.
+        missing: where there is no proof, what it would need and does not have, in words.
     """
 
     model: str
@@ -28,6 +29,12 @@ class Trial:
     proof: bool | None = None
     attack: str | None = None
     false_proofs: int = 0
+    missing: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Trial":
+        """The trial from plain values, in which JSON has made tuples into lists."""
+        return cls(**values | {"missing": tuple(values.get("missing", ()))})
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ class Outcome:
         Raises:
             TypeError, KeyError: for values that it did not write.
         """
-        return cls(**values | {"trials": tuple(Trial(**trial) for trial in values["trials"])})
+        return cls(**values | {"trials": tuple(map(Trial.from_dict, values["trials"]))})
 
 
 def _mean(values: list[float]) -> float:

@@ -50,4 +50,4 @@ def _trial(entry: Removal, model: ContestModel, contest: Contest, seed: int) -> 
     if model.key is None:
         return Trial(model.name, lost)
     verdict = verdict_on(answers, model.key, contest)
-    return Trial(model.name, lost, verdict.wsr, verdict.proof)
+    return Trial(model.name, lost, verdict.wsr, verdict.proof, missing=verdict.missing)

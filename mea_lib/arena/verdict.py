@@ -15,10 +15,12 @@ class Verdict:
     Attributes:
         wsr: from 0 to 1. It is measured also where a verification stops before it comes to it.
         proof: whether `verify_ownership` finds proof; where it reaches no verdict there is none.
+        missing: what a proof would need and does not have, in words; nothing where there is proof.
     """
 
     wsr: float
     proof: bool
+    missing: tuple[str, ...] = ()
 
 
 def verdict_on(suspect: Suspect, key: WatermarkKey, contest: Contest) -> Verdict:
@@ -27,4 +29,6 @@ def verdict_on(suspect: Suspect, key: WatermarkKey, contest: Contest) -> Verdict
     wsr = watermark_success_rate(suspect, key, test, samples)
     plan = Plan(samples, fewest_samples=samples)
     evidence = verify_ownership(suspect, key, test, plan=plan, clean=contest.checks[key])
-    return Verdict(wsr.value, evidence.is_stolen)
+    # Why there is no verdict names classes of the key, which the table must not.
+    missing = evidence.missing if evidence.is_decided else ["no verdict is reached"]
+    return Verdict(wsr.value, evidence.is_stolen, tuple(missing))

@@ -13,7 +13,8 @@ FAILED = Outcome("failed", "removal", (), 5, "key 1: ValueError: no")
 
 
 def removal(name, wsr, points=0.0, proof=False):
-    trials = (Trial("key 1", points, wsr, proof), Trial("clean 1", 0.0))
+    missing = () if proof else ("its rate is not proven to exceed 0.3",)
+    trials = (Trial("key 1", points, wsr, proof, missing=missing), Trial("clean 1", 0.0))
     return Outcome(name, "removal", trials, 5)
 
 
@@ -80,6 +81,11 @@ def test_a_table_keeps_what_it_was_given(tmp_path):
     assert again.outcomes("removal") == [removal("a", 0.2), FAILED]
     assert again.outcomes("defence") == [defence("a", 0.7)]
     assert [line.place for line in again.standings("removal")] == [1, None]
+
+
+def test_a_trial_of_a_table_that_did_not_say_yet_what_a_proof_lacks():
+    written = {"model": "key 1", "points_lost": 0.5, "wsr": 0.2, "proof": False}
+    assert Trial.from_dict(written) == Trial("key 1", 0.5, 0.2, False)
 
 
 def test_the_same_name_is_replaced_and_tries_are_counted(tmp_path):

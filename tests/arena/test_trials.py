@@ -93,6 +93,7 @@ def test_a_removal_gets_a_copy_and_is_asked_only(weak):
     assert [line[:3] for line in seen] == [(200, torch.uint8, weak.scale)] * 6
     assert len({line[3] for line in seen}) == 3
     assert weak.images.any()
+    assert {trial.missing for trial in first.trials if trial.wsr is not None} == {("no verdict is reached",)}
     zero = (weak.test.labels == 0).float().mean().item()
     for trial, one in zip(first.trials, (*weak.watermarked, *weak.clean), strict=True):
         assert trial.points_lost == pytest.approx(100 * max(0, one.accuracy - zero))
@@ -106,6 +107,7 @@ def test_doing_nothing_leaves_what_the_owner_measures(strong):
     rate = mea.proof.watermark_success_rate(mea.Oracle(one.model), one.key, strong.test, 200)
     assert watermarked.wsr == rate.value
     assert watermarked.proof
+    assert watermarked.missing == ()
     assert (watermarked.points_lost, clean.points_lost, clean.wsr, clean.proof) == (0, 0, None, None)
     assert (found.wins, found.remark) == (0, "")
 
