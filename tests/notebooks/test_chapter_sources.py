@@ -123,8 +123,47 @@ def test_a_chapter_is_read_in_one_sitting(path):
 def test_formulas_code_and_exercises_are_no_prose():
     cells = [
         nbformat.v4.new_markdown_cell("Two *words*, $x = y$ {cite}`a2020b`.\n\n$$\nz\n$$"),
-        nbformat.v4.new_markdown_cell("```{exercise}\n:label: ex\nMany words here.\n```\n\n[linked](page.md)"),
+        nbformat.v4.new_markdown_cell(
+            "```{exercise}\n:label: ex\nMany words here.\n```\n\n[linked](page.md)"
+        ),
         nbformat.v4.new_markdown_cell("````{solution} ex\n```python\ncode = 1\n```\nMore.\n````\nLast."),
         nbformat.v4.new_code_cell("no_prose = True"),
     ]
     assert prose(nbformat.v4.new_notebook(cells=cells)) == ["Two", "words", "linked", "Last"]
+
+
+def overwritten(notebook):
+    """Imported names that a cell gives another value: whoever uses the import further below gets that."""
+    trees = [ast.parse(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
+    imported = {
+        alias.asname or alias.name
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    outside = [
+        one
+        for tree in trees
+        for one in tree.body
+        if not isinstance(one, ast.FunctionDef | ast.ClassDef | ast.ImportFrom)
+    ]
+    given = {
+        node.id
+        for one in outside
+        for node in ast.walk(one)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    defined = {one.name for tree in trees for one in tree.body if isinstance(one, ast.FunctionDef)}
+    return imported & (given | defined)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=NAMES)
+def test_no_cell_overwrites_what_a_chapter_imports(path):
+    assert not overwritten(nbformat.read(path, as_version=4))
+
+
+def test_an_overwritten_import_is_seen():
+    cells = ["from a import column, spread", "row, column = 1, 2", "def spread(x):\n    column = x"]
+    cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    assert overwritten(nbformat.v4.new_notebook(cells=cells)) == {"column", "spread"}
