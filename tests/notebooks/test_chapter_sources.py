@@ -142,19 +142,15 @@ def overwritten(notebook):
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    outside = [
-        one
-        for tree in trees
-        for one in tree.body
-        if not isinstance(one, ast.FunctionDef | ast.ClassDef | ast.ImportFrom)
-    ]
+    statements = [one for tree in trees for one in tree.body]
+    defined = {one.name for one in statements if isinstance(one, ast.FunctionDef)}
+    outside = [one for one in statements if not isinstance(one, ast.FunctionDef | ast.ClassDef)]
     given = {
         node.id
         for one in outside
         for node in ast.walk(one)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     }
-    defined = {one.name for tree in trees for one in tree.body if isinstance(one, ast.FunctionDef)}
     return imported & (given | defined)
 
 
