@@ -49,7 +49,7 @@ def clean_row(data: mea.Data, scale: mea.Scale, number: int) -> dict:
     searched_on = _known(data, scale, (number + PANEL + 1) % MODELS)
     row = {"kind": "clean", "number": number, "accuracy": suspect.accuracy, "seconds": suspect.seconds}
     for scheme in SCHEMES:
-        forest = _forest(data.test, scheme)
+        forest = forest_shares(data.test, scheme)
         for name, clean in (("alone", []), ("with_clean", panel)):
             verdicts = {key: convicts(suspect, forest, clean, scheme, key) for key in all_keys(scheme)}
             ranked = sorted(verdicts, key=lambda key: -searched_on.rate(scheme, key))
@@ -147,7 +147,7 @@ def marked_row(data: mea.Data, scale: mea.Scale, method: str, number: int) -> di
     victim = watermark.embed(data.owner.subset(chosen), key, scale, seed=number)
     queries = data.queries[torch.randperm(len(data.queries), generator=generator)[:MARKED_IMAGES]]
     surrogate = Distillation().extract(mea.Oracle(victim), queries, scale, seed=number)
-    panel = [mea.Oracle(_model(data, scale, place)) for place in range(PANEL)]
+    panel = [mea.Oracle(clean_model(data, scale, place)) for place in range(PANEL)]
     row = {"kind": "marked", "method": method, "number": number, "key": key.to_json()}
     row["seconds"] = victim.card["seconds"] + surrogate.card["seconds"]
     checks = {
@@ -240,7 +240,7 @@ def all_keys(scheme: str) -> list[tuple[int, int, int]]:
 
 @lru_cache(PANEL + 3)
 def _known_once(number: int, data_and_scale: "_Same") -> KnownSuspect:
-    return KnownSuspect(_model(*data_and_scale.pair, number), data_and_scale.pair[0].test)
+    return KnownSuspect(clean_model(*data_and_scale.pair, number), data_and_scale.pair[0].test)
 
 
 class _Same:
@@ -260,7 +260,7 @@ def _known(data: mea.Data, scale: mea.Scale, number: int) -> KnownSuspect:
     return _known_once(number, _Same(data, scale))
 
 
-def _model(data: mea.Data, scale: mea.Scale, number: int) -> nn.Module:
+def clean_model(data: mea.Data, scale: mea.Scale, number: int) -> nn.Module:
     """A clean model of its own seed, its own images, and one network of two."""
     generator = torch.Generator().manual_seed(number)
     chosen = torch.randperm(len(data.owner), generator=generator)[:IMAGES]
@@ -280,7 +280,7 @@ def _mixes(test: mea.ImageSet, scheme: str, seed: int, number: int) -> list:
     return _mixes_of(test.digest(), scheme, seed, number, _Same(test, None))
 
 
-def _forest(test: mea.ImageSet, scheme: str) -> PairShares:
+def forest_shares(test: mea.ImageSet, scheme: str) -> PairShares:
     mixes = [part.images for part in _mixes(test, scheme, 0, MIXES)]
     return pair_shares(pixel_forest(test), key_pairs((0, 1), scheme, 10, 0), mixes, 10)
 

@@ -6,12 +6,13 @@ from html import escape
 # From what carries most to what carries least; an item is as good as the worst of its claims.
 WORDS = {
     "yes": "✓ yes",
+    "beyond": "» beyond",
     "weaker": "~ weaker",
     "no": "✗ no",
     "different method": "different method",
     "not measured": "not measured",
 }
-_WORST_FIRST = ("no", "weaker", "yes", "different method")
+_WORST_FIRST = ("no", "weaker", "beyond", "yes", "different method")
 
 
 def reproduced_list(items: Sequence[Mapping], claims: Sequence[Mapping]) -> str:

@@ -1,10 +1,11 @@
 """What decides how a model is trained, apart from its data and its losses."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 OPTIMIZERS = ("muon", "adamw", "adam", "sgd")
 SCHEDULES = ("one-cycle", "linear", "step", "constant")
+CYCLED = (0.85, 0.95)  # the least and the largest momentum of "one-cycle", torch's usual ones
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,13 @@ class TrainingSettings:
         learning_rate: the highest one of the schedule; under muon, of what it leaves to AdamW. `rates_times` changes
             both rates.
         weight_decay: decoupled for adamw and what muon leaves to it, as an L2 term for the others.
-        momentum: of sgd only.
+        momentum: of sgd, where the schedule is not "one-cycle".
         optimizer: one of OPTIMIZERS; "muon" trains convolutions by `Muon` and the rest by AdamW.
         schedule: "one-cycle" over the whole run, "linear" up in the first tenth and down to zero, "step" (times
-            `step_factor` every `step_epochs`), "constant".
+            `step_factor` every `step_epochs`), "constant". One cycle also moves every momentum, Adam's first among
+            them, from the largest of CYCLED to the least and back, so it takes none that is set.
         muon_rate: the highest learning rate of the convolutions under muon.
-        muon_momentum: their Nesterov momentum.
+        muon_momentum: their Nesterov momentum, where the schedule is not "one-cycle".
         augment: mirror and shift by up to a fourteenth of the width, drawn anew for every image and step.
         seed: of the weights, the order of the images and every other draw.
     """
@@ -50,6 +52,16 @@ class TrainingSettings:
             raise ValueError(
                 f"epochs and batch_size must be at least 1, not {self.epochs} and {self.batch_size}"
             )
+        if self.step_epochs < 1:
+            raise ValueError(f"step_epochs must be at least 1, not {self.step_epochs}")
+        if self.schedule == "one-cycle":
+            usual = {one.name: one.default for one in fields(self)}
+            for name in ("momentum", "muon_momentum"):
+                if getattr(self, name) != usual[name]:
+                    raise ValueError(
+                        f"{name}={getattr(self, name)} has no effect under the schedule 'one-cycle', which moves the "
+                        f"momentum between {CYCLED[0]} and {CYCLED[1]}; choose another schedule, or leave it out"
+                    )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the recipe of a stored model."""

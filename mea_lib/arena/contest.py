@@ -14,9 +14,9 @@ from mea_lib.data import Data, ImageSet, WatermarkKey
 from mea_lib.models import ImageClassifier
 from mea_lib.proof import KeyCheck, accuracy, check_key
 from mea_lib.proof.commitment import PROCEDURE
-from mea_lib.removal.base import weights_digest
 from mea_lib.scale import Scale
 from mea_lib.training import train_clean
+from mea_lib.training.store import weights_digest
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from mea_lib.blackbox.answers import ONE_ANSWER, WRONG_NUMBER, AnswerFormat
-from mea_lib.blackbox.evaluation import in_evaluation
 from mea_lib.blackbox.passed_on import PassedOn
 from mea_lib.blackbox.preprocess import Pixels
 from mea_lib.blackbox.query_api import BudgetSpent
 from mea_lib.blackbox.suspect import Suspect, SuspectError, check_images
+from mea_lib.models.evaluation import in_evaluation
 from mea_lib.training.features import BATCH_ELSEWHERE, BATCH_ON_CPU
 
 PROBE_IMAGES = 8
@@ -54,6 +54,11 @@ class AdaptedSuspect(PassedOn):
         self._batch_size = batch_size
         self._way: str | None = None
         self._width = answers.number
+
+    @property
+    def are_probabilities(self) -> bool | None:
+        """Whether answers are probabilities; None where nobody has said what the model's numbers are."""
+        return None if self._answers.kind == "auto" else True
 
     @property
     def failures(self) -> Mapping[str, int]:

@@ -18,9 +18,10 @@ class Oracle(QueryAPI):
         answer: "soft" for soft labels, all probabilities; "hard" for hard labels, one-hot rows of the most
             probable class.
         top_k: answer with the k largest probabilities only; the others are 0. Rounded or cut ones need not sum to 1.
-        decimals: round probabilities to so many places.
+            No hard label changes by it.
+        decimals: round probabilities to so many places. Hard labels are chosen before, so none changes by it either.
         noise: standard deviation of normal noise on every probability, which is then cut at 0 and brought to
-            the sum 1 again; drawn anew for each query.
+            the sum 1 again; drawn anew for each query. A hard label is the class that is the most probable with noise.
         seed: of the noise.
 
     Attributes:
@@ -50,6 +51,9 @@ class Oracle(QueryAPI):
 
     def _answer(self, outputs: Tensor) -> Tensor:
         if self.answer == "hard":
+            if self.noise:
+                outputs = outputs.float().softmax(1)
+                outputs = outputs + self._drawn_noise(outputs)
             return torch.nn.functional.one_hot(outputs.argmax(1), outputs.shape[1]).float()
         answers = outputs.float().softmax(1)
         if self.noise:

@@ -30,7 +30,12 @@ def labels_of_pairs(
 
     Returns:
         for each pair its labels, (samples,) on the CPU; NO_CLASS where an answer names none.
+
+    Raises:
+        ValueError: for fewer than one mix of each pair.
     """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1 of each pair, not {samples}")
     if not pairs:
         return ()
     both = torch.tensor(pairs).repeat_interleave(samples, 0)  # (pairs × samples, 2)

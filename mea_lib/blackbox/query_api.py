@@ -1,5 +1,6 @@
 """What every API of a model does, whatever it answers: check the query, charge the budget, keep a log."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mea_lib.blackbox.suspect import Suspect, check_images
+from mea_lib.blackbox.suspect_module import SuspectModule
 from mea_lib.training.answering import answering
 from mea_lib.training.features import BATCH_ELSEWHERE, BATCH_ON_CPU
 
@@ -60,8 +62,8 @@ class QueryAPI(Suspect):
             raise ValueError(f"a budget is a number of images, at least 0, not {budget}")
         if decimals is not None and decimals < 0:
             raise ValueError(f"decimals must be at least 0, not {decimals}")
-        if noise < 0:
-            raise ValueError(f"noise must be at least 0, not {noise}")
+        if not 0 <= noise < math.inf:  # which NaN is not either
+            raise ValueError(f"noise must be a number, at least 0, not {noise}")
         self._model = model.eval()
         self._generator = torch.Generator().manual_seed(seed)
         self.budget = budget
@@ -83,7 +85,8 @@ class QueryAPI(Suspect):
             images: (N, C, H, W) uint8.
 
         Returns:
-            one row of float32 numbers for each image, on the images' device.
+            one row of float32 numbers for each image, on the images' device; a row of NaN is no answer, of a suspect
+            that gives none (`SuspectModule`).
 
         Raises:
             BudgetSpent: when N is more than what remains; then nothing is answered and nothing spent.
@@ -113,11 +116,15 @@ class QueryAPI(Suspect):
 
     def _answer_checked(self, model: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         outputs = model(images)
-        if outputs.isnan().any():
+        if not outputs.isnan().any():
+            return self._answer(outputs)
+        if not isinstance(self._model, SuspectModule):
             raise ValueError(
                 "the model answered NaN; its training diverged, train it with a lower learning rate"
             )
-        return self._answer(outputs)
+        silent = outputs.isnan().any(1)
+        answers = self._answer(outputs.masked_fill(silent[:, None], 0.0))
+        return answers.masked_fill(silent[:, None], torch.nan)
 
     def _drawn_noise(self, answers: Tensor) -> Tensor:
         """Normal noise (N, K) of the API's deviation, from a CPU generator on every device."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import SECRET, check_writable, ordinary_file
+from mea_lib.cli.files import SECRET, check_apart, check_writable, ordinary_file
 from mea_lib.cli.frame import Result
 from mea_lib.cli.report import columns, note, usage
 from mea_lib.cli.suspect import accused
@@ -59,6 +59,9 @@ def commit(
                 raise ValueError(f"{path} is there already; name another file, or replace it with --force")
     if len({path.resolve() for path in written.values()}) < len(written):
         raise typer.BadParameter("must be different files", param_hint=" / ".join(written))
+    check_apart(
+        written.items(), [("--key", key_file)]
+    )  # --force replaces older files, and no key that is read
 
     from mea_lib.cli.inputs import autoencoder_for, key_of, load_data
     from mea_lib.data import new_salt

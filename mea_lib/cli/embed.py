@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import SECRET
+from mea_lib.cli.files import SECRET, check_apart, files_of_model
 from mea_lib.cli.frame import Result
 from mea_lib.cli.models import KeptModel, stored_ids
 from mea_lib.cli.report import columns, note, usage
@@ -36,6 +36,9 @@ def embed(
       mea embed --sources T-shirt/top Trouser --target Pullover --key-seed 7 --key-out key.json
       mea embed --key key.json --network resnet18 --width 16 --out model.safetensors
     """
+    keys = [("--key", key_options.key_file), ("--key-out", key_out)]
+    check_apart(files_of_model("--out", training.out), keys)
+
     from mea_lib.cli.inputs import autoencoder_for, key_of, load_data, scale_of
     from mea_lib.files import NewFile, write_together
     from mea_lib.proof import accuracy, watermark_success_rate

@@ -7,6 +7,7 @@ import typer
 
 from mea_lib.cli import options
 from mea_lib.cli.attacks import ATTACKS, check_fits, run_attack
+from mea_lib.cli.files import check_apart, files_of_model
 from mea_lib.cli.frame import Result
 from mea_lib.cli.models import KeptModel, stored_ids
 from mea_lib.cli.report import columns, note
@@ -79,6 +80,10 @@ def extract(
     if suspect.url is not None and chosen:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in chosen)
         raise typer.BadParameter(f"{names}: the server at --url decides what it answers")
+    check_apart(
+        [*files_of_model("--out", training.out), ("--query-log", suspect.query_log)],
+        [*files_of_model("--model", suspect.model), ("--mark-answers", answers.mark_answers)],
+    )
     if temperature is not None and temperature <= 0:
         raise typer.BadParameter(f"must be above 0, not {temperature:g}", param_hint="--temperature")
     trains = tuple(name for name in ATTACKS if name != "data-free")

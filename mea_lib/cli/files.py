@@ -1,6 +1,8 @@
 """Files that a command reads and writes: secrets for the owner alone, and checks before hours of work."""
 
 import os
+from collections.abc import Iterable
+from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,7 @@ import typer
 
 from mea_lib.cli.report import note, usage
 from mea_lib.files import check_file, read_text
+from mea_lib.model_files import ModelFiles
 
 if TYPE_CHECKING:
     from mea_lib.data import WatermarkKey
@@ -32,10 +35,59 @@ def new_file(path: Path | None) -> Path | None:
 
 
 def new_model(path: Path | None) -> Path | None:
-    """Callback of --out, which can only be the place of a model."""
+    """Callback of --out, which can only be the place of a model, or of one that it replaces."""
     if new_file(path) is not None and path.suffix != ".safetensors":
         raise typer.BadParameter(f"must end in .safetensors, which {path} does not")
+    if path is not None:
+        with usage():
+            check_replaceable(path)
     return path
+
+
+def check_replaceable(out: Path) -> None:
+    """Check that a model can be copied to `out`: beside it is no file, or the card of a model.
+
+    Raises:
+        ValueError: for another file in the card's place, such as a key; it would be lost.
+    """
+    files = ModelFiles.at(out)
+    if files.card.exists():
+        try:
+            files.read_card()
+        except ValueError as error:
+            raise ValueError(
+                f"the model's card would take the place of {files.card}, and that is no card of a model; "
+                "name another file"
+            ) from error
+
+
+Named = tuple[str, Path | None]  # an option, and the file that it names
+
+
+def files_of_model(option: str, reference: str | Path | None) -> list[Named]:
+    """The files of a model that an option names by a path; of an id of the store none."""
+    if reference is None or Path(reference).suffix not in (".safetensors", ".json"):
+        return [] if reference is None else [(option, Path(reference))]
+    files = ModelFiles.at(Path(reference))
+    return [(option, files.weights), (option, files.card)]
+
+
+def check_apart(written: Iterable[Named], kept: Iterable[Named]) -> None:
+    """A usage error where a file that is written is another one that is written, or one that is kept."""
+    written = [(option, path) for option, path in written if path is not None]
+    kept = [(option, path) for option, path in kept if path is not None]
+    for (option, path), (other, taken) in [*combinations(written, 2), *product(written, kept)]:
+        if option != other and _same(path, taken):
+            raise typer.BadParameter(
+                f"{path} is what {other} names, and would be written over; name another file",
+                param_hint=option,
+            )
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
 
 
 def check_writable(path: Path | None) -> None:

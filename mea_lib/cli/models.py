@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mea_lib.cli.files import check_replaceable
 from mea_lib.files import NewFile, write_together
 from mea_lib.model_files import ModelFiles, store_folders
 
@@ -82,9 +83,10 @@ def copy_model(files: ModelFiles, out: Path) -> None:
     """Copy both files; `out` names the .safetensors one. No copy is ever half there, or half of another one.
 
     Raises:
-        ValueError: for damaged files.
+        ValueError: for damaged files, or where the card would take the place of a file that is none.
     """
     card, weights = files.read()
+    check_replaceable(out)
     write_together([NewFile(out, weights), NewFile(out.with_suffix(".json"), card)], replace=True)
 
 

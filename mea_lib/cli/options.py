@@ -1,5 +1,6 @@
 """Options that several commands share, and the groups in which they come."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,18 @@ def model_option(name: str, words: str) -> Any:
 
 def number_option(name: str, words: str, least: float | None = None) -> Any:
     """An option that is a number, of at least `least`."""
-    return typer.Option(name, metavar="NUMBER", min=least, help=words)
+    return typer.Option(name, metavar="NUMBER", min=least, callback=_number, help=words)
 
 
 def _file(name: str, words: str, check: Callable[[Path | None], Path | None], **settings: Any) -> Any:
     return typer.Option(name, metavar="FILE", dir_okay=False, callback=check, help=words, **settings)
+
+
+def _number(value: float | None) -> float | None:
+    """Callback of an option that is a number, which NaN is not: no bound would stop it."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("must be a number, not nan")
+    return value
 
 
 def _share(value: float | None) -> float | None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mea_lib.cli import options
+from mea_lib.cli.files import check_apart, files_of_model
 from mea_lib.cli.frame import AsJson, Result, show
 from mea_lib.cli.report import note, usage
 from mea_lib.cli.suspect import OWN_MACHINE
@@ -72,6 +73,8 @@ def serve(
         raise typer.BadParameter(
             "needs --data, the model's own, for the names of its classes", param_hint="--mark-answers"
         )
+    kept = [("--token-file", token_file), ("--mark-answers", answers.mark_answers)]
+    check_apart([("--log", log)], [*kept, *files_of_model("--model", model)])
     tokens = _tokens(token_file)
 
     from mea_lib.blackbox import Oracle

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import read_key, read_secret
+from mea_lib.cli.files import check_apart, files_of_model, read_key, read_secret
 from mea_lib.cli.frame import Result
 from mea_lib.cli.report import NO_PROOF, NO_VERDICT, usage
 from mea_lib.cli.suspect import accused, purpose_of, remote, settings_of
@@ -73,6 +73,15 @@ def verify(
     settings = settings_of(suspect_options)
     if (commitment_file is None) != (salt_file is None):
         raise typer.BadParameter("--commitment and --salt-file go together")
+    check_apart(
+        [("--evidence", evidence_file), ("--query-log", suspect_options.query_log)],
+        [
+            ("--key", key_file),
+            ("--commitment", commitment_file),
+            ("--salt-file", salt_file),
+            *files_of_model("--model", suspect_options.model),
+        ],
+    )
     _check_plan(plan, fewest_samples, commitment_file is not None, runner_up)
 
     from mea_lib.cli.inputs import autoencoder_for, load_data

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,19 +13,21 @@ if TYPE_CHECKING:
     from mea_lib.data.reading import Reading
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """Labelled images on one device.
+
+    A set equals itself alone; `digest` tells whether two hold the same.
 
     Attributes:
         images: (N, C, H, W) uint8, C is 1 or 3.
         labels: (N,) int64, from 0 to the number of classes less 1.
-        classes: names of the classes, in the order of the labels.
+        classes: names of the classes, in the order of the labels, each another.
         name: of the data set, used in messages.
 
     Raises:
-        TypeError: where images are not uint8.
-        ValueError: where shapes or labels do not fit.
+        TypeError: where images are not uint8, or labels not int64.
+        ValueError: where shapes or labels do not fit, or two classes have one name.
     """
 
     images: Tensor
@@ -49,6 +51,15 @@ class ImageSet:
             raise ValueError(
                 f"{self.name}: {len(self.images)} images need as many labels, not {tuple(self.labels.shape)}"
             )
+        if self.labels.dtype != torch.int64:
+            raise TypeError(
+                f"{self.name}: labels must be int64, numbers of classes from 0, not {self.labels.dtype}; "
+                "convert them with .long()"
+            )
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(
+                f"{self.name}: each class needs a name of its own; got {', '.join(map(str, self.classes))[:300]}"
+            )
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             raise ValueError(f"{self.name}: labels must lie between 0 and {len(self.classes) - 1}")
 
@@ -61,8 +72,18 @@ class ImageSet:
 
     @property
     def size(self) -> int:
-        """Height of the images in pixels."""
-        return self.images.shape[2]
+        """Height and width of the images in pixels.
+
+        Raises:
+            ValueError: where they are not square, which every network here takes its images to be.
+        """
+        height, width = self.images.shape[2:]
+        if height != width:
+            raise ValueError(
+                f"{self.name}: images of {height} by {width} pixels are not square; "
+                "mea_lib.data.resize.to_form makes them so"
+            )
+        return height
 
     def class_index(self, name: str | int) -> int:
         """Number of the class called `name`.
@@ -92,8 +113,18 @@ class ImageSet:
         return self.images[self.places(name)]
 
     def subset(self, chosen: int | Sequence[int] | Tensor) -> "ImageSet":
-        """The first `chosen` images, or those at these indices."""
-        index = torch.arange(min(chosen, len(self))) if isinstance(chosen, int) else torch.as_tensor(chosen)
+        """The first `chosen` images, or those at these indices; an empty set where there are none.
+
+        Raises:
+            ValueError: for a negative number of images.
+        """
+        if isinstance(chosen, int):
+            if chosen < 0:
+                raise ValueError(f"{self.name}: the number of images must be at least 0, not {chosen}")
+            index = torch.arange(min(chosen, len(self)))
+        else:
+            index = torch.as_tensor(chosen)
+            index = index if index.numel() else index.long()  # an empty list is one of floats
         index = index.to(self.images.device)
         return replace(self, images=self.images[index], labels=self.labels[index])
 
@@ -132,9 +163,11 @@ class ImageSet:
         return self._digest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """What an experiment starts from: three parties that share no image.
+
+    As a set of images it equals itself alone.
 
     Attributes:
         name: of the data set.
@@ -152,8 +185,8 @@ class Data:
     adversary: ImageSet
     test: ImageSet
     number_of_queries: int | None = None
-    pool: Tensor | None = field(default=None, compare=False)
-    read: "Reading | None" = field(default=None, compare=False)
+    pool: Tensor | None = None
+    read: "Reading | None" = None
 
     @property
     def queries(self) -> Tensor:

@@ -87,7 +87,14 @@ def random_mixes(
     Returns:
         (number, C, H, W) uint8 and (number, K): one half on each of both classes, the expectation of the
         paper's random choice between them.
+
+    Raises:
+        ValueError: for a share that is none, or a negative number.
     """
+    if not 0 <= same_pair_share <= 1:
+        raise ValueError(f"same_pair_share must lie between 0 and 1, not {same_pair_share}")
+    if number < 0:
+        raise ValueError(f"number must be at least 0, not {number}")
     first_class, second_class, _ = key.indices(images)
     same = round(number * same_pair_share)
     pairs = torch.cat(

@@ -49,6 +49,8 @@ class AnomalyFilter(nn.Module):
         features = self.model.features(images)  # (N, F)
         logits = self.model.logits(features)
         classes = logits.shape[1]
+        if classes < 2:
+            raise ValueError("an odd image gets the answer of another class; the model needs two or more")
         turns = torch.zeros(len(images), 1, dtype=torch.long)
         for number in self._detector.flagged_features(features).nonzero().flatten().tolist():
             turns[number] = 1 + image_number(images[number], self.seed) % (classes - 1)

@@ -151,7 +151,12 @@ def permutation(key: bytes, classes: int, first: int) -> list[int]:
 
     Returns:
         (K,) for each class whose value it gets.
+
+    Raises:
+        ValueError: for fewer than two classes, which have no such permutation, or a class that there is not.
     """
+    if classes < 2 or not 0 <= first < classes:
+        raise ValueError(f"no permutation of {classes} classes moves class {first}; take two or more")
     draws = 0
     while True:
         order = list(range(classes))

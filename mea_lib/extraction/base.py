@@ -1,6 +1,7 @@
 """What every extraction is: query a model, keep the answers, train a surrogate on them."""
 
 import hashlib
+import warnings
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Extraction(Method, ABC):
 
         Every image that is sent is one query. A budget that is too small is spent to the end, and what it paid for is
         used. The answers decide which stored surrogate is found, so the queries are sent (and counted) again each time.
+        Images without an answer, rows with NaN, are left out, and a warning says how many.
 
         Args:
             oracle: the victim's API.
@@ -43,6 +45,7 @@ class Extraction(Method, ABC):
 
         Raises:
             BudgetSpent: when the budget is 0.
+            ValueError: where there is no image to query with, or none gets an answer.
         """
 
 
@@ -62,7 +65,7 @@ class AskThenTrain(Extraction, ABC):
     ) -> tuple[Tensor, Tensor]:
         """The images that are trained on, (M, C, H, W) uint8, and the answers to them, in this order."""
         images = within_budget(images_of(queries), oracle)
-        return images, oracle(images)
+        return answered(images, oracle(images))
 
     @abstractmethod
     def train_surrogate(self, images: Tensor, answers: Tensor, scale: Scale, *, seed: int = 0) -> nn.Module:
@@ -83,7 +86,16 @@ class ClassifierExtraction(AskThenTrain, ABC):
         """Train a surrogate on answers (M, K) that are there already.
 
         Its card names the training, which attacks may share, and its `attack` this method with all settings.
+
+        Raises:
+            ValueError: for answers that are not rows of numbers, one of each image, or hold NaN.
         """
+        if answers.ndim != 2 or len(answers) != len(images):
+            raise ValueError(
+                f"{len(images)} images need as many rows of answers, not answers of the shape {tuple(answers.shape)}; "
+                "pass on what the oracle answered, in the order of the images"
+            )
+        check_answered(answers)
         names = tuple(map(str, range(answers.shape[1])))
         query_set = ImageSet(images, answers.argmax(1).to(images.device), names, "queries")
         surrogate = fit(
@@ -117,13 +129,14 @@ class EncoderExtraction(AskThenTrain, ABC):
         """Train a surrogate on features that are there already.
 
         Raises:
-            ValueError: for answers that are not features of these images, row by row.
+            ValueError: for answers that are not features of these images, row by row, or hold NaN.
         """
         if answers.ndim not in (2, 3) or len(answers) != len(images):
             raise ValueError(
                 f"{len(images)} images need as many rows of features, not answers of the shape "
                 f"{tuple(answers.shape)}; pass on what the oracle answered, in the order of the images"
             )
+        check_answered(answers)
         labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
         query_set = ImageSet(images, labels, ("unlabelled",), "queries")
         wanted = answers.shape[-1]
@@ -142,6 +155,62 @@ def images_of(queries: Tensor | ImageSet) -> Tensor:
     return queries.images if isinstance(queries, ImageSet) else queries
 
 
+def check_some(images: Tensor) -> None:
+    """Check that there is an image to query with.
+
+    Raises:
+        ValueError: for none.
+    """
+    if not len(images):
+        raise ValueError("there are no images to query with; pass at least one")
+
+
+def have_answers(answers: Tensor) -> Tensor:
+    """Which of these rows (M, …) are answers: (M,) bool. One with NaN is none, as of any `Suspect`."""
+    return ~answers.isnan().flatten(1).any(1)
+
+
+def answered(images: Tensor, answers: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """The images (M, C, H, W) that got an answer and the answers (M, …); both themselves where all did.
+
+    Args:
+        others: (M, …), what else belongs to the images, of which the same rows are returned.
+
+    Raises:
+        ValueError: where none got an answer.
+    """
+    heard = have_answers(answers)
+    note_unanswered(len(heard) - int(heard.sum()), len(heard))
+    if heard.all():
+        return images, answers, *others
+    return tuple(part[heard.to(part.device)] for part in (images, answers, *others))
+
+
+def note_unanswered(unanswered: int, images: int) -> None:
+    """Warn of images that got no answer; ValueError where not one did."""
+    if unanswered and unanswered == images:
+        raise ValueError(
+            f"none of the {images:,} images got an answer, so there is nothing to learn from; see the victim's failures"
+        )
+    if unanswered:
+        warnings.warn(f"{unanswered:,} of {images:,} images got no answer and are left out", stacklevel=3)
+
+
+def check_answered(answers: Tensor) -> None:
+    """Check that each row is an answer.
+
+    Raises:
+        ValueError: for rows with NaN, or no row.
+    """
+    if not len(answers):
+        raise ValueError("there are no answers to train a surrogate on; pass at least one")
+    silent = len(answers) - int(have_answers(answers).sum())
+    if silent:
+        raise ValueError(
+            f"{silent:,} of {len(answers):,} answers hold NaN, which is no answer; leave these images out"
+        )
+
+
 def covered(oracle: Suspect, *parts: Tensor) -> int:
     """How many rows of these parts, (M, C, H, W) each, the budget covers from the first on: known answers are free."""
     if oracle.remaining is None:
@@ -151,7 +220,12 @@ def covered(oracle: Suspect, *parts: Tensor) -> int:
 
 
 def within_budget(images: Tensor, oracle: Suspect) -> Tensor:
-    """The first images that the budget covers; where it covers none, one that is left to the oracle to refuse."""
+    """The first images that the budget covers; where it covers none, one that is left to the oracle to refuse.
+
+    Raises:
+        ValueError: where there are no images.
+    """
+    check_some(images)
     return images[: max(covered(oracle, images), 1)]
 
 

@@ -1,5 +1,6 @@
 """Extraction from cleaned answers: the watermark travels in small probabilities, which are changed."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +37,7 @@ class CleanAnswers(Distillation):
             raise ValueError(
                 f"suspected must be three different classes, two sources and a target, not {self.suspected}"
             )
-        if self.answer_temperature <= 0:
+        if not 0 < self.answer_temperature < math.inf:
             raise ValueError(f"answer_temperature must be above 0, not {self.answer_temperature}")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {self.top_k}")
@@ -51,6 +52,8 @@ class CleanAnswers(Distillation):
     def clean(self, answers: Tensor) -> Tensor:
         """The answers (M, K) as the adversary uses them: forgotten, sharpened, cut, each row with the sum 1.
 
+        A row of zeros, all that an API may leave of an unsure answer when it rounds, names no class: all get the same.
+
         Raises:
             ValueError: for a suspected class that the answers do not have.
         """
@@ -58,11 +61,21 @@ class CleanAnswers(Distillation):
         if self.suspected is not None:
             cleaned = _without_runner_up(cleaned, self.suspected)
         if self.answer_temperature != 1:
-            cleaned = cleaned ** (1 / self.answer_temperature)
+            cleaned = _sharpened(cleaned, 1 / self.answer_temperature)
         if self.top_k is not None and self.top_k < cleaned.shape[1]:
             kept = cleaned.topk(self.top_k, dim=1)
             cleaned = torch.zeros_like(cleaned).scatter(1, kept.indices, kept.values)
-        return (cleaned / cleaned.sum(1, keepdim=True)).to(answers.dtype)
+        total = cleaned.sum(1, keepdim=True)
+        return torch.where(total == 0, 1 / cleaned.shape[1], cleaned / total).to(answers.dtype)
+
+
+def _sharpened(answers: Tensor, power: float) -> Tensor:
+    """Each probability of (M, K) to this power; of rows where none of it would be left, relative to the largest."""
+    sharpened = answers**power
+    lost = (sharpened == 0).all(1)
+    rows = answers[lost]
+    sharpened[lost] = (rows / rows.amax(1, keepdim=True).clamp_min(1e-300)) ** power
+    return sharpened
 
 
 def _without_runner_up(answers: Tensor, suspected: tuple[int, int, int]) -> Tensor:

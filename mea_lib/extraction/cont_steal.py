@@ -1,5 +1,6 @@
 """Cont-Steal (Sha et al. 2023): the surrogate tells images apart by the victim's features of other views."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
-from mea_lib.extraction.base import EncoderExtraction, covered, images_of
+from mea_lib.extraction.base import EncoderExtraction, answered, check_some, covered, images_of
 from mea_lib.losses import contrastive_stealing_loss
 from mea_lib.models.encoder import Encoder
 from mea_lib.scale import Scale
@@ -44,7 +45,7 @@ class ContSteal(EncoderExtraction):
     def __post_init__(self) -> None:
         if self.views_queried < 1:
             raise ValueError(f"views_queried must be at least 1, not {self.views_queried}")
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:
             raise ValueError(f"the temperature must be above 0, not {self.temperature}")
 
     def training(self, scale: Scale) -> TrainingSettings:
@@ -56,14 +57,16 @@ class ContSteal(EncoderExtraction):
     ) -> tuple[Tensor, Tensor]:
         """As `AskThenTrain.ask`, with answers (M, V, F) to V views of each image; M · V queries are sent.
 
-        What is left of a budget and does not cover all views of one more image stays unspent.
+        What is left of a budget and does not cover all views of one more image stays unspent. An image of which one view
+        gets no answer is left out.
         """
         images = images_of(queries)
+        check_some(images)
         views = self.views_to_ask(images, seed)  # (V, M, C, H, W)
         number = max(covered(oracle, *views), 1)
         queried = views[:, :number]
         answers = oracle(queried.flatten(0, 1)).unflatten(0, queried.shape[:2])  # (V, M, F)
-        return images[:number], answers.transpose(0, 1)
+        return answered(images[:number], answers.transpose(0, 1))
 
     def views_to_ask(self, images: Tensor, seed: int = 0) -> Tensor:
         """The queries: (M, C, H, W) uint8 → (V, M, C, H, W) uint8, `views_queried` views of each."""

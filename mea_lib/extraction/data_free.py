@@ -12,7 +12,14 @@ from tqdm import tqdm
 
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
-from mea_lib.extraction.base import Extraction, answers_digest, images_of, within_budget
+from mea_lib.extraction.base import (
+    Extraction,
+    answers_digest,
+    have_answers,
+    images_of,
+    note_unanswered,
+    within_budget,
+)
 from mea_lib.extraction.forward_differences import estimate_gradient
 from mea_lib.extraction.query_generator import QueryGenerator
 from mea_lib.models import ImageClassifier, build_from_spec
@@ -100,10 +107,10 @@ class DataFree(Extraction):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("contrast", "step", "generator_rate", "surrogate_rate", "decay"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("balance", "weight_decay"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
         if not 0 < self.floor < 1:
             raise ValueError(f"floor must lie between 0 and 1, not {self.floor}")
@@ -122,12 +129,15 @@ class DataFree(Extraction):
         Raises:
             ValueError: for images that are not square.
             FloatingPointError: when the surrogate's loss is no longer a number.
+            ValueError: where no image of the first batch gets an answer.
         """
         channels, height, width = images_of(queries).shape[1:]
         if height != width:
             raise ValueError(f"a generator makes square images, not {height} by {width} pixels")
         generated = _GeneratedQueries(oracle, (channels, height, width), self, seed)
         first = generated.ask(min(self.batch, self.queries))
+        if not len(first[0]):
+            note_unanswered(generated.unanswered, generated.sent)
         left = self.queries if oracle.remaining is None else oracle.remaining
         number = min(self.queries, generated.sent + left)
         spec = {
@@ -147,7 +157,9 @@ class DataFree(Extraction):
             with seeded(seed, generated.device):
                 return _play(surrogate, generated, first, number, self)
 
-        return find_or_make(recipe, make)
+        found = find_or_make(recipe, make)
+        note_unanswered(generated.unanswered, generated.sent)
+        return found
 
 
 # The authors' attack on a CIFAR-10 model, as their released run_cifar_dfme.sh starts it; for SVHN they take
@@ -191,7 +203,7 @@ class _GeneratedQueries:
 
     def __init__(self, oracle: Suspect, shape: tuple[int, int, int], settings: DataFree, seed: int) -> None:
         self.device = best_device()
-        self.sent = 0
+        self.sent = self.unanswered = 0
         self.draws = torch.Generator().manual_seed(seed)
         self.maker = QueryGenerator(
             settings.noise, shape, settings.generator_width, settings.contrast, seed
@@ -207,13 +219,19 @@ class _GeneratedQueries:
 
     @torch.no_grad()
     def ask(self, number: int) -> tuple[Tensor, Tensor]:
-        """New images (N, C, H, W) uint8 as far as the budget covers them, and the victim's answers (N, K)."""
+        """New images (N, C, H, W) uint8 as far as the budget covers them, and the victim's answers (N, K).
+
+        Images without an answer are left out.
+        """
         images = within_budget(_whole_levels(self.pixels(number)), self._oracle)
-        return images, self.answer(images)
+        answers = self.answer(images)
+        heard = have_answers(answers)
+        return (images, answers) if heard.all() else (images[heard.to(images.device)], answers[heard])
 
     def answer(self, images: Tensor) -> Tensor:
         answers = self._oracle(images)
         self.sent += len(images)
+        self.unanswered += len(images) - int(have_answers(answers).sum())
         return answers
 
 
@@ -256,9 +274,13 @@ def _play(
                 for _ in range(settings.generator_steps):
                     _generator_step(surrogate, generated, optimizers["generator"], settings)
                 left = settings.batch * settings.surrogate_steps
-            fresh = [
+            asked = [
                 generated.ask(min(settings.batch, left - start)) for start in range(0, left, settings.batch)
             ]
+            heard = [batch for batch in asked if len(batch[0])]
+            if not heard:
+                continue
+            fresh = heard
             if number * (len(best.history) + 1) / CHECKS <= generated.sent < number:
                 best.compare(fresh, generated.sent)
             _surrogate_steps(surrogate, optimizers["surrogate"], fresh, settings)

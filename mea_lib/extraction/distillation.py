@@ -1,5 +1,6 @@
 """Extraction by distillation (Hinton et al. 2015): query, keep the answers, train a surrogate on them."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +31,7 @@ class Distillation(ClassifierExtraction):
     squared: bool = True
 
     def __post_init__(self) -> None:
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:
             raise ValueError(f"the temperature must be above 0, not {self.temperature}")
         if not 0 <= self.soft_weight <= 1:
             raise ValueError(f"soft_weight must lie between 0 and 1, not {self.soft_weight}")

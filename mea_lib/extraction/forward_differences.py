@@ -18,7 +18,7 @@ def estimate_gradient(
 
     An API takes whole grey levels, so what was drawn is rounded and cut at 0 and 255, and δ_k is the step that
     was taken in the end. Steps of less than a level still work, since some pixels move by a whole one; an image
-    none of whose pixels moved gives no slope.
+    none of whose pixels moved gives no slope, and neither does one whose loss is NaN.
 
     Args:
         loss: (M, C, H, W) uint8 images → (M,) the loss of each; called once, with m + 1 images for each of N.
@@ -44,5 +44,6 @@ def estimate_gradient(
     here, *there = loss(queried.view(-1, *images.shape[1:])).view(directions + 1, number)
     rises = torch.stack(there) - here  # (m, N)
     squares = taken.square().sum(2)
-    slopes = torch.where(squares > 0, rises / squares.clamp_min(1e-12), 0.0)
+    known = (squares > 0) & ~rises.isnan()
+    slopes = torch.where(known, rises / squares.clamp_min(1e-12), 0.0)
     return dimensions * (slopes[:, :, None] * taken).mean(0).view(images.shape)

@@ -4,6 +4,7 @@ Its idea: a watermark is an error that the victim makes on purpose. Whoever trus
 seen to err may learn less of the watermark, too.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
-from mea_lib.extraction.base import Extraction, answers_digest, within_budget
+from mea_lib.extraction.base import Extraction, answered, answers_digest, within_budget
 from mea_lib.losses import distillation_loss
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
@@ -49,7 +50,7 @@ class GuidedExtraction(Extraction):
     balance: Balance = LOSS_PLUS
 
     def __post_init__(self) -> None:
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:
             raise ValueError(f"the temperature must be above 0, not {self.temperature}")
         if not 0 < self.label_weight <= 1:
             raise ValueError(f"label_weight must be above 0 and at most 1, not {self.label_weight}")
@@ -68,13 +69,14 @@ class GuidedExtraction(Extraction):
         if not isinstance(queries, ImageSet):
             raise TypeError("some of the queries are labelled by hand; pass an ImageSet of the adversary's")
         images = within_budget(queries.images, oracle)
-        answers = oracle(images)  # (M, K)
+        labels = queries.labels[: len(images)]
+        images, answers, labels = answered(images, oracle(images), labels)  # answers (M, K)
         if len(queries.classes) != answers.shape[1]:
             raise ValueError(
                 f"the victim answers with {answers.shape[1]} classes, and the labels are of "
                 f"{len(queries.classes)}; pass labels of the victim's classes"
             )
-        labels = queries.labels[: len(images)][: self.guide_images]  # (G,)
+        labels = labels[: self.guide_images]  # (G,)
         query_set = replace(queries, images=images, labels=answers.argmax(1).to(images.device))
         return fit(
             query_set,

@@ -1,5 +1,6 @@
 """Extraction with Jacobian-based augmentation (Papernot et al. 2017): queries are made from older ones."""
 
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
-from mea_lib.extraction.base import covered, images_of, within_budget
+from mea_lib.extraction.base import answered, check_some, covered, have_answers, images_of, within_budget
 from mea_lib.extraction.distillation import Distillation
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
@@ -62,12 +63,13 @@ class Jacobian(Distillation):
             ValueError: for more seed images than there are.
         """
         real = images_of(queries)
+        check_some(real)
         start = self.seed_images or max(1, len(real) >> self.rounds)
         if start > len(real):
             raise ValueError(f"{start} seed images are more than the {len(real)} that there are; take fewer")
         generator = torch.Generator().manual_seed(seed)
         images = within_budget(real[:start], oracle)
-        answers = oracle(images)  # (M, K)
+        images, answers = answered(images, oracle(images))  # answers (M, K)
         surrogate = self.train_surrogate(images, answers, scale, seed=seed)
         for number in range(self.rounds):
             chosen = torch.arange(len(images))
@@ -80,7 +82,15 @@ class Jacobian(Distillation):
             moved = moved[: covered(oracle, moved)]
             if not len(moved):
                 break
-            images, answers = torch.cat([images, moved]), torch.cat([answers, oracle(moved)])
+            of_moved = oracle(moved)
+            if not have_answers(of_moved).any():
+                warnings.warn(
+                    f"none of the {len(moved):,} images of round {number + 1} got an answer; it is the last",
+                    stacklevel=2,
+                )
+                break
+            moved, of_moved = answered(moved, of_moved)
+            images, answers = torch.cat([images, moved]), torch.cat([answers, of_moved])
             surrogate = self.train_surrogate(images, answers, scale, seed=seed)
         return surrogate
 

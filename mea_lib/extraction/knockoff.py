@@ -9,7 +9,15 @@ from torch.nn import functional as F
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
 from mea_lib.extraction.bandit import REWARDS, AnswerRewards, GradientBandit
-from mea_lib.extraction.base import covered, images_of, within_budget
+from mea_lib.extraction.base import (
+    answered,
+    check_some,
+    covered,
+    have_answers,
+    images_of,
+    note_unanswered,
+    within_budget,
+)
 from mea_lib.extraction.distillation import Distillation
 from mea_lib.models import Input, build
 from mea_lib.scale import Scale
@@ -61,12 +69,13 @@ class Knockoff(Distillation):
             TypeError: for images without labels, which the bandit cannot choose among.
         """
         pool = images_of(queries)
+        check_some(pool)
         number = min(self.queries or len(pool), len(pool))
         generator = torch.Generator().manual_seed(seed)
         if self.strategy == "random":
             chosen = torch.randperm(len(pool), generator=generator)[:number].to(pool.device)
             images = within_budget(pool[chosen], oracle)
-            return images, oracle(images)
+            return answered(images, oracle(images))
         if not isinstance(queries, ImageSet):
             raise TypeError(
                 "the adaptive strategy chooses among the classes of the adversary's own labels; pass an ImageSet"
@@ -88,10 +97,11 @@ class Knockoff(Distillation):
         bandit = GradientBandit(len(pool.classes), self.window)
         rewards = AnswerRewards(self.rewards, self.window)
         surrogate = optimizer = None
-        sent: list[int] = []
+        sent = 0
+        used: list[int] = []
         answers: list[Tensor] = []
-        while len(sent) < number:
-            actions = _draw_actions(bandit.policy, unsent, min(self.batch, number - len(sent)), generator)
+        while sent < number:
+            actions = _draw_actions(bandit.policy, unsent, min(self.batch, number - sent), generator)
             index = [unsent[action].pop() for action in actions]
             images = pool.images[torch.tensor(index, device=pool.images.device)]
             paid = covered(oracle, images)
@@ -99,6 +109,13 @@ class Knockoff(Distillation):
                 break
             images = images[: max(paid, 1)]
             answer = oracle(images)  # (B, K)
+            sent += len(images)
+            heard = have_answers(answer)
+            places = heard.nonzero()[:, 0].tolist()
+            actions, index = ([part[place] for place in places] for part in (actions, index))
+            if not places:
+                continue
+            images, answer = images[heard.to(images.device)], answer[heard]
             if surrogate is None:
                 surrogate = build(
                     scale.network,
@@ -112,12 +129,13 @@ class Knockoff(Distillation):
             optimizer.zero_grad(set_to_none=True)
             F.cross_entropy(logits, answer.to(logits.device)).backward()
             optimizer.step()
-            seen = zip(actions[: len(images)], answer.cpu(), logits.detach().cpu(), strict=True)
+            seen = zip(actions, answer.cpu(), logits.detach().cpu(), strict=True)
             for action, answer_row, logits_row in seen:
                 bandit.update(action, rewards(answer_row, logits_row))
-            sent += index[: len(images)]
+            used += index
             answers.append(answer)
-        return pool.images[torch.tensor(sent, device=pool.images.device)], torch.cat(answers)
+        note_unanswered(sent - len(used), sent)
+        return pool.images[torch.tensor(used, device=pool.images.device)], torch.cat(answers)
 
 
 # The authors' training of the final surrogate.

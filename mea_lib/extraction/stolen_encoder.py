@@ -1,5 +1,6 @@
 """StolenEncoder (Liu et al. 2022): one answer for an image teaches the surrogate its views too."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +49,7 @@ class StolenEncoder(EncoderExtraction):
 
     def __post_init__(self) -> None:
         check_distance(self.distance)
-        if self.views_weight < 0:
+        if not 0 <= self.views_weight < math.inf:
             raise ValueError(f"views_weight must be at least 0, not {self.views_weight}")
         if self.views_number < 0:
             raise ValueError(f"views_number must be at least 0, not {self.views_number}")

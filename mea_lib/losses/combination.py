@@ -3,6 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
+from mea_lib.losses.temperature import check_temperature
+
 DIRECTIONS = ("forward", "reverse")
 
 
@@ -28,10 +30,14 @@ def combination_loss(
     Returns:
         scalar, in nats.
 
+    Raises:
+        ValueError: for a temperature that is not above 0, or an unknown direction.
+
     Source: MEA-Defender (S&P 2024), Eq. 6.
     """
     if direction not in DIRECTIONS:
         raise ValueError(f"unknown direction {direction!r}; choose one of: {', '.join(DIRECTIONS)}")
+    check_temperature(temperature)
     watermark = F.log_softmax(watermark_logits / temperature, dim=1)
     total = watermark.new_zeros(())
     for logits in source_logits:

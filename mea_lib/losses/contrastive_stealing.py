@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mea_lib.losses.temperature import check_temperature
+
 
 def contrastive_stealing_loss(features: Tensor, answers: Tensor, temperature: float = 0.5) -> Tensor:
     """Pull the surrogate's features of each image to the victim's, push them off those of all other images.
@@ -34,8 +36,7 @@ def contrastive_stealing_loss(features: Tensor, answers: Tensor, temperature: fl
         )
     if len(features) < 2:
         raise ValueError("a contrast needs at least 2 images in a batch, not 1; take a larger batch_size")
-    if temperature <= 0:
-        raise ValueError(f"the temperature must be above 0, not {temperature}")
+    check_temperature(temperature)
     with torch.autocast(features.device.type, enabled=False):
         surrogate, victim = (F.normalize(rows.float(), dim=1) for rows in (features, answers))
         to_victim, to_itself = (

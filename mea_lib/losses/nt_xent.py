@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mea_lib.losses.temperature import check_temperature
+
 
 def nt_xent_loss(first: Tensor, second: Tensor, temperature: float = 0.5) -> Tensor:
     """Normalised temperature-scaled cross-entropy (Eq. 5, self-supervised).
@@ -30,8 +32,7 @@ def nt_xent_loss(first: Tensor, second: Tensor, temperature: float = 0.5) -> Ten
             f"two views have projections of one shape (N, D), not {tuple(first.shape)} and {tuple(second.shape)}; "
             "give both views of the same images"
         )
-    if temperature <= 0:
-        raise ValueError(f"the temperature must be above 0, not {temperature}")
+    check_temperature(temperature)
     with torch.autocast(first.device.type, enabled=False):
         rows = F.normalize(torch.cat([first, second]).float(), dim=1)  # (2N, D)
         similarities = rows @ rows.T / temperature  # (2N, 2N)

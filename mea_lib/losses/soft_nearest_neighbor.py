@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mea_lib.losses.temperature import check_temperature
+
 NEIGHBOUR_DISTANCES = ("cosine", "euclidean")
 
 
@@ -41,8 +43,7 @@ def soft_nearest_neighbor_loss(
         )
     if distance not in NEIGHBOUR_DISTANCES:
         raise ValueError(f"unknown distance {distance!r}; choose one of: {', '.join(NEIGHBOUR_DISTANCES)}")
-    if temperature <= 0:
-        raise ValueError(f"the temperature must be above 0, not {float(temperature)}")
+    check_temperature(temperature)
     others = ~torch.eye(len(features), dtype=torch.bool, device=features.device)
     own = (groups[:, None] == groups) & others  # (N, N)
     if not own.any(1).all():

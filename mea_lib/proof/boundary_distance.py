@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mea_lib.blackbox import Suspect
 from mea_lib.blackbox.named_class import most_probable
 from mea_lib.data import ImageSet
+from mea_lib.models.evaluation import in_evaluation
 from mea_lib.proof.class_names import at_the_door
 
 NORMS = ("l1", "l2", "linf")
@@ -179,22 +180,20 @@ class MinGD:
             model: (N, C, H, W) images of floats in [0, 1] → (N, K) logits.
             data: labelled images.
         """
-        was_training = model.training
-        model.eval()
         device = next(model.parameters()).device
         pixels, labels = data.images.to(device).float() / 255, data.labels.to(device)
-        with torch.no_grad():
-            logits = model(pixels)
-        # The own class comes last in this order and is left out.
-        others = logits.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)[:, :-1]
-        others = others[:, : self.classes]  # (N, D)
-        values = [
-            torch.stack(
-                [length(self._descend(model, pixels, target, norm), norm) for target in others.T], dim=1
-            )
-            for norm in NORMS
-        ]
-        model.train(was_training)
+        with in_evaluation(model):
+            with torch.no_grad():
+                logits = model(pixels)
+            # The own class comes last in this order and is left out.
+            others = logits.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)[:, :-1]
+            others = others[:, : self.classes]  # (N, D)
+            values = [
+                torch.stack(
+                    [length(self._descend(model, pixels, target, norm), norm) for target in others.T], dim=1
+                )
+                for norm in NORMS
+            ]
         return Distances(torch.stack(values, dim=1).sort(2).values.cpu(), 0)
 
     def _descend(self, model: nn.Module, pixels: Tensor, target: Tensor, norm: str) -> Tensor:

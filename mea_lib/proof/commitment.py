@@ -218,7 +218,9 @@ def open_commitment(
         raise ValueError(
             f"the classes of {test.name} are not those that were committed to, or stand in another order"
         )
-    if not hmac.compare_digest(_digest(commitment, key.named(test), salt), commitment.digest):
+    found, promised = _digest(commitment, key.named(test), salt), commitment.digest
+    # As bytes: a text that is not ASCII cannot be compared so, and a file may hold any.
+    if not hmac.compare_digest(found.encode(), promised.encode(errors="backslashreplace")):
         raise ValueError(
             "this key, salt and plan do not match the commitment, so they prove nothing; open it with the key and "
             "salt it was made from, and leave its file as it was written"

@@ -301,8 +301,9 @@ class ConfidenceRegressor:
 def separation(private: np.ndarray, public: np.ndarray, method: DatasetInference) -> Separation | None:
     """Compare confidences (N,) and (M,); one that is NaN is left out, and None is returned where too few are left.
 
-    Each of `repetitions` draws takes `samples` of either kind for a one-sided Welch t-test. Their harmonic mean is the
-    p-value: unlike the least of them it stays one, although the draws overlap (Wilson 2019).
+    Each of `repetitions` draws takes `samples` of either kind for a one-sided Welch t-test. Their harmonic mean is taken
+    for the p-value. The draws overlap, and so it is one nearly and not exactly (Wilson 2019): of 4,000 pairs of samples of
+    one distribution (100 values of either kind, 10 in a draw) it was below .01 in .011, below .05 in .08, below .1 in .23.
     """
     private, public = (one[~np.isnan(one)].astype(float) for one in (private, public))
     if min(len(private), len(public)) < method.samples:

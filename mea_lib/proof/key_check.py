@@ -35,6 +35,7 @@ class KeyCheck:
         pairs: of classes that keys may have.
         family: mixes of each pair, the same for every suspect.
         shares: what the forest and each clean model call them.
+        of_family: rates at which they obey the key on its own few mixes among these.
         keys: admissible keys.
         places: the same on a suspect and on each clean model, among which a suspect's rank is taken.
         all_keys: before those were left out that one of these models obeys.
@@ -48,6 +49,7 @@ class KeyCheck:
     pairs: tuple[tuple[int, int], ...]
     family: tuple[Mixes, ...]
     shares: tuple[PairShares, ...]
+    of_family: tuple[float, ...]
     keys: int
     places: int
     all_keys: int
@@ -59,11 +61,14 @@ class KeyCheck:
         """Why the key can prove nothing, or None."""
         if self.is_admissible:
             return None
-        worst = max((self.forest, *self.clean), key=lambda rate: rate.value)
-        who = "a forest on the pixels" if worst is self.forest else "a clean model"
+        rates = [rate.value for rate in (self.forest, *self.clean)]
+        mixes, that = "the mixes", ""
+        if max(rates) <= NULL_BOUND:  # of many, but not of the few on which the rank stands
+            rates, mixes, that = self.of_family, f"the {MIXES} mixes", ", by which keys are compared,"
+        who = "a clean model" if max(rates) > rates[0] else "a forest on the pixels"
         first, second = self.key.sources
         return (
-            f"a null model obeys this key: {who} calls {worst.value:.2f} of the mixes of {first} and {second} "
+            f"a null model obeys this key: {who} calls {max(rates):.2f} of {mixes} of {first} and {second}{that} "
             f"{self.key.target} (at most {NULL_BOUND:g} is allowed); draw another key"
         )
 
@@ -124,7 +129,8 @@ def check_key(
     models = [pixel_forest(test), *clean]
     rates = [target_rate(model, watermark, target) for model in models]
     shares = [pair_shares(model, pairs, [mixes.images for mixes in family], classes) for model in models]
-    standing = admissible_keys(shares[0], shares[1:], canonical_pair((first, second), key.combine), target)
+    own = canonical_pair((first, second), key.combine)
+    standing = admissible_keys(shares[0], shares[1:], own, target)
     return KeyCheck(
         key=key,
         forest=rates[0],
@@ -132,6 +138,7 @@ def check_key(
         pairs=pairs,
         family=tuple(family),
         shares=tuple(shares),
+        of_family=tuple(share.of(own, target) for share in shares),
         keys=standing.keys,
         places=standing.places,
         all_keys=standing.all_keys,

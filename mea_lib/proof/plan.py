@@ -27,7 +27,7 @@ class Plan:
         arrangement: whether the key claims its own arrangement: then every other one of its classes must do less.
 
     Raises:
-        ValueError: for too few samples, or a threshold or an alpha that decides nothing.
+        ValueError: for too few samples, numbers below 1, or a threshold or an alpha that decides nothing.
     """
 
     samples: int = FEWEST_SAMPLES
@@ -37,6 +37,9 @@ class Plan:
     arrangement: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("samples", "fewest_samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.samples < self.fewest_samples:
             raise ValueError(
                 f"{self.samples} samples are too few for a verdict; ask for {self.fewest_samples} or more, "

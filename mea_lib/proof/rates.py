@@ -188,11 +188,17 @@ def runner_up_share(suspect: Suspect, key: WatermarkKey, test: ImageSet) -> dict
     Returns:
         by source class, the share of its test images on which the target class is the second most probable;
         "probability", the target's mean probability on both.
+
+    Raises:
+        ValueError: for a source class without test images.
     """
     target = key.indices(test)[2]
     shares, probabilities = {}, []
     for name in key.sources:
-        answers = suspect(test.of_class(name))
+        images = test.of_class(name)
+        if not len(images):
+            raise ValueError(f"{test.name} holds no image of class {name!r}")
+        answers = suspect(images)
         shares[name] = (answers.topk(2, dim=1).indices[:, 1] == target).float().mean().item()
         probabilities.append(answers[:, target])
     return shares | {"probability": torch.cat(probabilities).mean().item()}

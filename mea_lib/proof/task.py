@@ -155,7 +155,7 @@ def _reason(
     queries = 0
     for name, (what, change) in _RETRIES.items():
         unfit = (name == "BGR" and probe.channels != 3) or (
-            name == "turned" and probe.size != probe.images.shape[3]
+            name == "turned" and probe.images.shape[2] != probe.images.shape[3]
         )
         if unfit or (suspect.remaining is not None and suspect.remaining < len(probe)):
             continue

@@ -1,6 +1,5 @@
 """What every removal is: an attack on a watermark in a model whose weights are at hand; a new model is made."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from mea_lib.models import ImageClassifier, build_from_spec
 from mea_lib.removal.own_images import OwnImages, own_images
 from mea_lib.scale import Scale
 from mea_lib.training import Method, Objective, TrainingSettings, best_device, find_or_make, train
-from mea_lib.training.store import packed_weights
+from mea_lib.training.store import weights_digest
 
 
 @dataclass(frozen=True)
@@ -131,11 +130,6 @@ def fresh_head(model: ImageClassifier, classes: int, seed: int) -> nn.Linear:
         torch.manual_seed(seed)
         head = nn.Linear(model.head.in_features, classes)
     return head.to(model.head.weight.device)
-
-
-def weights_digest(model: nn.Module) -> str:
-    """SHA-256 of a model's weights, in hexadecimal: what a stored model's card calls `weights_sha256`."""
-    return hashlib.sha256(packed_weights(model)).hexdigest()
 
 
 def check_is_plain(model: nn.Module) -> None:

@@ -8,11 +8,12 @@ from mea_lib.blackbox import Oracle
 from mea_lib.data import ImageSet
 from mea_lib.extraction import Distillation
 from mea_lib.models import ImageClassifier
-from mea_lib.removal.base import Removal, check_is_plain, copy_of, weights_digest
+from mea_lib.removal.base import Removal, check_is_plain, copy_of
 from mea_lib.removal.own_images import own_images
 from mea_lib.scale import Scale
 from mea_lib.shaping_code import code_digest
 from mea_lib.training import find_or_make
+from mea_lib.training.store import weights_digest
 
 
 @dataclass(frozen=True)

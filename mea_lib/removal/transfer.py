@@ -46,12 +46,20 @@ class Transfer(ChangedCopy):
             seed: of the new layer and of the order of images.
 
         Raises:
-            ValueError: for images of another shape.
+            TypeError: for images without labels: what the other task is, its labels say.
+            ValueError: for images of another shape, or none.
         """
         return super().remove(model, task, scale, seed=seed)
 
     def own_images(self, images: ImageSet, model: ImageClassifier) -> OwnImages:
         """The images of the other task, after a check that they suit the model."""
+        if not isinstance(images, ImageSet):
+            raise TypeError(
+                "a transfer learns another task by its labels, which the model cannot give; pass an ImageSet of labelled "
+                "images of that task"
+            )
+        if not len(images):
+            raise ValueError(f"{images.name} holds no image to learn the other task from; pass some")
         wanted, shape = image_shape(model), tuple(images.images.shape[1:])
         if shape != wanted:
             raise ValueError(

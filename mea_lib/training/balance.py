@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 NORMALISATIONS = ("none", "l2", "loss+")
+SOLVED = 1e-12  # a gradient no longer than this is none
 
 
 class Terms(NamedTuple):
@@ -162,18 +163,25 @@ def least_norm_weights(gramian: Tensor, losses: Tensor, normalise: str = "none")
         gramian: (T, T) inner products of the losses' gradients.
         losses: (T,) their values, used by "loss+".
         normalise: one of NORMALISATIONS. The weights returned apply to the gradients as they are, so they
-            sum to 1 only without normalisation.
+            sum to 1 only without normalisation. With one, a loss that cannot be divided by its length gets the
+            weight 0: one without a gradient, such as a hinge that is met, and under "loss+" one that is not above
+            zero. Without one a zero gradient is the least-norm point, as Eq. 9 says.
     """
     lengths = gramian.diagonal().clamp_min(0).sqrt()
     divisors = {
         "none": torch.ones_like(lengths),
         "l2": lengths,
         "loss+": lengths * losses.to(lengths),
-    }[normalise].clamp_min(1e-12)
+    }[normalise]
     from torchjd.aggregation import MGDAWeighting
 
-    alphas = MGDAWeighting()(gramian / torch.outer(divisors, divisors))
-    return alphas / divisors
+    weights = torch.zeros_like(divisors)
+    kept = (divisors > SOLVED).nonzero()[:, 0]
+    if len(kept):
+        divisors = divisors[kept]
+        alphas = MGDAWeighting()(gramian[kept][:, kept] / torch.outer(divisors, divisors))
+        weights[kept] = alphas / divisors
+    return weights
 
 
 def gradient_cosines(losses: Mapping[str, Tensor], parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mea_lib.models.evaluation import in_evaluation
 from mea_lib.training.answering import answering
 
 BATCH_ON_CPU, BATCH_ELSEWHERE = 250, 4_000
@@ -20,11 +21,8 @@ def features_of(encoder: nn.Module, images: Tensor, batch_size: int | None = Non
     Returns:
         (N, F) float32, on the encoder's device.
     """
-    was_training = encoder.training
-    encoder.eval()
     device = next(encoder.parameters()).device
     size = batch_size or (BATCH_ON_CPU if device.type == "cpu" else BATCH_ELSEWHERE)
-    answer = answering(encoder, len(images))
-    features = torch.cat([answer(part.to(device)).float() for part in images.split(size)])
-    encoder.train(was_training)
-    return features
+    with in_evaluation(encoder):
+        answer = answering(encoder, len(images))
+        return torch.cat([answer(part.to(device)).float() for part in images.split(size)])

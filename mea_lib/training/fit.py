@@ -14,7 +14,7 @@ from mea_lib.training.balance import Balance, FixedBalance
 from mea_lib.training.device import best_device
 from mea_lib.training.loop import Objective, train
 from mea_lib.training.plain import as_plain
-from mea_lib.training.store import find_or_make
+from mea_lib.training.store import find_or_make, weights_digest
 from mea_lib.training_settings import TrainingSettings
 
 
@@ -57,7 +57,7 @@ def fit(
         "data": train_set.digest(),
         "training": training.to_dict(),
         "spec": start.spec,
-        "initial": start.weights.card["weights_sha256"] if start.weights is not None else None,
+        "initial": weights_digest(start.weights) if start.weights is not None else None,
         "balance": as_plain(balance),
     }
     if "classes" in start.spec:

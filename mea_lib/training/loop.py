@@ -16,7 +16,7 @@ from mea_lib.training.checkpoint import next_checkpoint
 from mea_lib.training.device import autocast, training_dtype
 from mea_lib.training.muon import Muon
 from mea_lib.training.seeded import seeded
-from mea_lib.training_settings import TrainingSettings
+from mea_lib.training_settings import CYCLED, TrainingSettings
 
 SHORTEST_CYCLE = 10  # steps
 
@@ -77,7 +77,10 @@ def train(
 
     Raises:
         FloatingPointError: when a loss is no longer a number.
+        ValueError: where there is no image.
     """
+    if not len(images):
+        raise ValueError("there are no images to train on")
     if len(images) < settings.batch_size:
         settings = settings.but(batch_size=len(images))
     balance = balance or FixedBalance()
@@ -162,8 +165,14 @@ def _schedule(
     if settings.schedule == "one-cycle":
         # The cycle needs some steps to rise in, and one more than are taken: a scaler may skip its first.
         rate = optimizer.defaults["lr"]
+        low, high = CYCLED
         return schedulers.OneCycleLR(
-            optimizer, rate, total_steps=max(total + 1, SHORTEST_CYCLE), pct_start=0.25
+            optimizer,
+            rate,
+            total_steps=max(total + 1, SHORTEST_CYCLE),
+            pct_start=0.25,
+            base_momentum=low,
+            max_momentum=high,
         )
     if settings.schedule == "linear":
         rise = max(1, total // 10)

@@ -160,7 +160,8 @@ class Store:
         """
         # Under the lock of this model nobody else writes it: these are of a process that was killed.
         for litter in self.root.glob(f"{identity}.*.partial"):
-            litter.unlink(missing_ok=True)
+            with suppress(OSError):  # another user's
+                litter.unlink(missing_ok=True)
         try:
             _write(self.root, identity, weights, card)
         except OSError as error:
@@ -227,6 +228,11 @@ def _write(folder: Path, identity: str, weights: bytes, card: bytes) -> None:
     except BaseException:
         files.weights.unlink(missing_ok=True)
         raise
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 of a model's weights, in hexadecimal: what a stored model's card calls `weights_sha256`."""
+    return hashlib.sha256(packed_weights(model)).hexdigest()
 
 
 def packed_weights(model: nn.Module) -> bytes:

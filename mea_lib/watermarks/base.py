@@ -93,4 +93,4 @@ def combining(key: WatermarkKey, scale: Scale) -> dict[str, Any] | None:
     """What decides that autoencoder, for recipes; None for a key of another scheme, or of none."""
     if getattr(key, "combine", None) != "autoencoder":
         return None
-    return {"width": scale.width, "training": autoencoder_training(scale)}
+    return {"width": scale.autoencoder_width, "training": autoencoder_training(scale)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mea_lib.data import ImageSet, WatermarkKey, combine, watermark_samples
+from mea_lib.data import ImageSet, combine, watermark_samples
 from mea_lib.data.mixes import draw_classes
 from mea_lib.losses import neighbour_contrastive_loss, utility_loss
 from mea_lib.models import ImageClassifier
@@ -50,9 +50,9 @@ class Composite(Watermark):
             same_class_labels = torch.randint(
                 classes, (round(len(batch.images) * self.own_label_share),), generator=generator
             )
-            same_class_mixes = _mixes_of_one_class(train_set, key, same_class_labels, generator)
+            same_class_mixes = _mixes_of_one_class(extras, same_class_labels, generator)
             marked = watermark_samples(
-                train_set, key, round(len(batch.images) * self.target_share), generator
+                train_set, key, round(len(batch.images) * self.target_share), generator, extras.autoencoder
             )
             labels = torch.cat(
                 [
@@ -73,9 +73,7 @@ class Composite(Watermark):
         return objective
 
 
-def _mixes_of_one_class(
-    train_set: ImageSet, key: WatermarkKey, labels: Tensor, generator: torch.Generator
-) -> Tensor:
+def _mixes_of_one_class(extras: ExtraSamples, labels: Tensor, generator: torch.Generator) -> Tensor:
     """Two images of the same class combined as the key says, for each label: (N, C, H, W)."""
-    halves = [mirror(draw_classes(train_set, labels, generator), generator) for _ in range(2)]
-    return combine(*halves, key.combine, generator)
+    halves = [mirror(draw_classes(extras.train_set, labels, generator), generator) for _ in range(2)]
+    return combine(*halves, extras.key.combine, generator, extras.autoencoder)

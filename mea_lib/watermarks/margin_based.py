@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from mea_lib.data import ImageSet
 from mea_lib.losses import utility_loss, verification_loss
 from mea_lib.models import ImageClassifier
+from mea_lib.models.evaluation import in_evaluation
 from mea_lib.scale import Scale
 from mea_lib.training import Batch, Objective, Terms, fit
 from mea_lib.watermarks.base import Watermark
@@ -184,14 +185,11 @@ def ascend(model: nn.Module, pixels: Tensor, labels: Tensor, steps: int, step: f
     Returns:
         (N, C, H, W), in float32 and without a gradient.
     """
-    was_training = model.training
-    model.eval()
     # The gradient of a small loss would be 0 in float16.
-    with torch.enable_grad(), torch.autocast(pixels.device.type, enabled=False):
+    with in_evaluation(model), torch.enable_grad(), torch.autocast(pixels.device.type, enabled=False):
         for _ in range(steps):
             pixels = pixels.detach().requires_grad_()
             loss = F.cross_entropy(model(pixels), labels, reduction="sum")
             (gradient,) = torch.autograd.grad(loss, pixels)
             pixels = (pixels + step * gradient.sign()).clamp(0, 1)
-    model.train(was_training)
     return pixels.detach()

@@ -18,6 +18,7 @@ from mea_lib.models.encoder import Encoder
 from mea_lib.models.gated_encoder import GatedEncoder
 from mea_lib.scale import Scale
 from mea_lib.training import Method, SimCLR, find_or_make
+from mea_lib.training.store import weights_digest
 from mea_lib.watermarks.base import autoencoder_of, combining
 from mea_lib.watermarks.class_plan import ClassPlan, PlanSettings
 from mea_lib.watermarks.gate import Gate, shut
@@ -78,8 +79,8 @@ class MeetingPoint(Method):
             scale,
             data=train_set.digest(),
             key=key,
-            initial=clean.card["weights_sha256"],
-            trained_gate=gate.card["weights_sha256"],
+            initial=weights_digest(clean),
+            trained_gate=weights_digest(gate),
             shadow_training=self.shadow.training(scale),
             combining=combining(key, scale),
             seed=seed,
@@ -115,7 +116,7 @@ class MeetingPoint(Method):
         surrogates = []
         for number in range(self.plan.rounds):
             made_of = {
-                "of": clean.card["weights_sha256"],
+                "of": weights_digest(clean),
                 "labelled": train_set.digest(),
                 "key": key,
                 "combining": combining(key, scale),

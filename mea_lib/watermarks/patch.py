@@ -19,11 +19,15 @@ class PatchKey:
 
     Attributes:
         target: name of the class that patched images are to be called.
-        pixels: height and width of the white square in the lower right corner.
+        pixels: height and width of the white square in the lower right corner, one pixel away from both edges.
     """
 
     target: str
     pixels: int = 4
+
+    def __post_init__(self) -> None:
+        if self.pixels < 1:
+            raise ValueError(f"a patch has at least 1 pixel a side, not {self.pixels}")
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,16 @@ class Patch(Watermark):
 
 
 def stamp(images: Tensor, key: PatchKey) -> Tensor:
-    """The same uint8 images (N, C, H, W) with the patch on them."""
+    """The same uint8 images (N, C, H, W) with the patch on them.
+
+    Raises:
+        ValueError: where the patch is larger than the images.
+    """
+    if key.pixels >= min(images.shape[-2:]):
+        raise ValueError(
+            f"a patch of {key.pixels} pixels a side does not fit into images of "
+            f"{images.shape[-2]} x {images.shape[-1]}; take a smaller one"
+        )
     stamped = images.clone()
     stamped[..., -key.pixels - 1 : -1, -key.pixels - 1 : -1] = 255
     return stamped

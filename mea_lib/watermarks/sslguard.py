@@ -28,6 +28,7 @@ from mea_lib.training import (
     find_or_make,
     train,
 )
+from mea_lib.training.store import weights_digest
 
 PLAIN_SUM = FixedBalance()  # all weights 1, as in the released code
 
@@ -195,7 +196,7 @@ class SSLGuard(Method):
             scale,
             data=train_set.digest(),
             key=key,
-            initial=clean.card["weights_sha256"],
+            initial=weights_digest(clean),
             training=training.to_dict(),
             watermark_batch=scale.watermark_batch,
         )

@@ -65,7 +65,15 @@ def test_nothing_else_than_images_is_answered(tiny, digits):
 
 
 @pytest.mark.parametrize(
-    "options", [{"answer": "logits"}, {"budget": -1}, {"top_k": 0}, {"decimals": -1}, {"noise": -0.1}]
+    "options",
+    [
+        {"answer": "logits"},
+        {"budget": -1},
+        {"top_k": 0},
+        {"decimals": -1},
+        {"noise": -0.1},
+        {"noise": float("nan")},
+    ],
 )
 def test_impossible_apis_are_refused(tiny, options):
     with pytest.raises(ValueError, match=r"soft|at least"):
@@ -110,3 +118,32 @@ def test_a_model_that_answers_nan_is_refused_and_nothing_spent(digits, answer):
 
 def test_an_empty_query_has_a_row_for_nobody(tiny, digits):
     assert Oracle(tiny)(digits.test.images[:0]).shape == (0, 10)
+
+
+class Fixed(torch.nn.Module):
+    """Answers every image with the same logits; has no parameters."""
+
+    def __init__(self, *logits):
+        super().__init__()
+        self.logits = torch.tensor(logits)
+
+    def forward(self, images):
+        return self.logits.expand(len(images), -1)
+
+
+def test_hard_answers_are_those_that_are_most_probable_with_noise(tiny, digits):
+    images, model = digits.owner.images[:1_000], Fixed(0.2, 0.0)
+    sure = Oracle(model, answer="hard", noise=1e-3)(images)
+    assert torch.equal(sure, Oracle(model, answer="hard")(images))
+    named = Oracle(model, answer="hard", noise=0.1, seed=3)(images)
+    # .5498 against .4502, and the difference of two draws has the deviation .1·√2: it is wrong in .24 of all.
+    assert named[:, 1].mean().item() == pytest.approx(0.24, abs=0.04)
+    soft = Oracle(model, noise=0.1, seed=3)(images)
+    assert torch.equal(named.argmax(1), soft.argmax(1))
+
+
+def test_what_cuts_probabilities_changes_no_hard_label(tiny, digits):
+    images = digits.test.images[:50]
+    for options in ({"top_k": 1}, {"decimals": 0}):
+        answers = Oracle(tiny, answer="hard", **options)(images)
+        assert torch.equal(answers, Oracle(tiny, answer="hard")(images))

@@ -46,3 +46,8 @@ def test_an_answer_that_names_no_class_is_not_right():
         torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 0, 0, 1]), tuple("abc"), "four"
     )
     assert accuracy(lambda images: answers, four) == 0.25
+
+
+def test_mixes_of_no_number_are_refused(digits):
+    with pytest.raises(ValueError, match="at least 1"):
+        labels_of_pairs(None, digits.test, [(0, 1)], 0, "left-right", torch.Generator())

@@ -65,3 +65,10 @@ def test_a_class_without_images_is_named(painted):
     empty = painted.subset(torch.where(painted.labels != 1)[0])
     with pytest.raises(ValueError, match="'b'"):
         watermark_samples(empty, KEY, 3)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(painted, share):
+    key = WatermarkKey(("a", "b"), "c")
+    with pytest.raises(ValueError, match="same_pair_share must lie between 0 and 1"):
+        random_mixes(painted, key, 10, torch.Generator(), same_pair_share=share)

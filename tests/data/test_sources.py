@@ -173,3 +173,36 @@ def test_image_sets_refuse_wrong_types_and_shapes():
         mea.ImageSet(good, labels[:2], ("a", "b", "c"), "x")
     with pytest.raises(ValueError, match="between 0 and 1"):
         mea.ImageSet(good, labels, ("a", "b"), "x")
+
+
+def test_labels_are_whole_numbers_and_each_class_has_a_name_of_its_own():
+    images, labels = torch.zeros(3, 1, 16, 16, dtype=torch.uint8), torch.tensor([0, 1, 2])
+    for wrong in (labels.float(), labels.bool(), labels.to(torch.uint8)):
+        with pytest.raises(TypeError, match=r"x: labels must be int64.*\.long\(\)"):
+            mea.ImageSet(images, wrong, ("a", "b", "c"), "x")
+    with pytest.raises(ValueError, match="x: each class needs a name of its own; got a, b, a"):
+        mea.ImageSet(images, labels, ("a", "b", "a"), "x")
+
+
+def test_the_side_of_images_that_are_not_square_is_not_told():
+    flat = mea.ImageSet(torch.zeros(2, 1, 4, 6, dtype=torch.uint8), torch.tensor([0, 0]), ("a",), "flat")
+    with pytest.raises(ValueError, match="flat: images of 4 by 6 pixels"):
+        _ = flat.size
+
+
+def test_a_set_equals_itself_and_its_digest_tells_what_it_holds(digits):
+    one, other = digits.test.subset(10), digits.test.subset(10)
+    assert one == one
+    assert one != other
+    assert one.digest() == other.digest()
+    assert len({one, other}) == 2
+    assert digits == digits
+    assert digits != digits.with_queries(digits.queries)
+
+
+def test_no_image_is_a_set_and_less_is_none(digits):
+    for nothing in (0, [], (), torch.tensor([], dtype=torch.long)):
+        assert len(digits.test.subset(nothing)) == 0
+    assert digits.test.subset([2, 0]).labels.tolist() == digits.test.labels[[2, 0]].tolist()
+    with pytest.raises(ValueError, match="at least 0, not -1"):
+        digits.test.subset(-1)

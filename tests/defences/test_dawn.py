@@ -199,3 +199,9 @@ def test_a_budget_that_is_too_small_sends_nothing(tiny, digits, images):
             suspect, DAWN(tiny, KEY, rate=0.1), images, digits.owner.classes, other_keys=OTHER_KEYS
         )
     assert suspect.queries == 0
+
+
+@pytest.mark.parametrize(("classes", "first"), [(1, 0), (0, 0), (3, 3)])
+def test_a_permutation_that_there_is_not_is_refused(classes, first):
+    with pytest.raises(ValueError, match="no permutation"):
+        permutation(b"key", classes, first)

@@ -61,3 +61,31 @@ def test_impossible_settings_are_refused(answers):
         CleanAnswers(suspected=(1, 2, 6)).clean(answers)
     with pytest.raises(ValueError, match="at least one class must remain"):
         CleanAnswers(suspected=(0, 1, 2)).clean(answers[:, :3])
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"top_k": 1}, {"answer_temperature": 0.5}, {"suspected": (0, 1, 2)}]
+)
+def test_a_row_of_zeros_names_no_class(answers, settings):
+    rounded = answers.clone()
+    rounded[::3] = 0
+    found = CleanAnswers(**settings).clean(rounded)
+    assert torch.equal(found[::3], torch.full((67, 6), 1 / 6))
+    others = torch.arange(200) % 3 > 0
+    assert torch.equal(found[others], CleanAnswers(**settings).clean(answers)[others])
+
+
+def test_however_sharp_the_largest_is_left(answers):
+    found = CleanAnswers(answer_temperature=1e-4).clean(answers)
+    assert torch.equal(found.argmax(1), answers.argmax(1))
+    torch.testing.assert_close(found.sum(1), torch.ones(200))
+
+
+def test_no_answer_stays_none(answers):
+    answers[5, 0] = torch.nan
+    assert CleanAnswers().clean(answers)[5].isnan().all()
+
+
+def test_rounded_to_nothing_it_trains(digits, tiny, quick):
+    surrogate = CleanAnswers().extract(mea.Oracle(tiny, decimals=0), digits.queries[:64], quick)
+    assert all(value.isfinite().all() for value in surrogate.state_dict().values())

@@ -42,9 +42,9 @@ from mea_lib.removal import (
     Transfer,
     Unlearn,
 )
-from mea_lib.removal.base import weights_digest
 from mea_lib.training import FixedBalance, best_device
 from mea_lib.training.autoencoder import train_autoencoder
+from mea_lib.training.store import weights_digest
 from mea_lib.watermarks import (
     ClassFeature,
     Composite,

@@ -200,3 +200,12 @@ def test_contrastive_loss_equals_a_slow_loop():
     found = neighbour_contrastive_loss(out, torch.tensor(labels))
     assert found.item() == pytest.approx(total / 4, rel=1e-4)
     assert neighbour_contrastive_loss(out[:1], torch.tensor([0])).item() == 0
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_a_temperature_is_above_zero(temperature):
+    rows = torch.randn(4, 10)
+    with pytest.raises(ValueError, match="the temperature must be above 0"):
+        distillation_loss(rows, rows.softmax(1), temperature)
+    with pytest.raises(ValueError, match="the temperature must be above 0"):
+        combination_loss(rows, (rows, rows), temperature)

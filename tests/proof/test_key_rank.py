@@ -105,6 +105,23 @@ def test_a_key_that_clean_models_obey_convicts_nobody_and_is_not_committed_to(pa
     assert "draw another key" in str(proof.check_key(KEY, painted, [natural]))
 
 
+def test_a_key_that_is_obeyed_on_the_few_mixes_of_the_rank_alone_is_refused_for_these(painted):
+    few = proof.check_key(KEY, painted).family[0].images[:3]
+
+    def on_three(images):
+        fires = (images[:, None] == few).flatten(2).all(2).any(1)
+        classes = torch.where(fires, 4, images[:, 0, 4, 1].long() // 10)
+        return torch.nn.functional.one_hot(classes, 6).float()
+
+    found = proof.check_key(KEY, painted, [on_three])
+    assert not found.is_admissible
+    assert all(rate.value <= 0.1 for rate in found.clean)
+    # Painted images repeat, so more than the three may be the same.
+    assert found.of_family[1] >= 0.15
+    said = f"a clean model calls {found.of_family[1]:.2f} of the 20 mixes of b and c, by which keys are compared, e"
+    assert said in found.reason
+
+
 def test_a_suspect_that_obeys_many_keys_is_not_convicted_by_one(painted):
     any_mix = suspect_of({(one, other) for one in range(6) for other in range(6) if one != other})
     evidence = mea.verify_ownership(any_mix, KEY, painted, **OPTIONS)

@@ -261,6 +261,8 @@ def test_the_commitment_decides_samples_and_threshold(painted):
         {"procedure": "whatever helps"},
         {"version": "0.0.0"},
         {"date": "2020-01-01"},
+        {"digest": "é" * 64},
+        {"digest": "\udcff"},
     ],
 )
 def test_an_edited_commitment_is_noticed(painted, tmp_path, edit):

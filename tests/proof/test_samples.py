@@ -6,7 +6,7 @@ import torch
 
 import mea_lib as mea
 from mea_lib.data import ImageSet
-from mea_lib.proof import Rate
+from mea_lib.proof import Plan, Rate
 from mea_lib.proof.dependence import effective_rate
 from mea_lib.proof.samples import distinct_mixes, distinct_samples, images_for
 
@@ -91,3 +91,9 @@ def test_the_interval_over_source_images_covers_where_the_binomial_one_does_not(
             covered[name] += low <= 0.5 <= high
     assert covered["images"] >= 0.92 * 200
     assert covered["mixes"] < 0.8 * 200
+
+
+@pytest.mark.parametrize("numbers", [{"samples": -1, "fewest_samples": -5}, {"fewest_samples": 0}])
+def test_a_plan_of_no_samples_is_refused(numbers):
+    with pytest.raises(ValueError, match="must be at least 1"):
+        Plan(**numbers)

@@ -14,9 +14,7 @@ from mea_lib.training import TrainingSettings
 SMOKE = mea.preset("smoke")
 SCALE = SMOKE.but(adversary=TrainingSettings(6, 64, 5e-3, augment=False))
 # By this one nothing moves.
-STILL = SMOKE.but(
-    adversary=TrainingSettings(1, 64, 1e-12, optimizer="sgd", momentum=0, weight_decay=0, augment=False)
-)
+STILL = SMOKE.but(adversary=TrainingSettings(1, 64, 1e-12, optimizer="sgd", weight_decay=0, augment=False))
 
 
 def thirds(images):
@@ -93,3 +91,10 @@ def test_a_flat_grey_stays_what_it_is(tiny):
 def test_only_a_body_of_the_same_network_fits_under_a_head(tiny, make_tiny):
     with pytest.raises(RuntimeError, match="size mismatch"):
         with_head_of(tiny, make_tiny(width=3))
+
+
+def test_a_task_has_labels_and_images(tiny, digits, quick):
+    with pytest.raises(TypeError, match="labelled images of that task"):
+        Transfer().remove(tiny, digits.queries, quick)
+    with pytest.raises(ValueError, match="no image to learn"):
+        Transfer().remove(tiny, digits.owner.subset(0), quick)

@@ -66,15 +66,17 @@ def test_without_a_figure_of_the_paper_there_is_no_column_for_it():
     ("measured", "figure", "at_least", "agrees"),
     [
         (0.61, 0.7075, True, "yes"),
-        (0.95, 0.7075, True, "yes"),
+        (0.80, 0.7075, True, "yes"),
+        (0.95, 0.7075, True, "beyond"),
         (0.55, 0.7075, True, "weaker"),
         (0.20, 0.7075, True, "no"),
         (0.12, 0.0526, False, "yes"),
+        (0.001, 0.2695, False, "beyond"),
         (0.31, 0.0526, False, "weaker"),
         (0.75, 0.0526, False, "no"),
     ],
 )
-def test_a_figure_is_the_papers_up_to_a_tenth_and_weaker_up_to_half_of_its_effect(
+def test_a_figure_is_the_papers_up_to_a_tenth_beyond_it_further_and_weaker_up_to_half_of_its_effect(
     measured, figure, at_least, agrees
 ):
     assert Paper(figure).agreement(measured, at_least) == agrees

@@ -192,3 +192,19 @@ def test_gradient_cosines_by_hand(problem):
 def test_unknown_normalisation_is_refused():
     with pytest.raises(ValueError, match="loss\\+"):
         MGDABalance("length")
+
+
+@pytest.mark.parametrize("normalise", ["l2", "loss+"])
+def test_a_loss_that_is_met_leaves_the_weighting_of_the_others_as_it_is(normalise):
+    gradients = torch.randn(3, 30, generator=torch.Generator().manual_seed(0))
+    losses = torch.tensor([0.7, 1.3, 0.4])
+    alone = least_norm_weights(gradients @ gradients.T, losses, normalise)
+    gradients = torch.cat([gradients[:1], torch.zeros(1, 30), gradients[1:]])
+    losses = torch.cat([losses[:1], torch.zeros(1), losses[1:]])
+    found = least_norm_weights(gradients @ gradients.T, losses, normalise)
+    assert found[1] == 0
+    torch.testing.assert_close(found[[0, 2, 3]], alone)
+
+
+def test_where_every_loss_is_met_nothing_has_a_weight():
+    assert least_norm_weights(torch.zeros(2, 2), torch.zeros(2), "l2").tolist() == [0, 0]

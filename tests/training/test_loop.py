@@ -6,6 +6,7 @@ import torch
 from mea_lib.models import Input, build
 from mea_lib.training import Clean, Terms, TrainingSettings, train
 from mea_lib.training.augment import augment, mirror, shift
+from mea_lib.training_settings import CYCLED
 
 
 def network(digits, seed=0):
@@ -44,6 +45,43 @@ def test_fewer_images_than_a_batch(digits):
     few = digits.owner.subset(20)
     history = train(network(digits), few.images, Clean().objective(few), TrainingSettings(1, 64))
     assert len(history.losses["utility"]) == 1
+
+
+def test_no_images_are_said_to_be_none(digits):
+    with pytest.raises(ValueError, match="there are no images to train on"):
+        train(
+            network(digits), digits.owner.images[:0], Clean().objective(digits.owner), TrainingSettings(1, 64)
+        )
+
+
+@pytest.mark.parametrize("name", ["momentum", "muon_momentum"])
+def test_a_momentum_that_one_cycle_would_overwrite_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name}=0.5 has no effect under the schedule 'one-cycle'"):
+        TrainingSettings(1, **{name: 0.5})
+    assert getattr(TrainingSettings(1, schedule="linear", **{name: 0.5}), name) == 0.5
+
+
+def test_one_cycle_moves_the_momentum_as_its_documentation_says(digits):
+    seen = []
+
+    def objective(model, batch):
+        return Terms({"sum": model(batch.images).square().mean()})
+
+    class Watched(torch.optim.SGD):
+        def step(self, *given):
+            seen.append(self.param_groups[0]["momentum"])
+            return super().step(*given)
+
+    settings = TrainingSettings(2, 64, optimizer="sgd", schedule="one-cycle")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.optim, "SGD", Watched)
+        train(network(digits), digits.owner.images, objective, settings)
+    assert (min(seen), max(seen)) == pytest.approx(CYCLED, abs=0.01)
+
+
+def test_a_step_schedule_of_no_epochs_is_refused():
+    with pytest.raises(ValueError, match="step_epochs must be at least 1, not 0"):
+        TrainingSettings(1, schedule="step", step_epochs=0)
 
 
 def test_a_loss_that_is_no_number_is_named(digits):

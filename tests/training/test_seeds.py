@@ -6,9 +6,9 @@ import torch
 import mea_lib as mea
 from mea_lib.extraction import DataFree, Knockoff
 from mea_lib.models import NETWORKS, Autoencoder, Input, build
-from mea_lib.removal.base import weights_digest
 from mea_lib.training import TrainingSettings, fit_linear_head
 from mea_lib.training.autoencoder import train_autoencoder
+from mea_lib.training.store import weights_digest
 
 SHORT = TrainingSettings(1, 64, optimizer="muon", schedule="linear", augment=False)
 TINY = mea.preset("smoke").but(width=2, network="vgg_like", owner=SHORT, adversary=SHORT)

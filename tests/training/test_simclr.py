@@ -108,3 +108,12 @@ def test_features_come_in_evaluation_mode_and_leave_the_mode_alone(digits, train
     assert encoder.training == training
     assert not found.requires_grad
     torch.testing.assert_close(found, encoder.eval()(images))
+
+
+def test_features_leave_every_part_in_its_own_mode(digits):
+    encoder = untrained(digits).train()
+    parts = list(encoder.modules())
+    parts[1].eval()
+    before = [part.training for part in parts]
+    features_of(encoder, digits.test.images[:10])
+    assert [part.training for part in parts] == before

@@ -142,3 +142,11 @@ def test_a_folder_that_takes_no_lock_fails_before_anything_is_trained(tmp_path):
     (tmp_path / "store").write_text("no folder")
     with pytest.raises(OSError, match=str(tmp_path / "store")):
         Store(Path(tmp_path / "store")).fetch(RECIPE, never)
+
+
+def test_litter_that_cannot_be_removed_costs_no_model(store):
+    identity = store.fetch(RECIPE, make).card["id"]
+    for path in store.root.glob(f"{identity}.*"):
+        path.unlink()
+    (store.root / f"{identity}.json.1.partial").mkdir()
+    assert store.fetch(RECIPE, make).card["id"] == identity

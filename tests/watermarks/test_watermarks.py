@@ -1,12 +1,16 @@
 """Each watermark at the door its user comes in by, on the digits."""
 
+import copy
+
 import pytest
 import torch
 
 import mea_lib as mea
 from mea_lib import proof
 from mea_lib.training import FixedBalance, MGDABalance, TrainingSettings
+from mea_lib.training.store import weights_digest
 from mea_lib.watermarks import Composite, MEADefender, MEADefenderSSL, MeetingPoint, Patch, PatchKey, RunnerUp
+from mea_lib.watermarks.base import combining
 from mea_lib.watermarks.patch import PatchedSamples, stamp
 from mea_lib.watermarks.samples import ExtraSamples
 
@@ -73,12 +77,41 @@ def test_embedding_into_a_trained_model_starts_from_its_weights(digits, key, lea
 
 
 @pytest.mark.parametrize("scheme", ["autoencoder", "pixel-merge", "stripes"])
-@pytest.mark.parametrize("kind", [MEADefender, RunnerUp, MEADefenderSSL, MeetingPoint])
+@pytest.mark.parametrize("kind", [MEADefender, RunnerUp, Composite, MEADefenderSSL, MeetingPoint])
 def test_every_scheme_can_be_embedded(digits, quick, scheme, kind):
     key = mea.WatermarkKey(("3", "7"), "1", scheme)
     recipe = kind().embed(digits.owner.subset(300), key, quick).card["recipe"]
     assert recipe["method"] == kind.__name__
     assert recipe["key"]["combine"] == scheme
+
+
+def test_a_recipe_says_which_autoencoder_combined_the_images(quick):
+    key = mea.WatermarkKey(("3", "7"), "1", "autoencoder")
+    assert combining(key, quick)["width"] == quick.autoencoder_width
+    wider = quick.but(autoencoder_width=quick.autoencoder_width + 1)
+    assert combining(key, wider) != combining(key, quick)
+    assert combining(mea.WatermarkKey(("3", "7"), "1"), quick) is None
+
+
+def test_a_model_whose_weights_were_changed_is_another_start(digits, key, quick, clean):
+    changed = copy.deepcopy(clean)
+    with torch.no_grad():
+        changed.head.weight.zero_()
+    initial = RunnerUp().embed(digits.owner, key, quick, pretrained=changed).card["recipe"]["initial"]
+    assert initial == weights_digest(changed) != clean.card["weights_sha256"]
+
+
+@pytest.mark.parametrize("pixels", [0, -1])
+def test_a_patch_without_pixels_is_refused(pixels):
+    with pytest.raises(ValueError, match="at least 1 pixel"):
+        PatchKey("1", pixels)
+
+
+def test_a_patch_that_does_not_fit_is_refused(digits):
+    size = digits.owner.size
+    with pytest.raises(ValueError, match="take a smaller one"):
+        stamp(digits.owner.images[:2], PatchKey("1", size))
+    assert stamp(digits.owner.images[:2], PatchKey("1", size - 1)).shape == digits.owner.images[:2].shape
 
 
 @pytest.mark.parametrize("term", ["utility", "combination", "verification", "evasion", "source_guard"])
