@@ -29,6 +29,7 @@ from benchmarks.study import SEEDS, run
 from mea_lib.extraction import Distillation
 from mea_lib.proof.key_rank import canonical_pair, rank_key
 
+AXES = ("suspect", "seed")
 SCHEME = "crop-paste"
 LEVELS = (0.05, ALPHA)
 FURTHER = 10  # times the images, or the epochs
@@ -159,6 +160,4 @@ def summary(rows: list[dict]) -> list[dict]:
 
 
 if __name__ == "__main__":
-    run(
-        "unlike_suspects_study", jobs(), run_one, summary, settings(), axes=("suspect", "seed"), changes=SMALL
-    )
+    run("unlike_suspects_study", jobs(), run_one, summary, settings(), axes=AXES, changes=SMALL)

@@ -20,6 +20,7 @@ from benchmarks import (
     rivals_study,
     training_study,
     understanding_study,
+    unlike_suspects_study,
 )
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -78,7 +79,15 @@ def test_the_studies_of_later_chapters_are_whole_and_of_the_present_settings(mod
 
 @pytest.mark.parametrize(
     "module",
-    [adaptive_study, answers_study, detection_study, removal_study, rivals_study, understanding_study],
+    [
+        adaptive_study,
+        answers_study,
+        detection_study,
+        removal_study,
+        rivals_study,
+        understanding_study,
+        unlike_suspects_study,
+    ],
 )
 def test_a_study_that_grows_by_parts_says_of_its_rows_what_its_code_says(module):
     name = module.__name__.rpartition(".")[2]

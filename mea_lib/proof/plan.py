@@ -21,7 +21,8 @@ class Plan:
 
     Attributes:
         samples: different watermark samples sent, at most; the paper asks for 1,000.
-        fewest_samples: fewer different ones, or fewer answers to them, give no verdict.
+        fewest_samples: fewer different ones give no verdict. With fewer answers to them there is proof or no verdict,
+            and never an acquittal.
         threshold: WSR that must be exceeded.
         alpha: level of each test.
         arrangement: whether the key claims its own arrangement: then every other one of its classes must do less.

@@ -9,8 +9,11 @@ from torch import Tensor
 
 from mea_lib.teaching.figures import PALETTE
 
-COLOURS = (PALETTE["victim"], PALETTE["surrogate"], PALETTE["target"])
-POINTS = 300  # of a cloud: more hide one another
+# Hues that stand for no party; the last class is the target.
+COLOURS = ("#D9AE00", "#7F4F24", PALETTE["target"])
+MARKERS = ("o", "^", "s")
+POINTS = 300  # of a class's cloud: more hide one another
+CROSSES = 150  # of the mixes, which are drawn last
 
 
 def feature_space(
@@ -19,7 +22,7 @@ def feature_space(
     *,
     others: Mapping[str, Tensor] | None = None,
 ) -> Sequence[Axes]:
-    """Clouds of features in the plane of their two principal components, one panel a model.
+    """Clouds of features in the plane of their two principal components, with their means on top, one panel a model.
 
     The components are those of the clouds that are named first, the classes, each centred and divided by the
     deviation of its feature; the last cloud, the mixes, takes no part in them. The sign of a component means
@@ -35,21 +38,36 @@ def feature_space(
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(3.1 * len(panels) + 0.4, 3.5), squeeze=False)
     for axis, (title, clouds) in zip(axes[0], panels.items(), strict=True):
-        clouds = [cloud[:POINTS].cpu().double().numpy() for cloud in clouds]
-        place = _plane(clouds[:-1])
+        clouds = [cloud.cpu().double().numpy() for cloud in clouds]
+        place = _plane([cloud[:POINTS] for cloud in clouds[:-1]])
         if others is not None:
             grey = place(others[title][:POINTS].cpu().double().numpy())
             axis.scatter(*grey.T, s=6, color="0.8", lw=0, label="other classes")
         for cloud, name, colour in zip(clouds[:-1], names[:-1], COLOURS, strict=False):
-            axis.scatter(*place(cloud).T, s=9, color=colour, lw=0, alpha=0.7, label=name)
-        axis.scatter(*place(clouds[-1]).T, s=14, color="black", marker="x", lw=0.8, label=names[-1])
+            axis.scatter(*place(cloud[:POINTS]).T, s=9, color=colour, lw=0, alpha=0.5, label=name)
+        mixes = place(clouds[-1])
+        axis.scatter(*mixes[:CROSSES].T, s=9, color="black", marker="x", lw=0.6, alpha=0.45, label=names[-1])
+        for cloud, colour, marker in zip(clouds[:-1], COLOURS, MARKERS, strict=False):
+            _mean(axis, place(cloud), color=colour, marker=marker, edgecolor="black")
+        _mean(axis, mixes, color="black", marker="X", edgecolor="white")
         axis.set(title=title, xticks=[], yticks=[])
-    handles, labels = axes[0][0].get_legend_handles_labels()
+    drawn = axes[0][0].collections
+    means, grey = drawn[-len(names) :], drawn[:1] if others is not None else []
     figure.legend(
-        handles, labels, loc="lower center", ncols=len(labels), frameon=False, fontsize=9, markerscale=1.8
+        [*means, *grey],
+        [*names, *(["other classes"] if grey else [])],
+        loc="lower center",
+        ncols=len(names) + len(grey),
+        frameon=False,
+        fontsize=9,
     )
     figure.tight_layout(rect=(0, 0.08, 1, 1))
     return list(axes[0])
+
+
+def _mean(axis: Axes, points: np.ndarray, **look: str) -> None:
+    """The mean of a cloud (N, 2), large and on top."""
+    axis.scatter(*points.mean(0), s=120, zorder=5, label="_mean", **look)
 
 
 def _plane(classes: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:

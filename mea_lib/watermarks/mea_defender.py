@@ -25,8 +25,8 @@ class MEADefender(Watermark):
     Attributes:
         balance: loss weighting, by fixed weights or by Eq. 9 as `MGDABalance()`.
         utility, combination, verification, evasion: whether the term of Eq. 4 takes part (Eq. 5–8).
-        temperature: divides the logits of the combination loss. The paper's is 1; ½ pulls most at the source images
-            that give the target least, which costs the victim less accuracy for as much of the watermark.
+        temperature: divides the logits of the combination loss. The paper's is 1; ½ pulls twice as hard at source
+            images and eases off later, which cost victims less accuracy for as much of the watermark (study `weights`).
         detach_sources: take the source outputs as constants, as the released code does.
         direction: "forward" is KL(f(x_wm) ‖ f(x_s)) as in Eq. 6, "reverse" swaps the two.
         source_guard: adds cross-entropy on the clean images that were combined. Not in the paper: without it

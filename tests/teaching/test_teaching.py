@@ -209,6 +209,11 @@ def test_results_are_found_from_any_folder_of_the_repository(tmp_path):
     assert find_results("a_study_that_nobody_made", inside) is None
 
 
+def clouds_of(axis):
+    """The points of each cloud, by its name; the means on top are left out."""
+    return {part.get_label(): part.get_offsets() for part in axis.collections if part.get_label() != "_mean"}
+
+
 def test_clouds_are_drawn_apart_and_mixes_take_no_part_in_the_plane():
     generator = torch.Generator().manual_seed(0)
     clouds = [torch.randn(20, 5, generator=generator) + 8 * torch.eye(5)[number] for number in range(3)]
@@ -218,14 +223,20 @@ def test_clouds_are_drawn_apart_and_mixes_take_no_part_in_the_plane():
         ("a", "b", "c", "mixes"),
         others={"one": clouds[0], "other": clouds[0]},
     )
-    drawn = [{part.get_label(): part.get_offsets() for part in axis.collections} for axis in axes]
+    drawn = [clouds_of(axis) for axis in axes]
     assert [axis.get_title() for axis in axes] == ["one", "other"]
     assert list(drawn[0]) == ["other classes", "a", "b", "c", "mixes"]
     for name in ("a", "b", "c"):  # the same plane, though the mixes lie elsewhere
         np.testing.assert_allclose(drawn[0][name], drawn[1][name])
     mirrored = feature_space({"one": [-cloud for cloud in (*clouds, far)]}, ("a", "b", "c", "mixes"))[0]
-    for part in mirrored.collections:  # a picture is not turned over where the features are
-        np.testing.assert_allclose(part.get_offsets(), drawn[0][part.get_label()], atol=1e-9)
+    for name, points in clouds_of(mirrored).items():  # a picture is not turned over where the features are
+        np.testing.assert_allclose(points, drawn[0][name], atol=1e-9)
+    means = [part.get_offsets()[0] for part in axes[0].collections if part.get_label() == "_mean"]
+    np.testing.assert_allclose(means[:3], [drawn[0][name].mean(0) for name in ("a", "b", "c")])
+    assert [text.get_text() for text in axes[0].figure.legends[0].get_texts()] == [
+        *("a", "b", "c", "mixes"),
+        "other classes",
+    ]
     centres = np.array([drawn[0][name].mean(0) for name in ("a", "b", "c")])
     apart = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     assert apart[np.triu_indices(3, 1)].min() > 1
