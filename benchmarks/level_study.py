@@ -281,6 +281,7 @@ def _mixes(test: mea.ImageSet, scheme: str, seed: int, number: int) -> list:
 
 
 def forest_shares(test: mea.ImageSet, scheme: str) -> PairShares:
+    """What a forest on the pixels calls a few mixes of every pair."""
     mixes = [part.images for part in _mixes(test, scheme, 0, MIXES)]
     return pair_shares(pixel_forest(test), key_pairs((0, 1), scheme, 10, 0), mixes, 10)
 

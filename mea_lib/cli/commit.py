@@ -59,9 +59,8 @@ def commit(
                 raise ValueError(f"{path} is there already; name another file, or replace it with --force")
     if len({path.resolve() for path in written.values()}) < len(written):
         raise typer.BadParameter("must be different files", param_hint=" / ".join(written))
-    check_apart(
-        written.items(), [("--key", key_file)]
-    )  # --force replaces older files, and no key that is read
+    # --force replaces older files, and no key that is read.
+    check_apart(written.items(), [("--key", key_file)])
 
     from mea_lib.cli.inputs import autoencoder_for, key_of, load_data
     from mea_lib.data import new_salt

@@ -101,10 +101,8 @@ class Task:
 
     @cached_property
     def encoder(self):
-        """An encoder that was not trained, with the `card` that a store would have given it."""
-        encoder = build_encoder("nine_layer_cnn", seed=1, **self._shape).eval()
-        encoder.card = {"weights_sha256": weights_digest(encoder)}
-        return encoder
+        """An encoder that was not trained."""
+        return build_encoder("nine_layer_cnn", seed=1, **self._shape).eval()
 
     @cached_property
     def _shape(self) -> dict:

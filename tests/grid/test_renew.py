@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grid import renew, repeating
+from grid import renew
 from grid.code import code_of_row
 from grid.plan import plan_of
 from grid.study import read_study
@@ -94,10 +94,10 @@ def test_it_renews_what_says_its_code():
     assert "recipe_study" not in renew.signed_studies()
 
 
-def test_an_unknown_commit_is_refused(tmp_path):
+def test_an_unknown_commit_is_refused():
     found = subprocess.run(
         [sys.executable, "-m", "grid.renew", "--was", "no-such-commit"],
-        cwd=repeating.__file__.rsplit("/", 2)[0],
+        cwd=renew.ROOT,
         capture_output=True,
         text=True,
         check=False,
