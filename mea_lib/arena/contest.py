@@ -1,6 +1,7 @@
 """What a contest is held on: models watermarked with hidden keys, clean models, the adversary's images."""
 
 import json
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 
@@ -17,6 +18,9 @@ from mea_lib.proof.commitment import PROCEDURE
 from mea_lib.scale import Scale
 from mea_lib.training import train_clean
 from mea_lib.training.store import weights_digest
+
+# A watermark leaks to keys of the same target and one of its sources, which is no fault of the defence.
+DECOYS = "decoys that share no source class together with the target"
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Contest:
         watermarked: models with a hidden key each.
         surrogates: one of each of these in the same order, with its key; none where the rules have none.
         clean: models without.
-        decoys: hidden keys of no model.
+        decoys: hidden keys of no model, and relatives of none that a model carries.
         checks: what null models say to each of the hidden keys.
         order: drawn from the secret; it decides in which order suspects are queried.
     """
@@ -95,17 +99,22 @@ def set_up(secret: str, data: Data, scale: Scale, rules: Rules | None = None) ->
         checks[key] = check_key(key, data.test, samples=scale.verification_samples)
         return checks[key].is_admissible
 
+    def is_decoy(key: WatermarkKey, keys: Sequence[WatermarkKey]) -> bool:
+        return not any(are_related(key, other) for other in keys) and is_admissible(key)
+
     def model(name: str, key: WatermarkKey | None, trained: ImageClassifier) -> ContestModel:
         return ContestModel(name, key, anonymous(trained), accuracy(Oracle(trained), data.test))
 
-    keys = hidden_keys(secret, rules.keys + rules.decoys, data.owner.classes, is_admissible)
+    classes = data.owner.classes
+    keys = hidden_keys(secret, rules.keys, classes, is_admissible)
+    drawn = hidden_keys(
+        secret, rules.keys + rules.decoys, classes, lambda key: key in keys or is_decoy(key, keys)
+    )
+    decoys = drawn[rules.keys :]
     train, images = data.owner.subset(scale.ablation_images or len(data.owner)), data.queries[: rules.images]
-    settings = [asdict(rules), asdict(scale), data.owner.digest(), data.test.digest(), PROCEDURE]
+    settings = [asdict(rules), asdict(scale), data.owner.digest(), data.test.digest(), PROCEDURE, DECOYS]
     described = json.dumps([*settings, repr(HOUSE_WATERMARK)])
-    carried = [
-        (key, watermarked(HOUSE_WATERMARK, train, key, scale, seed))
-        for seed, key in enumerate(keys[: rules.keys])
-    ]
+    carried = [(key, watermarked(HOUSE_WATERMARK, train, key, scale, seed)) for seed, key in enumerate(keys)]
     extracted = [(key, extract(victim, images, scale)) for key, victim in carried if rules.surrogates]
     return Contest(
         identity=keyed_hash(secret, "arena", described).hex()[:16],
@@ -120,10 +129,15 @@ def set_up(secret: str, data: Data, scale: Scale, rules: Rules | None = None) ->
             model(f"clean {seed + 1}", None, train_clean(train, scale.ablation, seed=seed))
             for seed in range(rules.clean)
         ),
-        decoys=keys[rules.keys :],
-        checks={key: checks[key] for key in keys},
+        decoys=decoys,
+        checks={key: checks[key] for key in drawn},
         order=keyed_hash(secret, "order").hex(),
     )
+
+
+def are_related(one: WatermarkKey, other: WatermarkKey) -> bool:
+    """Whether two keys have the same target and a source class in common."""
+    return one.target == other.target and bool({*one.sources} & {*other.sources})
 
 
 def anonymous(model: ImageClassifier) -> ImageClassifier:

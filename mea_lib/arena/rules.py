@@ -12,7 +12,7 @@ class Rules:
         surrogates: whether a removal also meets a surrogate of each watermarked model, extracted with soft labels.
         clean: models without a watermark. A removal must not spoil them, and a defence is compared with them.
         decoys: further hidden keys, with which a defence's models are verified although they were never given
-            them.
+            them; none shares its target and a source class with a key that a model carries.
         images: of the adversary, without labels.
         points: percentage points of accuracy that may be lost on any one model; beyond, an entry is disqualified.
         seconds: that an entry may take for one model, where it runs in a process of its own and can be ended.

@@ -85,7 +85,14 @@ def verify(
     _check_plan(plan, fewest_samples, commitment_file is not None, runner_up)
 
     from mea_lib.cli.inputs import autoencoder_for, load_data
-    from mea_lib.proof import PAPER_THRESHOLD, Commitment, Plan, verify_ownership, verify_runner_up
+    from mea_lib.proof import (
+        PAPER_THRESHOLD,
+        Commitment,
+        Plan,
+        check_key,
+        verify_ownership,
+        verify_runner_up,
+    )
     from mea_lib.scale import preset
 
     key = read_key(key_file)
@@ -110,7 +117,8 @@ def verify(
     if runner_up:
         if committed is not None:
             alpha = committed.plan(key, data.test, autoencoder).alpha
-        evidence = verify_runner_up(suspect, key, data.test, clean, alpha=alpha)
+        admissible = check_key(key, data.test, clean, autoencoder=autoencoder).keys
+        evidence = verify_runner_up(suspect, key, data.test, clean, admissible=admissible, alpha=alpha)
     else:
         agreed = committed or Plan(
             samples=plan.samples or max(options.DEFAULT_SAMPLES, fewest_samples),

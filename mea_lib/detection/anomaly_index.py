@@ -4,7 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 NORMAL_CONSISTENCY = 1.4826  # times the median deviation estimates a normal distribution's standard deviation
-THRESHOLD = 2.0  # beyond it an index is an outlier at a level of 5 %, were the numbers normal
+THRESHOLD = (
+    2.0  # as Neural Cleanse has it: 5 % of normal numbers lie beyond it; the largest of ten does more often
+)
 
 
 def anomaly_indices(values: ArrayLike) -> np.ndarray:

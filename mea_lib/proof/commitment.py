@@ -1,7 +1,10 @@
 """A commitment: the owner fixes the key before the model is released, and shows it only in a dispute.
 
 Without it anybody can claim a model, with mixes or perturbed images chosen after seeing what it answers (Liu et
-al., False Claims against Model Ownership Resolution, USENIX Security 2024).
+al., False Claims against Model Ownership Resolution, USENIX Security 2024). It must be the owner's only one for this
+model: who publishes one for every key opens the one that a suspect obeys. A salted digest does not show that several
+belong together, so whoever keeps commitments counts those of an owner, and with m of them the p-value of the key's rank
+is m times as large.
 """
 
 import hashlib

@@ -87,7 +87,11 @@ class Evidence(Report):
 
     @property
     def key_p_value(self) -> float:
-        """Probability that a key drawn at random stands so far in front on this suspect, whatever the suspect is."""
+        """Probability that a key drawn at random stands so far in front on a suspect that is clean.
+
+        Where the forest alone was asked it holds whatever the suspect is; with clean models beside it, for a suspect of
+        which, were it clean, nobody could say which of them it is. It is of one commitment: of m, m times as much.
+        """
         return self.rank.p_value if self.rank else 1.0
 
     @property

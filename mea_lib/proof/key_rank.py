@@ -12,9 +12,10 @@ Null models are the clean ones that a judge has, and always a forest on the pixe
 left out itself, or drawn from those that remain.
 
 With n clean models the rank is taken among keys × models, those of the clean models beside the suspect's own,
-each treated as if it were the suspect and the others clean. A clean suspect is one of n + 1 models of which
-nobody could say beforehand which is which, so the same holds of the N (n + 1) places; and there are more of
-them, which counts where a watermark leaks onto pairs that look like its own, or where there are few classes.
+each treated as if it were the suspect and the others clean. Where a clean suspect is one of n + 1 models of which
+nobody could say beforehand which is which, nearly the same holds of the N (n + 1) places (nearly, since the models
+leave out somewhat different keys); results/unlike_suspects_study.json has suspects unlike the clean models. There are
+more places then, which counts where a watermark leaks onto pairs that look like its own, or where there are few classes.
 
 T is the share of a few mixes that are called the target, less the largest share on another model.
 """

@@ -39,7 +39,8 @@ class RunnerUpEvidence(Judgement):
         rank: the key's place among all keys of these classes by how much more often each one's target is the
             runner-up than on null models, on that of its two source classes where this is less; keys level with it
             stand before it.
-        keys: how many there are.
+        keys: how many there are; two keys with the same source classes the other way round count as one here.
+        admissible: keys among which the owner's was drawn, each order of the source classes one of its own.
         alpha: level of the test.
         queries: images the suspect was sent.
         task: what it said to some clean images of every class first.
@@ -54,6 +55,7 @@ class RunnerUpEvidence(Judgement):
     null_models: tuple[float, float]
     rank: int
     keys: int
+    admissible: int
     alpha: float
     queries: int
     task: TaskCheck | None = None
@@ -61,8 +63,11 @@ class RunnerUpEvidence(Judgement):
 
     @property
     def p_value(self) -> float:
-        """Probability that a key drawn at random stands so far in front, whatever the suspect is."""
-        return self.rank / self.keys if self.is_decided else 1.0
+        """Probability that a key drawn from the admissible ones stands so far in front, at most, whatever the suspect is.
+
+        In front of a rank R, and on it, stand 2R keys at most, and all of them might be among the admissible.
+        """
+        return min(1.0, 2 * self.rank / self.admissible) if self.is_decided else 1.0
 
     def _measured(self) -> dict[str, Any]:
         return {
@@ -72,6 +77,7 @@ class RunnerUpEvidence(Judgement):
             "null_models": list(self.null_models),
             "rank": self.rank,
             "keys": self.keys,
+            "admissible_keys": self.admissible,
             "p_value": self.p_value,
         }
 
@@ -98,6 +104,7 @@ def verify_runner_up(
     test: ImageSet,
     clean: Sequence[Suspect] = (),
     *,
+    admissible: int | None = None,
     alpha: float = 0.01,
 ) -> RunnerUpEvidence:
     """Query a suspect with clean images of all classes, and see how the key stands among all keys.
@@ -112,24 +119,22 @@ def verify_runner_up(
         clean: null models: of the same task, trained without the owner's. What is their runner-up, as a shirt after
             a coat, is likeness and counts for no key; without them the likeness of other classes hides a weak
             watermark.
+        admissible: keys among which the owner's was drawn (`check_key(…).keys`), where a null model's obedience rules
+            some out; by default all keys of these classes.
         alpha: level of the test.
 
     Returns:
         the evidence; print it, or `save` it.
 
     Raises:
-        ValueError: for an alpha that decides nothing, images that lack a class, or so few classes that even the
-            first place among all keys would be no proof.
+        ValueError: for an alpha that decides nothing, images that lack a class, more admissible keys than there are,
+            or so few that even the first place among them would be no proof.
         BudgetSpent: when the suspect's budget does not cover all images; then no query is sent.
     """
     classes = len(test.classes)
     keys = classes * (classes - 1) * (classes - 2) // 2
     check_decides("alpha", alpha)
-    if not keys or 1 / keys >= alpha:
-        raise ValueError(
-            f"{classes} classes have {keys} keys, so that the first place among them proves nothing at alpha {alpha}; "
-            "use a larger alpha, or another proof"
-        )
+    admissible = _checked(2 * keys if admissible is None else admissible, keys, classes, alpha)
     key, labels = key.named(test), test.labels.cpu()
     check_every_class(labels, test.classes)
     suspect = at_the_door(suspect, test.classes)
@@ -149,6 +154,7 @@ def verify_runner_up(
             null_models=(0.0, 0.0),
             rank=keys,
             keys=keys,
+            admissible=admissible,
             alpha=alpha,
             queries=task.queries,
             task=task,
@@ -167,11 +173,23 @@ def verify_runner_up(
         null_models=tuple(null_models[source, target].item() for source in sources),
         rank=sum(score >= score_of_key for score in scores.values()),
         keys=keys,
+        admissible=admissible,
         alpha=alpha,
         queries=queries,
         task=task,
         suspect=suspect.describe() or None,
     )
+
+
+def _checked(admissible: int, keys: int, classes: int, alpha: float) -> int:
+    if admissible > 2 * keys:
+        raise ValueError(f"{classes} classes have {2 * keys} keys, of which {admissible} can't be admissible")
+    if admissible < 1 or 2 / admissible >= alpha:
+        raise ValueError(
+            f"of the keys of {classes} classes {admissible} are admissible, so that the first place among them proves "
+            f"nothing at alpha {alpha}; use a larger alpha, or another proof"
+        )
+    return admissible
 
 
 def runner_ups(answers: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ def verify_ownership(
         plan: how it is tested; or what the owner published beforehand, `commitment.opened_with(salt)`, which the key
             must open.
         clean: models of the same task, trained without the owner's; or what `check_key` found on them. A handful
-            makes the level hold for keys that were searched for.
+            brings keys that were searched for near the level (results/level_study.json).
         autoencoder: for keys whose scheme is "autoencoder".
 
     Returns:

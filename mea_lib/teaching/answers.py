@@ -14,6 +14,8 @@ def check_number(given: float | None, expected: float, tolerance: float = 0.01) 
     """
     if given is None:
         return "No answer yet: replace None with yours and run the cell again."
+    if math.isnan(given):
+        return "Not yet: nan is no number."
     if math.isclose(given, expected, abs_tol=tolerance):
         return "Right."
     return f"Not yet: {given:g} is too {'large' if given > expected else 'small'}."
@@ -35,5 +37,5 @@ def check_choice(question: str, given: str | None, digest: str) -> str:
 
 
 def choice_digest(question: str, letter: str) -> str:
-    """Hash of an exercise's right letter."""
-    return hashlib.sha256(f"{question}:{letter.strip().lower()}".encode()).hexdigest()[:12]
+    """Hash of an exercise's right letter, which may stand in brackets as the options do: "(b)"."""
+    return hashlib.sha256(f"{question}:{letter.strip(' ().').lower()}".encode()).hexdigest()[:12]

@@ -14,6 +14,7 @@ from mea_lib.teaching.tables import Table
 PAPERS_METHODS = ("MEA-Defender", "Composite Backdoor", "Entangled Watermark", "SSLGuard")
 AGREEMENTS = ("yes", "beyond", "weaker", "no", "different method")
 SAME = 0.10  # difference of shares up to which a figure is the paper's
+TWICE = 2.0  # times the paper's small share up to which a figure can be the paper's
 HALF = 0.5  # part of the paper's effect from which on a figure is a weaker one rather than another
 
 
@@ -78,13 +79,14 @@ class Paper:
     def agreement(self, measured: float, at_least: bool) -> str:
         """One of AGREEMENTS for a measured share that was to be large (`at_least`) or small.
 
-        "yes" where it is within SAME of the paper's, "beyond" where it is further in the same direction, "weaker"
-        where at least HALF of the effect is there (of a small share: of its distance from 1), else "no".
+        "yes" where it is within SAME of the paper's (and a small share no more than TWICE it), "beyond" where it is
+        further in the same direction, "weaker" where at least HALF of the effect is there (of a small share: of its
+        distance from 1), else "no".
         """
         if self.stated:
             return self.stated
         here, there = (measured, self.figure) if at_least else (1 - measured, 1 - self.figure)
-        if here >= there - SAME:
+        if here >= there - SAME and (at_least or measured <= TWICE * self.figure):
             return "yes" if here <= there + SAME else "beyond"
         return "weaker" if here >= HALF * there else "no"
 

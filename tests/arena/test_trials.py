@@ -2,14 +2,16 @@
 
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 import mea_lib as mea
-from mea_lib.arena import REMOVALS, Rules, hidden_keys, judge_defence, judge_removal, set_up
+from mea_lib.arena import REMOVALS, Rules, contest, hidden_keys, judge_defence, judge_removal, set_up
 from mea_lib.arena.baselines import ATTACKS, mea_defender, no_watermark, runner_up
+from mea_lib.arena.contest import are_related
 from mea_lib.arena.outcome import Outcome, Trial
 from mea_lib.arena.verdict import Verdict
 from mea_lib.models import Input, build
@@ -25,7 +27,9 @@ def test_the_contest_is_the_one_that_the_secret_and_the_rules_say(weak, digits):
     scale, classes = weak.scale, digits.owner.classes
     keys = hidden_keys(SECRET, 4, classes, lambda key: mea.proof.check_key(key, digits.test).is_admissible)
     assert [one.key for one in (*weak.watermarked, *weak.clean)] == [*keys[:2], None]
-    assert weak.decoys == keys[2:]
+    assert not any(are_related(decoy, key) for decoy in weak.decoys for key in keys[:2])
+    unrelated = [key for key in keys[2:] if not any(are_related(key, other) for other in keys[:2])]
+    assert set(unrelated) <= {*weak.decoys}
     assert len(weak.images) == 200
     again = set_up(SECRET, digits, scale, Rules(keys=2, images=200))
     other = set_up(SECRET, digits, scale, Rules(keys=2, images=200, points=4))
@@ -36,6 +40,26 @@ def test_the_contest_is_the_one_that_the_secret_and_the_rules_say(weak, digits):
     for name, value in weak.watermarked[1].model.state_dict().items():
         assert torch.equal(value, expected.state_dict()[name])
     assert weak.surrogates == ()
+
+
+def test_a_key_is_related_to_another_of_its_target_and_of_one_source():
+    key = mea.WatermarkKey(("0", "1"), "2")
+    assert are_related(key, mea.WatermarkKey(("1", "5"), "2"))
+    assert not are_related(key, mea.WatermarkKey(("1", "5"), "3"))
+    assert not are_related(key, mea.WatermarkKey(("4", "5"), "2"))
+
+
+def test_no_decoy_of_any_secret_is_related_to_a_key(weak, digits, monkeypatch):
+    """One secret in thirteen had such a decoy, and an honest defence could be out for it."""
+    monkeypatch.setattr(contest, "check_key", lambda *args, **named: SimpleNamespace(is_admissible=True))
+    for name in ("watermarked", "train_clean", "extract", "anonymous", "accuracy", "Oracle"):
+        monkeypatch.setattr(contest, name, lambda *args, **named: None)
+    for number in range(60):
+        found = set_up(f"{SECRET} {number}", digits, weak.scale, Rules(keys=1, decoys=2, images=200))
+        (given,) = [one.key for one in found.watermarked]
+        assert given == hidden_keys(f"{SECRET} {number}", 1, digits.owner.classes)[0]
+        assert len(found.decoys) == 2
+        assert not any(are_related(given, decoy) for decoy in found.decoys)
 
 
 def test_where_the_rules_say_so_a_removal_also_meets_a_surrogate_of_each_model(weak, digits):

@@ -138,8 +138,18 @@ def test_the_report_is_for_people_and_for_programs(painted, tmp_path):
     saved = json.loads((tmp_path / "evidence.json").read_text())
     assert (saved["is_stolen"], saved["rank"], saved["keys"]) == (True, 1, 360)
     assert saved["runner_up"][0]["successes"] == 20
-    doubtful = RunnerUpEvidence(KEY, (Rate(3, 20), Rate(2, 20)), (0.1, 0.1), 40, 360, 0.01, 200)
+    doubtful = RunnerUpEvidence(KEY, (Rate(3, 20), Rate(2, 20)), (0.1, 0.1), 40, 360, 720, 0.01, 200)
     assert "no proof by runner-ups" in str(doubtful)
+
+
+def test_a_key_drawn_among_fewer_says_less(painted):
+    """In front of a rank stand two keys each, and all of them might be among those that could be drawn."""
+    alone = verify_runner_up(suspect(MARKED), KEY, painted, [clean])
+    among = verify_runner_up(suspect(MARKED), KEY, painted, [clean], admissible=250)
+    assert (among.rank, among.p_value) == (alone.rank, pytest.approx(2 / 250))
+    assert among.to_dict()["admissible_keys"] == 250
+    third = RunnerUpEvidence(KEY, (Rate(18, 20), Rate(18, 20)), (0.1, 0.1), 3, 360, 595, 0.01, 200)
+    assert (third.p_value, third.is_stolen) == (pytest.approx(6 / 595), False)
 
 
 def test_a_budget_that_is_too_small_is_not_spent_in_part(painted, tiny):
@@ -152,8 +162,12 @@ def test_a_budget_that_is_too_small_is_not_spent_in_part(painted, tiny):
 def test_what_proves_nothing_is_refused(painted):
     with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
         verify_runner_up(clean, KEY, painted, alpha=0)
-    with pytest.raises(ValueError, match="10 classes have 360 keys"):
+    with pytest.raises(ValueError, match="10 classes 720 are admissible"):
         verify_runner_up(clean, KEY, painted, alpha=0.002)
+    with pytest.raises(ValueError, match="of the keys of 10 classes 200 are admissible"):
+        verify_runner_up(clean, KEY, painted, admissible=200)
+    with pytest.raises(ValueError, match="10 classes have 720 keys, of which 721"):
+        verify_runner_up(clean, KEY, painted, admissible=721)
     without = ImageSet(painted.images[:180], painted.labels[:180], NAMES, "painted")
     with pytest.raises(ValueError, match="hold none of the classes j"):
         verify_runner_up(clean, KEY, without)

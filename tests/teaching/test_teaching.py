@@ -70,7 +70,8 @@ def test_without_a_figure_of_the_paper_there_is_no_column_for_it():
         (0.95, 0.7075, True, "beyond"),
         (0.55, 0.7075, True, "weaker"),
         (0.20, 0.7075, True, "no"),
-        (0.12, 0.0526, False, "yes"),
+        (0.09, 0.0526, False, "yes"),
+        (0.12, 0.0526, False, "weaker"),
         (0.001, 0.2695, False, "beyond"),
         (0.31, 0.0526, False, "weaker"),
         (0.75, 0.0526, False, "no"),
@@ -125,7 +126,9 @@ def test_answers():
     assert check_number(0.5, 0.504) == "Right."
     assert "small" in check_number(0.3, 0.5)
     assert "No answer yet" in check_number(None, 0.5)
+    assert check_number(float("nan"), 0.5) == "Not yet: nan is no number."
     digest = choice_digest("q", "b")
+    assert check_choice("q", "(B)", digest) == check_choice("q", " b. ", digest) == "Right."
     assert check_choice("q", " B ", digest) == "Right."
     assert "Not that one" in check_choice("q", "a", digest)
     assert "No answer yet" in check_choice("q", None, digest)
