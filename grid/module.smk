@@ -1,14 +1,16 @@
 # A study that is a Python module, benchmarks/<study>.py: its rows as jobs, then the module itself, which writes results/.
 
 from pathlib import Path
+from shlex import quote
 
 ROOT = Path(workflow.basedir).parent
 # Names of the rows that have to be made, as the module lists them. A name hangs on the code that makes the row.
 ROWS = Path(config["rows"]).read_text().split()
-RUN = (
-    f"cd {ROOT} && MEA_STORE={config['store']} OMP_NUM_THREADS={{threads}} PYTHONPATH={ROOT} "
-    f"{config['python']} -m benchmarks.{config['study']} --scale {config['scale']}"
+PLACE = (
+    f"cd {quote(str(ROOT))} && MEA_STORE={quote(config['store'])} OMP_NUM_THREADS={{threads}} "
+    f"PYTHONPATH={quote(str(ROOT))}"
 )
+RUN = f"{PLACE} {quote(config['python'])} -m benchmarks.{config['study']} --scale {config['scale']}"
 
 
 localrules:
@@ -44,4 +46,4 @@ rule whole:
         mem_mb=2500,
         runtime=240,
     shell:
-        RUN + " --only={params.only:q} --out " + config["out"]
+        RUN + " --only={params.only:q} --out " + quote(config["out"])

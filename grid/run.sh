@@ -14,7 +14,13 @@ python=${JOB_PYTHON:-$root/.venv/bin/python}
 mkdir -p "$work"
 # This lock goes with its process; Snakemake's own stays behind when it is killed, and would have to be removed by hand.
 exec 9>"$work/.running"
-flock -n 9 || { echo "the study $study is running in $work already" >&2; exit 1; }
+# Taken by Python, since macOS has no flock(1); it belongs to the open file, which this shell keeps.
+"${snakemake%/*}/python" -c '
+import fcntl, sys
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit("the study {} is running in {} already".format(*sys.argv[1:]))' "$study" "$work" || exit 1
 
 config=(study="$study" python="$python" store="${MEA_STORE:-$root/build/store}")
 if [[ -f $root/benchmarks/$study.py ]]; then

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # for editors; `__getattr__` gives the same names
     from mea_lib.scale import SCALES, Scale, preset
     from mea_lib.training import Store, train_clean, train_encoder, use_store
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "SCALES",

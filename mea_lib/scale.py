@@ -1,4 +1,4 @@
-"""Scales: the same chapter as a smoke test, on a laptop, on one rented GPU, or at the paper's size."""
+"""Scales: the same chapter as a smoke test, on a laptop, on one rented GPU, or with the paper's networks and epochs."""
 
 import os
 from dataclasses import dataclass, replace
@@ -15,13 +15,14 @@ class Scale:
     `scale.adversary_but(epochs=8, augment=True).but(network="alexnet")`.
 
     Attributes:
-        name: smoke, laptop, colab or paper.
+        name: smoke, laptop, colab or paper. The last has the paper's networks and the epochs of its released code, but
+            owner and adversary have a half of the images each, as at every scale.
         network: the network of victims and surrogates, see `mea_lib.models.NETWORKS`.
         width: channels of its first layer; all other layers are multiples of it.
         autoencoder_width: the same of the autoencoder that combines images, which a verification finds again whatever
             the victim's width is.
         train_images: images the owner trains on; None takes the whole half of the training images.
-        query_images: of the adversary's half, the images that they query.
+        query_images: of the adversary's half, the images that they query (the paper: 50,000).
         held_out_images: further ones of that half, which they label by hand to clean a model with.
         test_images: of the judge; None takes all there are.
         owner: how an owner trains a classifier.

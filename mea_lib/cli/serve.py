@@ -119,7 +119,8 @@ def serve(
         }
         show(Result(values, f"{files.name} answers at {server.url}/v2/models/{name}"), as_json)
         while not stop.wait(1):
-            pass
+            if not server.is_alive:
+                raise RuntimeError("the web server has ended by itself; what it said is above")
 
 
 def _tokens(file: Path | None) -> tuple[str, ...]:

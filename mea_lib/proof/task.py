@@ -71,7 +71,8 @@ class TaskCheck:
         by_class = ", ".join(f"{name} {rate.value:.2f}" for name, rate in rates)
         lines = [
             f"Clean images recognised: {self.overall.value:.3f} of {self.overall.trials} "
-            f"(at least {self.level:.2f} needed); {by_class}"
+            f"(at least {self.level:.2f} needed)",
+            f"  of the key's classes: {by_class}",
         ]
         return lines + ([f"Answers: {self.note}"] if self.note else [])
 

@@ -80,6 +80,11 @@ class BackgroundServer:
             time.sleep(0.01)
         return self
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still answers; it has ended by itself where it could not go on."""
+        return self._thread.is_alive()
+
     def __exit__(self, *error: object) -> None:
         self._server.should_exit = True
         self._thread.join()

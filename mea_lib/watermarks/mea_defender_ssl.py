@@ -1,4 +1,4 @@
-"""The paper's watermark for encoders: Eq. 5–9 in the column for self-supervised learning, as written."""
+"""The paper's watermark for encoders: Eq. 5–8 for self-supervised learning as written; Eq. 9 is an option."""
 
 from dataclasses import dataclass, field
 
@@ -21,7 +21,8 @@ class MEADefenderSSL(Watermark):
     """The paper's losses for an encoder; labels are looked at for source and target classes and for mixes only.
 
     Attributes:
-        balance: loss weighting, by fixed weights or by Eq. 9 as `MGDABalance()`; Eq. 4 has all coefficients 1.
+        balance: loss weighting; the default gives every term of Eq. 4 the weight 1, and the paper finds the weights by
+            Eq. 9, which is `MGDABalance()`.
         utility, combination, verification, evasion: whether the term of Eq. 4 takes part (Eq. 5–8).
         distance: of `mea_lib.losses.feature_distance`, for verification and evasion; the paper does not name one.
         temperature: softens the distributions of the combination loss, the softmax of feature vectors; 1 is the

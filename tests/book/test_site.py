@@ -74,9 +74,3 @@ def test_every_citation_has_an_entry():
     }
     assert cited
     assert cited <= entries
-
-
-def test_pictures_have_a_text_for_those_who_cannot_see_them():
-    for path in (ROOT / "book").glob("*.md"):
-        for figure in re.findall(r"```\{figure\}.*?```", path.read_text(), re.S):
-            assert ":alt:" in figure, path.name

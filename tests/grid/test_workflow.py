@@ -42,17 +42,17 @@ else:
 @pytest.fixture
 def grid(tmp_path):
     """Starts `make study` of a small part of table 1; jobs whose file's name has "runner-up" hang until `free` is there."""
-    actor, log = tmp_path / "python", tmp_path / "log"
+    actor, log = tmp_path / "a python", tmp_path / "log"  # a path may have spaces
     text = ACTOR.format(python=sys.executable, log=str(log), free=str(tmp_path / "free"), stuck="runner-up")
     actor.write_text(text)
     actor.chmod(0o755)
-    (tmp_path / "work").mkdir()
+    (tmp_path / "my work").mkdir()
     environment = os.environ | {
         "GRID_ENV": str(SNAKEMAKE),
         "JOB_PYTHON": str(actor),
-        "MEA_STORE": str(tmp_path / "store"),
+        "MEA_STORE": str(tmp_path / "my store"),
         "ONLY": ONLY,
-        "WORK": str(tmp_path / "work"),
+        "WORK": str(tmp_path / "my work"),
         "SCALE": "smoke",
     }
     started = []
@@ -90,7 +90,7 @@ def test_a_killed_study_goes_on_and_does_nothing_twice(grid):
     wait_for(lambda: f"{2 * len(owns) - 1} of" in grid.said())
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    assert not list((grid.folder / "work" / "results").glob("*"))
+    assert not list((grid.folder / "my work" / "results").glob("*"))
     (grid.folder / "free").touch()
     assert grid().wait(timeout=300) == 0, grid.said()
     done = {path: number for path, number in grid.log().items() if not path.endswith("checked.json")}
@@ -141,7 +141,7 @@ def test_a_study_that_is_a_module_has_its_missing_rows_made_each_once_and_then_w
     process = grid(study="removal_study", JOB_PYTHON=str(actor), ONLY=only)
     assert process.wait(timeout=300) == 0, grid.said()
     said = "-m benchmarks.removal_study"
-    results = grid.folder / "work" / "results"
+    results = grid.folder / "my work" / "results"
     first, *rows, last = log.read_text().splitlines()
     assert first == f"{said} --list --scale smoke --only {only} --out {results}"
     assert sorted(rows) == [f"{said} --scale smoke --row {name}" for name in ("one", "other")]

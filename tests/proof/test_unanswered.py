@@ -200,7 +200,8 @@ def test_a_suspect_in_memory_is_reported_whole_and_on_one_screen(painted):
     lines = str(evidence).splitlines()
     assert len(lines) < 40
     assert lines[2:] == [
-        "Clean images recognised: 1.000 of 120 (at least 0.58 needed); b 1.00, c 1.00, e 1.00",
+        "Clean images recognised: 1.000 of 120 (at least 0.58 needed)",
+        "  of the key's classes: b 1.00, c 1.00, e 1.00",
         f"Watermark success rate: {Rate(200, 200)} of 200 different samples (95 % interval)",
         "Over source images: [0.982, 1.000], as of 200 independent samples",
         "The true rate on such mixes exceeds 0.30: p below 1e-12 (alpha 0.01)",

@@ -1,5 +1,6 @@
 """CITATION.cff: what readers' programs need, and the same version everywhere."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def test_it_has_what_the_format_asks_for():
 
 def test_the_version_is_the_same_everywhere():
     assert CITATION["version"] == PROJECT["version"] == mea_lib.__version__
+
+
+def test_the_version_is_the_one_that_the_changelog_is_at():
+    """What the errata call wrong in a version is not what readers of that version's number have."""
+    newest = re.search(r"^## (\S+)( \(unreleased\))?$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert mea_lib.__version__ == newest[1] + (".dev0" if newest[2] else "")
 
 
 def test_it_agrees_with_the_project_and_the_book():

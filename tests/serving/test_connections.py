@@ -300,3 +300,11 @@ def test_what_was_left_out_of_the_log_is_counted():
     now[0] = 61.0
     assert write(1) == "a bad line (and 2 more lines like it, which were left out)"
     assert write(1) == "a bad line"
+
+
+def test_a_server_that_has_ended_by_itself_says_so():
+    with BackgroundServer(answers_at_length, limits=QUICK) as server:
+        assert server.is_alive
+        server._server.should_exit = True
+        server._thread.join(10)
+        assert not server.is_alive
