@@ -14,6 +14,8 @@ from page_words import write_words
 MATHJAX = ("tex-chtml.js", "input/tex/extensions/", "output/chtml/fonts/woff-v2/", "ui/lazy.js")
 # The theme names this button "Search", while it also shows the keys: what is to be seen has to be in a name.
 NAMED_BUTTON = re.compile(r'(<button class="[^"]*search-button-field[^>]*?) aria-label="[^"]*"')
+# sphinx-exercise gives every exercise's content the same identity, and no link leads to it.
+REPEATED_ID = re.compile(r' id="(?:exercise|solution)-content"')
 FIRST = "book/index.html"
 WORDS = "".join(
     f'\n  <script defer src="_static/{name}"></script>' for name in ("page_words.js", "search_excerpts.js")
@@ -33,7 +35,7 @@ def finish_site(site: Path, address: str = "") -> None:
             continue
         page = path.read_text(encoding="utf-8")
         page = finish_head(NAMED_BUTTON.sub(r"\1", inline_icons(page, site)), name, address)
-        page = join_stylesheets(size_images(page, path.parent), site)
+        page = REPEATED_ID.sub("", join_stylesheets(size_images(page, path.parent), site))
         if name == "search.html":
             page = page.replace("</head>", f"{WORDS}\n  </head>", 1)
         path.write_text(page, encoding="utf-8")

@@ -49,7 +49,9 @@ def verdict(item: Mapping, claims: Iterable[Mapping]) -> str:
 
 
 def _table(part: str, rows: Sequence[tuple[Mapping, list[Mapping], str]]) -> str:
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("", "the paper", "here", "reproduced", "why"))
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("item", "the paper", "here", "reproduced", "why")
+    )
     body = "".join(_row(*row) for row in rows)
     return (
         f"<h2>{escape(part)}</h2>"

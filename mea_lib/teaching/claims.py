@@ -31,7 +31,7 @@ class Claim:
         agrees_with_paper: one of AGREEMENTS, or empty where the paper has no figure. Only figures of the paper's own
             method agree or not; those of another are of a "different method", whatever they are.
         measured: what this run found, as it is printed.
-        rule: what decides, such as "at least 0.650".
+        rule: what decides, such as "≥ 0.65".
         holds: whether the rule is met.
         scale: name of the scale of the run.
     """
@@ -91,7 +91,7 @@ class Paper:
         return "weaker" if here >= HALF * there else "no"
 
     def __str__(self) -> str:
-        return self.figure if isinstance(self.figure, str) else f"{100 * self.figure:.4g} %"
+        return self.figure if isinstance(self.figure, str) else f"{self.figure:.4g}"
 
 
 class Claims:
@@ -110,14 +110,14 @@ class Claims:
     ) -> None:
         """Claim that a measured number is no smaller than a bound."""
         agrees = paper.agreement(measured, at_least=True) if paper else ""
-        self._add(name, claim, f"{measured:.3f}", f"at least {bound:.3g}", measured >= bound, paper, agrees)
+        self._add(name, claim, f"{measured:.3f}", f"≥ {bound:.3g}", measured >= bound, paper, agrees)
 
     def at_most(
         self, name: str, claim: str, measured: float, bound: float, paper: Paper | None = None
     ) -> None:
         """Claim that a measured number is no larger than a bound."""
         agrees = paper.agreement(measured, at_least=False) if paper else ""
-        self._add(name, claim, f"{measured:.3f}", f"at most {bound:.3g}", measured <= bound, paper, agrees)
+        self._add(name, claim, f"{measured:.3f}", f"≤ {bound:.3g}", measured <= bound, paper, agrees)
 
     def true(
         self,

@@ -1,7 +1,10 @@
 """A small table for results, the same on the page and in a terminal."""
 
+import re
 from collections.abc import Sequence
 from html import escape
+
+_HYPHEN_OF_NUMBER = re.compile(r"(?<![\w.])-(?=\.?\d)")
 
 
 class Table:
@@ -44,4 +47,5 @@ class Table:
 
 
 def _text(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    """As it is printed, with a minus where a number has a hyphen."""
+    return _HYPHEN_OF_NUMBER.sub("−", f"{value:.3f}" if isinstance(value, float) else str(value))

@@ -79,6 +79,17 @@ def test_the_search_button_is_named_by_what_it_shows():
     assert NAMED_BUTTON.sub(r"\1", button) == button.replace(' aria-label="Search"', "")
 
 
+def test_no_two_exercises_have_one_identity(site):
+    page = PAGE.replace(
+        "</article>",
+        '<section id="exercise-content">a</section><section id="solution-content">b</section></article>',
+    )
+    (site / "a.html").write_text(page)
+    finish_site(site)
+    found = (site / "a.html").read_text()
+    assert "<section>a</section><section>b</section>" in found
+
+
 def test_a_title_is_not_said_twice():
     assert "<title>B</title>" in finish_head(PAGE.replace("A — B", "B — B"), "book/a.html")
 

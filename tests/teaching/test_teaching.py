@@ -43,11 +43,11 @@ def test_claims_decide_and_are_written(tmp_path, monkeypatch):
         "id": "07-high",
         "chapter": "07_test",
         "claim": "It is high",
-        "paper": "70.75 %",
+        "paper": "0.7075",
         "method": "MEA-Defender",
         "agrees_with_paper": "yes",
         "measured": "0.700",
-        "rule": "at least 0.65",
+        "rule": "≥ 0.65",
         "holds": True,
         "scale": "laptop",
     }
@@ -118,6 +118,8 @@ def test_table_in_html_and_in_text():
     table = Table(("name", "rate"), [("<b>", 0.12345), ("c", 2)], title="t")
     assert "&lt;b&gt;" in table._repr_html_()
     assert "0.123" in str(table)
+    signed = Table(("a", "b", "c"), [(-0.5, "(-.1–-2)", "top-bottom of 1e-05, x-1")])
+    assert signed.rows == [["−0.500", "(−.1–−2)", "top-bottom of 1e-05, x-1"]]
     with pytest.raises(ValueError, match="2 values"):
         Table(("a", "b"), [(1,)])
 
