@@ -10,7 +10,7 @@ every step yourself: embed, extract, verify. Every number here is computed by th
 that is kept with the book, or quoted from a paper.</p>
 <p class="hero-actions"><a href="../notebooks/00_steal_in_five_minutes.html">Steal a model in five minutes</a>
 <a href="claims.html">See what is claimed</a></p>"""
-PAUSE = '<label class="hero-pause"><input type="checkbox"> hold the picture</label>'
+PAUSE = '<label class="hero-pause"><input type="checkbox"> pause the animation</label>'
 
 
 def hero(static: Path) -> str:

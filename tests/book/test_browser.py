@@ -178,7 +178,7 @@ def test_the_picture_moves_only_for_those_who_want_that_and_can_be_held(look):
     assert not look(INDEX, DESK, reduced_motion="reduce").evaluate(moving)
     page = look(INDEX, DESK, reduced_motion="no-preference")
     assert page.evaluate(moving)
-    page.get_by_label("hold the picture").check()
+    page.get_by_label("pause the animation").check()
     assert not page.evaluate(moving)
 
 
