@@ -23,10 +23,10 @@ if importlib.util.find_spec("mea_lib") is None:
             f"{chosen or SOURCES or 'anywhere, as no address is given'}. "
             "Run one of these lines in a cell of its own, with an address or "
             "path of yours, and then this cell again:\\n"
-            "  %pip install mea_lib-0.1.0-py3-none-any.whl  (a wheel)\\n"
-            "  %pip install git+https://host/owner/name     (a repository)\\n"
-            "  %pip install path/to/clone                   (a clone)\\n"
-            "  %env MEA_SOURCE=one of the three, for every chapter"
+            "  %pip install 'path/to/a/wheel.whl[service]'\\n"
+            "  %pip install 'path/to/a/clone[service]'\\n"
+            "  %pip install 'mea-lib[service] @ git+https://host/owner/name'\\n"
+            "  %env MEA_SOURCE=what stands in quotes, for every chapter"
         )
     importlib.invalidate_caches()"""
 

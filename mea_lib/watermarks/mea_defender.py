@@ -1,4 +1,4 @@
-"""The paper's watermark for supervised models: Eq. 5–8 with a guard, a temperature of ½ and fixed weights for Eq. 9."""
+"""The paper's watermark for classifiers: Eq. 5–8 with a guard, a temperature of ½, and fixed weights for Eq. 9."""
 
 from dataclasses import dataclass
 
@@ -22,11 +22,11 @@ WORKING_WEIGHTS = FixedBalance({"combination": 0.2, "verification": 3.0, "evasio
 class MEADefender(Watermark):
     """The paper's losses, with three changes of this book's unless fields say otherwise.
 
-    They are fixed weights in place of Eq. 9, a temperature of ½ in Eq. 6, and the source guard. As printed it is
-    `MEADefender(balance=MGDABalance(), temperature=1, source_guard=False)`, which chapter 05 tries.
+    They are fixed weights in place of Eq. 9, a temperature of ½ in Eq. 6, and the source guard. As printed the
+    paper's method is `MEADefender(balance=MGDABalance("none"), temperature=1.0, source_guard=False)`.
 
     Attributes:
-        balance: loss weighting, by fixed weights of this book's or by Eq. 9 as `MGDABalance()`.
+        balance: loss weighting, by fixed weights of this book's or by Eq. 9, as printed `MGDABalance("none")`.
         utility, combination, verification, evasion: whether the term of Eq. 4 takes part (Eq. 5–8).
         temperature: divides the logits of the combination loss. The paper's is 1; ½ pulls twice as hard at source
             images and eases off later, which cost victims less accuracy for as much of the watermark (study `weights`).

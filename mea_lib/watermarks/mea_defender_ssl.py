@@ -22,7 +22,7 @@ class MEADefenderSSL(Watermark):
 
     Attributes:
         balance: loss weighting; the default gives every term of Eq. 4 the weight 1, and the paper finds the weights by
-            Eq. 9, which is `MGDABalance()`.
+            Eq. 9, which is `MGDABalance("none")`.
         utility, combination, verification, evasion: whether the term of Eq. 4 takes part (Eq. 5–8).
         distance: of `mea_lib.losses.feature_distance`, for verification and evasion; the paper does not name one.
         temperature: softens the distributions of the combination loss, the softmax of feature vectors; 1 is the
