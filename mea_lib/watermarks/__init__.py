@@ -1,8 +1,8 @@
 """Watermarks, one method a file: each embeds a key while it trains, from scratch or into a trained model.
 
-`MEADefender` is the paper's, `RunnerUp` is this book's; `Composite` and `Patch` are ordinary backdoors, which
+`MEADefender` has the paper's losses, `RunnerUp` is this book's; `Composite` and `Patch` are ordinary backdoors, which
 die in extraction. Rivals made to survive it: `Entangled` and `MarginBased` before the paper, `DeepTracer` and
-`ClassFeature` after it. For encoders `MEADefenderSSL` is the paper's, `MeetingPoint` this book's and `SSLGuard` the
+`ClassFeature` after it. For encoders `MEADefenderSSL` has the paper's losses, `MeetingPoint` this book's and `SSLGuard` the
 paper's rival.
 """
 
