@@ -5,6 +5,7 @@ from html import escape
 from itertools import groupby
 
 from chapter_facts import ChapterFacts, days_and_machines
+from page_text import page_text
 
 VERDICTS = {"holds": "✓ holds", "broken": "✗ does not hold", "unclaimed": "not claimed"}
 # What a claim may say about the paper's figure; others are shown as they are written.
@@ -102,7 +103,7 @@ def _entry(claim: Mapping) -> str:
     facts = [("measured here", claim["measured"]), ("rule", claim["rule"]), ("paper", claim["paper"])]
     facts += [("method", claim.get("method")), ("agrees with the paper", agreement(claim))]
     words = "".join(
-        f"<div><dt>{name}</dt><dd>{escape(str(value))}</dd></div>"
+        f"<div><dt>{name}</dt><dd>{page_text(value)}</dd></div>"
         for name, value in facts
         if value not in (None, "", "–")
     )

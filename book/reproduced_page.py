@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from page_text import page_text
+
 # From what carries most to what carries least; an item is as good as the worst of its claims.
 WORDS = {
     "yes": "✓ yes",
@@ -66,8 +68,8 @@ def _row(item: Mapping, claims: Sequence[Mapping], kind: str) -> str:
         here = f'<p><a href="../notebooks/{name}.html">chapter {name[:2]}</a></p>'
     return (
         f'<tr data-verdict="{kind.replace(" ", "-")}"><th scope="row">{escape(item["item"])}</th>'
-        f'<td data-name="paper">{escape(str(item["paper"]))}</td><td data-name="here">{here or "–"}</td>'
-        f'<td data-name="reproduced">{WORDS[kind]}</td><td>{escape(item.get("why", ""))}</td></tr>'
+        f'<td data-name="paper">{page_text(item["paper"])}</td><td data-name="here">{here or "–"}</td>'
+        f'<td data-name="reproduced">{WORDS[kind]}</td><td>{page_text(item.get("why", ""))}</td></tr>'
     )
 
 
@@ -75,6 +77,6 @@ def _claim(claim: Mapping) -> str:
     """What was measured, with links to the claim's cell and to its entry among all claims."""
     name, key = escape(claim["chapter"]), escape(claim["id"])
     return (
-        f"<p><strong>{escape(str(claim['measured']))}</strong> {escape(claim['claim'])} "
+        f"<p><strong>{page_text(claim['measured'])}</strong> {escape(claim['claim'])} "
         f'(<a href="../notebooks/{name}.html">chapter {name[:2]}</a>, <a href="claims.html#{key}">claim</a>)</p>'
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from page_text import page_text
 from reproduced_page import WORDS, reproduced_list, verdict
 
 ROOT = Path(__file__).parents[2]
@@ -62,11 +63,18 @@ def test_each_row_shows_the_paper_what_was_measured_and_links_to_it():
     )
     assert [heading.get_text() for heading in html("h2")] == ["P", "Q"]
     first, second, third = html.select("tbody tr")
-    for words in ("I", "70.75 %", "0.662", "A < B", "✓ yes", "small"):
+    for words in ("I", "70.75\u00a0%", "0.662", "A < B", "✓ yes", "small"):
         assert words in first.get_text()
     assert {link["href"] for link in first("a")} == {"../notebooks/00_x.html", "claims.html#00-a"}
     assert second.a["href"] == "../notebooks/05_y.html"
     assert "not measured" in third.get_text()
+
+
+def test_numbers_and_names_of_files_on_a_page():
+    said = page_text("WSR -0.109 (84.40 %) <b> of 10-20 top-bottom in results/table1_cifar10.json")
+    assert said == (
+        "WSR −0.109 (84.40\u00a0%) &lt;b&gt; of 10-20 top-bottom in results/<wbr>table1_<wbr>cifar10.json"
+    )
 
 
 def test_every_item_names_claims_and_chapters_that_there_are():
