@@ -1,7 +1,6 @@
 """What a contest is held on: models watermarked with hidden keys, clean models, the adversary's images."""
 
 import json
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 
@@ -96,21 +95,21 @@ def set_up(secret: str, data: Data, scale: Scale, rules: Rules | None = None) ->
     checks: dict[WatermarkKey, KeyCheck] = {}
 
     def is_admissible(key: WatermarkKey) -> bool:
-        checks[key] = check_key(key, data.test, samples=scale.verification_samples)
+        if key not in checks:
+            checks[key] = check_key(key, data.test, samples=scale.verification_samples)
         return checks[key].is_admissible
-
-    def is_decoy(key: WatermarkKey, keys: Sequence[WatermarkKey]) -> bool:
-        return not any(are_related(key, other) for other in keys) and is_admissible(key)
 
     def model(name: str, key: WatermarkKey | None, trained: ImageClassifier) -> ContestModel:
         return ContestModel(name, key, anonymous(trained), accuracy(Oracle(trained), data.test))
 
     classes = data.owner.classes
     keys = hidden_keys(secret, rules.keys, classes, is_admissible)
-    drawn = hidden_keys(
-        secret, rules.keys + rules.decoys, classes, lambda key: key in keys or is_decoy(key, keys)
-    )
-    decoys = drawn[rules.keys :]
+
+    def is_key_or_decoy(key: WatermarkKey) -> bool:
+        is_stranger = not any(are_related(key, other) for other in keys)
+        return key in keys or (is_stranger and is_admissible(key))
+
+    drawn = hidden_keys(secret, rules.keys + rules.decoys, classes, is_key_or_decoy)
     train, images = data.owner.subset(scale.ablation_images or len(data.owner)), data.queries[: rules.images]
     settings = [asdict(rules), asdict(scale), data.owner.digest(), data.test.digest(), PROCEDURE, DECOYS]
     described = json.dumps([*settings, repr(HOUSE_WATERMARK)])
@@ -129,7 +128,7 @@ def set_up(secret: str, data: Data, scale: Scale, rules: Rules | None = None) ->
             model(f"clean {seed + 1}", None, train_clean(train, scale.ablation, seed=seed))
             for seed in range(rules.clean)
         ),
-        decoys=decoys,
+        decoys=drawn[rules.keys :],
         checks={key: checks[key] for key in drawn},
         order=keyed_hash(secret, "order").hex(),
     )

@@ -4,9 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 NORMAL_CONSISTENCY = 1.4826  # times the median deviation estimates a normal distribution's standard deviation
-THRESHOLD = (
-    2.0  # as Neural Cleanse has it: 5 % of normal numbers lie beyond it; the largest of ten does more often
-)
+# As Neural Cleanse has it: 5 % of normal numbers lie beyond it; the largest of ten does more often.
+THRESHOLD = 2.0
 
 
 def anomaly_indices(values: ArrayLike) -> np.ndarray:
