@@ -1,6 +1,5 @@
 """Extraction from cleaned answers: the watermark travels in small probabilities, which are changed."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
 from mea_lib.extraction.distillation import Distillation
+from mea_lib.losses.temperature import check_temperature
 from mea_lib.scale import Scale
 
 
@@ -37,8 +37,7 @@ class CleanAnswers(Distillation):
             raise ValueError(
                 f"suspected must be three different classes, two sources and a target, not {self.suspected}"
             )
-        if not 0 < self.answer_temperature < math.inf:
-            raise ValueError(f"answer_temperature must be above 0, not {self.answer_temperature}")
+        check_temperature(self.answer_temperature, "answer_temperature")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {self.top_k}")
 

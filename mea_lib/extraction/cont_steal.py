@@ -1,6 +1,5 @@
 """Cont-Steal (Sha et al. 2023): the surrogate tells images apart by the victim's features of other views."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +9,7 @@ from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
 from mea_lib.extraction.base import EncoderExtraction, answered, check_some, covered, images_of
 from mea_lib.losses import contrastive_stealing_loss
+from mea_lib.losses.temperature import check_temperature
 from mea_lib.models.encoder import Encoder
 from mea_lib.scale import Scale
 from mea_lib.training import Batch, Objective, Terms, TrainingSettings, ViewSettings
@@ -45,8 +45,7 @@ class ContSteal(EncoderExtraction):
     def __post_init__(self) -> None:
         if self.views_queried < 1:
             raise ValueError(f"views_queried must be at least 1, not {self.views_queried}")
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"the temperature must be above 0, not {self.temperature}")
+        check_temperature(self.temperature)
 
     def training(self, scale: Scale) -> TrainingSettings:
         """How the surrogate is trained; the views take the place of the loop's own augmentation."""

@@ -24,9 +24,9 @@ from mea_lib.extraction.forward_differences import estimate_gradient
 from mea_lib.extraction.query_generator import QueryGenerator
 from mea_lib.models import ImageClassifier, build_from_spec
 from mea_lib.scale import Scale
+from mea_lib.seeded import seeded
 from mea_lib.training import best_device, find_or_make, training_dtype
 from mea_lib.training.device import autocast
-from mea_lib.training.seeded import seeded
 
 CHECKS = 20  # in a whole attack, evenly over the queries
 

@@ -1,6 +1,5 @@
 """Extraction by distillation (Hinton et al. 2015): query, keep the answers, train a surrogate on them."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from mea_lib.extraction.base import ClassifierExtraction
 from mea_lib.losses import distillation_loss
+from mea_lib.losses.temperature import check_temperature
 from mea_lib.models import ImageClassifier
 from mea_lib.training import Batch, Objective, Terms, TrainingSettings
 
@@ -31,8 +31,7 @@ class Distillation(ClassifierExtraction):
     squared: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"the temperature must be above 0, not {self.temperature}")
+        check_temperature(self.temperature)
         if not 0 <= self.soft_weight <= 1:
             raise ValueError(f"soft_weight must lie between 0 and 1, not {self.soft_weight}")
 

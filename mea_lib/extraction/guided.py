@@ -4,7 +4,6 @@ Its idea: a watermark is an error that the victim makes on purpose. Whoever trus
 seen to err may learn less of the watermark, too.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +14,7 @@ from mea_lib.blackbox import Suspect
 from mea_lib.data import ImageSet
 from mea_lib.extraction.base import Extraction, answered, answers_digest, within_budget
 from mea_lib.losses import distillation_loss
+from mea_lib.losses.temperature import check_temperature
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
 from mea_lib.training import Balance, Batch, MGDABalance, Objective, Start, Terms, classifier_spec, fit
@@ -50,8 +50,7 @@ class GuidedExtraction(Extraction):
     balance: Balance = LOSS_PLUS
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"the temperature must be above 0, not {self.temperature}")
+        check_temperature(self.temperature)
         if not 0 < self.label_weight <= 1:
             raise ValueError(f"label_weight must be above 0 and at most 1, not {self.label_weight}")
         if min(self.guide_images, self.guide_batch) < 1:

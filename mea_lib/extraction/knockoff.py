@@ -21,8 +21,8 @@ from mea_lib.extraction.base import (
 from mea_lib.extraction.distillation import Distillation
 from mea_lib.models import Input, build
 from mea_lib.scale import Scale
+from mea_lib.seeded import seeded
 from mea_lib.training import TrainingSettings, best_device
-from mea_lib.training.seeded import seeded
 
 STRATEGIES = ("random", "adaptive")
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mea_lib.seeded import seeded
+
 
 class QueryGenerator(nn.Module):
     """A linear layer, two enlargements and three convolutions: noise (N, Z) → images (N, C, H, W) in [0, 1].
@@ -25,8 +27,7 @@ class QueryGenerator(nn.Module):
         channels, *size = shape
         half, quarter = ([-(-side // factor) for side in size] for factor in (2, 4))
         self.contrast = contrast
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.layers = nn.Sequential(
                 nn.Linear(noise, 2 * width * quarter[0] * quarter[1]),
                 nn.Unflatten(1, (2 * width, *quarter)),

@@ -16,6 +16,7 @@ from mea_lib.models import alexnet, nine_layer_cnn, resnet, vgg_like, vggface
 from mea_lib.models.autoencoder import Autoencoder
 from mea_lib.models.base import ImageClassifier, Input
 from mea_lib.names import NETWORKS
+from mea_lib.seeded import seeded
 
 _BODIES = {
     "nine_layer_cnn": nine_layer_cnn.body,
@@ -61,8 +62,7 @@ def build(
         "mean": list(inputs.mean),
         "std": list(inputs.std),
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         layers, features = _BODIES[network](inputs.channels, inputs.size, width)
         model = ImageClassifier(layers, features, spec)
     return model.to(memory_format=torch.channels_last)

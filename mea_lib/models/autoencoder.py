@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from mea_lib.models.base import conv_block
+from mea_lib.seeded import seeded
 
 
 class Autoencoder(nn.Module):
@@ -24,8 +24,7 @@ class Autoencoder(nn.Module):
             raise ValueError(f"the autoencoder takes images whose size is a multiple of 4, not {size}")
         self.spec = {"network": "autoencoder", "channels": channels, "size": size, "width": width}
         self.card: dict[str, Any] = {}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.encoder = nn.Sequential(
                 conv_block(channels, width),
                 nn.MaxPool2d(2),

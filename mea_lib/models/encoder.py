@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mea_lib.models import PAPER_WIDTH, ImageClassifier, Input, build
+from mea_lib.seeded import seeded
 
 PROJECTION = (128, 64)
 
@@ -97,8 +98,7 @@ def build_encoder(
     last_features = classifier.head.in_features
     if features is None:
         classifier.head = nn.Identity()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)  # other numbers than the network's own layers got
+    with seeded(seed + 1):  # other numbers than the network's own layers got
         encoder = Encoder(classifier, features or last_features, tuple(projection), spec)
     return encoder.to(memory_format=torch.channels_last)
 

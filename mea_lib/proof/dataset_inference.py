@@ -26,6 +26,7 @@ from mea_lib.proof.plan import check_decides
 from mea_lib.proof.report import p_value_shown
 from mea_lib.proof.task import TaskCheck, check_task, probe_images
 from mea_lib.proof.without_key import any_three_classes
+from mea_lib.seeded import seeded
 
 BLIND_WALK = BlindWalk()
 
@@ -276,8 +277,7 @@ class ConfidenceRegressor:
         self.mean = private.mean((0, 2), keepdim=True)
         self.deviation = private.std((0, 2), keepdim=True).clamp_min(1e-12)
         width = private.shape[1] * private.shape[2]
-        with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(method.seed)
+        with seeded(method.seed), torch.enable_grad():
             self.network = nn.Sequential(
                 nn.Linear(width, method.hidden), nn.ReLU(), nn.Linear(method.hidden, 1), nn.Tanh()
             )

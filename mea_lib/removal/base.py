@@ -3,13 +3,13 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from mea_lib.data import ImageSet
 from mea_lib.models import ImageClassifier, build_from_spec
 from mea_lib.removal.own_images import OwnImages, own_images
 from mea_lib.scale import Scale
+from mea_lib.seeded import seeded
 from mea_lib.training import Method, Objective, TrainingSettings, best_device, find_or_make, train
 from mea_lib.training.store import weights_digest
 
@@ -126,8 +126,7 @@ def copy_of(model: ImageClassifier) -> ImageClassifier:
 
 def fresh_head(model: ImageClassifier, classes: int, seed: int) -> nn.Linear:
     """An output layer with random weights for the features of `model`, on its device."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         head = nn.Linear(model.head.in_features, classes)
     return head.to(model.head.weight.device)
 

@@ -1,7 +1,6 @@
 """The autoencoder of the "autoencoder" combining scheme, trained on the owner's images."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch.nn import functional as F
 
@@ -30,12 +29,6 @@ def autoencoder_training(scale: Scale) -> TrainingSettings:
     return scale.ablation.owner.but(augment=False)
 
 
-def autoencoder_spec(train_set: ImageSet, scale: Scale) -> dict[str, Any]:
-    """The autoencoder's network for these images."""
-    form = {"channels": train_set.channels, "size": train_set.size, "width": scale.autoencoder_width}
-    return {"network": "autoencoder"} | form
-
-
 def train_autoencoder(train_set: ImageSet, scale: Scale, *, seed: int = 0) -> Autoencoder:
     """Find the autoencoder of these images in the store, or train it there.
 
@@ -44,5 +37,6 @@ def train_autoencoder(train_set: ImageSet, scale: Scale, *, seed: int = 0) -> Au
     Source: MEA-Defender (S&P 2024), Sec. IV-B and App. B.
     """
     method, training = ReconstructImages(), autoencoder_training(scale).but(seed=seed)
-    start = Start(autoencoder_spec(train_set, scale))
+    form = {"channels": train_set.channels, "size": train_set.size, "width": scale.autoencoder_width}
+    start = Start({"network": "autoencoder"} | form)
     return fit(train_set, lambda data: method.objective, training, method.recipe(scale), start)

@@ -1,5 +1,6 @@
 """The one training loop: images stay on the device as uint8, a step augments a whole batch there."""
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -10,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mea_lib.seeded import seeded
 from mea_lib.training.augment import augment
 from mea_lib.training.balance import Balance, FixedBalance, Terms
 from mea_lib.training.checkpoint import next_checkpoint
 from mea_lib.training.device import autocast, training_dtype
 from mea_lib.training.muon import Muon
-from mea_lib.training.seeded import seeded
 from mea_lib.training_settings import CYCLED, TrainingSettings
 
 SHORTEST_CYCLE = 10  # steps
@@ -121,7 +122,8 @@ def train(
                 scaler.update()
                 for scheduler in schedulers:
                     scheduler.step()
-                means.add(terms.losses, weights)
+                overflowed = scaler.is_enabled() and scaler.get_scale() < scale  # no step was taken
+                means.add(terms.losses, weights, counted=not overflowed)
                 bar.update()
             means.close_epoch(history)
             if checkpoint:
@@ -190,13 +192,16 @@ class _Means:
         self.losses: dict[str, Tensor] = {}
         self.weights: dict[str, float] = {}
         self.steps = 0
+        self.weighed = 0
 
-    def add(self, losses: dict[str, Tensor], weights: dict[str, float]) -> None:
+    def add(self, losses: dict[str, Tensor], weights: dict[str, float], counted: bool) -> None:
+        """One more step; its weights are counted unless its gradients overflowed, which makes them no numbers."""
         self.steps += 1
+        self.weighed += counted
         for name, loss in losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + loss.detach()
         for name, weight in weights.items():
-            self.weights[name] = self.weights.get(name, 0.0) + weight
+            self.weights[name] = self.weights.get(name, 0.0) + (weight if counted else 0.0)
 
     def close_epoch(self, history: History) -> None:
         for name, total in self.losses.items():
@@ -207,4 +212,6 @@ class _Means:
                 )
             history.losses.setdefault(name, []).append(round(mean, 5))
         for name, total in self.weights.items():
-            history.weights.setdefault(name, []).append(round(total / self.steps, 5))
+            history.weights.setdefault(name, []).append(
+                round(total / self.weighed if self.weighed else math.nan, 5)
+            )

@@ -1,16 +1,19 @@
 """The loop: it learns, it repeats, it stops at nonsense."""
 
+import math
+from itertools import pairwise
+
 import pytest
 import torch
 
 from mea_lib.models import Input, build
-from mea_lib.training import Clean, Terms, TrainingSettings, train
+from mea_lib.training import Clean, MGDABalance, Terms, TrainingSettings, train
 from mea_lib.training.augment import augment, mirror, shift
 from mea_lib.training_settings import CYCLED
 
 
-def network(digits, seed=0):
-    return build("nine_layer_cnn", Input.of(digits.owner), classes=10, width=4, seed=seed)
+def network(digits, seed=0, width=4):
+    return build("nine_layer_cnn", Input.of(digits.owner), classes=10, width=width, seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -134,3 +137,35 @@ def test_half_precision_scales_its_losses(digits, monkeypatch):
     settings = TrainingSettings(3, 64, 5e-3, augment=False)
     history = train(model, digits.owner.images, Clean().objective(digits.owner), settings)
     assert history.losses["utility"][-1] < history.losses["utility"][0] * 0.8
+
+
+@pytest.mark.parametrize(("epochs", "batch"), [(5, 16), (16, 48)], ids=["six steps an epoch", "two steps an epoch"])
+def test_a_step_whose_scaled_gradients_overflow_counts_in_no_mean_weight(digits, monkeypatch, epochs, batch):
+    from mea_lib.training import loop
+
+    monkeypatch.setattr(loop, "training_dtype", lambda device: torch.float16)
+    few = digits.owner.subset(96)  # a processor takes long over float16
+    clean = Clean().objective(few)
+
+    def steep(model, images):
+        loss = clean(model, images).losses["utility"]
+        return Terms({"flat": loss, "steep": 1e3 * loss})
+
+    noted = []  # the scale and the weights of each step
+
+    class Noting(MGDABalance):
+        def backward(self, terms, parameters, epoch, scale):
+            noted.append((scale, super().backward(terms, parameters, epoch, scale)))
+            return noted[-1][1]
+
+    settings = TrainingSettings(epochs, batch, augment=False)
+    history = train(network(digits, width=1), few.images, steep, settings, balance=Noting())
+    steps = len(noted) // epochs
+    # The scale is halved after a step that overflowed; of the last step it isn't known.
+    taken = [after == before for (before, _), (after, _) in pairwise(noted)] + [True]
+    assert taken[-steps:] == [True] * steps, "to the end steps overflowed"
+    assert not all(taken), "nothing overflowed"
+    for epoch, mean in enumerate(history.weights["steep"]):
+        places = range(epoch * steps, (epoch + 1) * steps)
+        counted = [noted[place][1]["steep"] for place in places if taken[place]]
+        assert mean == pytest.approx(sum(counted) / len(counted), abs=1e-5) if counted else math.isnan(mean)

@@ -1,11 +1,14 @@
 """The same seed gives the same weights, for every network and whatever was drawn or trained before."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import mea_lib as mea
 from mea_lib.extraction import DataFree, Knockoff
 from mea_lib.models import NETWORKS, Autoencoder, Input, build
+from mea_lib.seeded import seeded
 from mea_lib.training import TrainingSettings, fit_linear_head
 from mea_lib.training.autoencoder import train_autoencoder
 from mea_lib.training.store import weights_digest
@@ -70,7 +73,7 @@ def test_dropout_draws_by_the_seed_too(network, few):
     drawn = []
     for seed in (0, 0, 1):
         model = build(network, Input(1, 16, (0.5,), (0.5,)), classes=10, width=2).train()
-        with mea.training.seeded.seeded(seed, torch.device("cpu")):
+        with seeded(seed):
             drawn.append(model(few.images[:32]))
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
@@ -83,3 +86,24 @@ def test_an_autoencoder_and_a_probe_draw_nothing_of_the_global_state():
     assert not torch.equal(equal.decoder[-2].weight, other.decoder[-2].weight)
     fit_linear_head(torch.eye(4), torch.tensor([0, 1, 0, 1]), ("a", "b"))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_seed_is_for_the_cpu_and_one_device(monkeypatch):
+    """`torch.manual_seed` seeds every device there is, and a fork puts back those that it names."""
+    seen = []
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: seen.append(seed))
+    before = torch.get_rng_state()
+    with seeded(3):
+        first = torch.rand(4)
+    assert torch.equal(first, torch.rand(4, generator=torch.Generator().manual_seed(3)))
+    assert torch.equal(torch.get_rng_state(), before)
+    for network in NETWORKS:
+        build(network, Input(1, 16, (0.5,), (0.5,)), classes=10, width=2)
+    Autoencoder(1, 16, 2, 3)
+    assert not seen
+
+
+def test_nothing_in_the_package_seeds_all_devices_and_forks_none():
+    files = [path for path in Path(mea.__file__).parent.rglob("*.py") if "fork_rng(" in path.read_text()]
+    assert {path.name for path in files} == {"seeded.py", "entry.py", "removal_trial.py"}
+    assert all("devices=[]" not in path.read_text() for path in files)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mea_lib.seeded import seeded
+
 HIDDEN = (512, 256)  # of the decoder
 
 
@@ -31,8 +33,7 @@ class KeyTuple(nn.Module):
         self.register_buffer("mask", mask)
         self.register_buffer("secret", secret)
         self.trigger = nn.Parameter(trigger)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.decoder = nn.Sequential(
                 nn.Linear(features, HIDDEN[0]),
                 nn.ReLU(),
