@@ -39,4 +39,5 @@ def accuracy(suspect: Suspect, test: ImageSet) -> float:
     """
     if not len(test):
         raise ValueError(f"{test.name} holds no image to measure the accuracy on; pass some")
-    return (most_probable(suspect(test.images)) == test.labels).float().mean().item()
+    called = most_probable(suspect(test.images))
+    return (called == test.labels.to(called.device)).float().mean().item()

@@ -116,8 +116,8 @@ class FeatureBalance:
         if terms.features is None:
             raise ValueError("this balance needs the features; the objective returned Terms without them")
         losses = torch.stack(list(terms.losses.values()))
-        (jacobian,) = _jacobians(losses, [terms.features])
-        weights = least_norm_weights(_gramian([jacobian]), losses.detach(), self.normalise)
+        (jacobian,) = _jacobians(losses * scale, [terms.features])
+        weights = least_norm_weights(_gramian([jacobian]) / scale**2, losses.detach(), self.normalise)
         ((weights * losses).sum() * scale).backward()
         return dict(zip(terms.losses, weights.tolist(), strict=True))
 

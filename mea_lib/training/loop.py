@@ -146,8 +146,10 @@ def _optimizers(
     kernels = [parameter for parameter in parameters if parameter.ndim == 4]
     others = [parameter for parameter in parameters if parameter.ndim != 4]
     if settings.optimizer == "sgd":
+        # Where a scaler skips the first step, a fused one takes memory that nothing was written to for its momentum.
+        fused = training_dtype(parameters[0].device) != torch.float16
         optimizers = [
-            torch.optim.SGD(parameters, rate, momentum=settings.momentum, weight_decay=decay, fused=True)
+            torch.optim.SGD(parameters, rate, momentum=settings.momentum, weight_decay=decay, fused=fused)
         ]
     elif settings.optimizer == "muon" and kernels:
         optimizers = [Muon(kernels, settings.muon_rate, settings.muon_momentum)]
