@@ -139,7 +139,9 @@ def test_half_precision_scales_its_losses(digits, monkeypatch):
     assert history.losses["utility"][-1] < history.losses["utility"][0] * 0.8
 
 
-@pytest.mark.parametrize(("epochs", "batch"), [(5, 16), (16, 48)], ids=["six steps an epoch", "two steps an epoch"])
+@pytest.mark.parametrize(
+    ("epochs", "batch"), [(5, 16), (16, 48)], ids=["six steps an epoch", "two steps an epoch"]
+)
 def test_a_step_whose_scaled_gradients_overflow_counts_in_no_mean_weight(digits, monkeypatch, epochs, batch):
     from mea_lib.training import loop
 
