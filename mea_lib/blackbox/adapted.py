@@ -115,7 +115,7 @@ class AdaptedSuspect(PassedOn):
         raise self._explained(first) from first
 
     def _answer(self, images: Tensor) -> Tensor:
-        """Answers to a batch; one that fails is sent again image by image."""
+        """Answers to a batch; one that fails is sent again in halves, down to the images that fail."""
         if not len(images):
             return self._silence(0)
         try:
@@ -129,7 +129,7 @@ class AdaptedSuspect(PassedOn):
             raise
         except Exception as error:
             if len(images) > 1:
-                return torch.cat([self._answer(image) for image in images.split(1)])
+                return torch.cat([self._answer(half) for half in images.chunk(2)])
             self._failed[_reason(error)] += 1
             return self._silence(1)
         self._note(reasons)
@@ -170,6 +170,8 @@ class AdaptedSuspect(PassedOn):
             if self._pixels.is_plain
             else "check size, layout and the number of channels"
         )
+        if isinstance(error, OSError):  # a connection, not the images
+            hint = "ask again when it answers"
         said = " ".join(str(error).split())[:300]
         return SuspectError(
             f"the suspect cannot be asked about these images ({sent}): {type(error).__name__}: {said}; {hint}",

@@ -13,7 +13,7 @@ class Oracle(QueryAPI):
     """A classifier behind an API.
 
     Args:
-        model: (N, C, H, W) uint8 images → (N, K) logits.
+        model: (N, C, H, W) uint8 images → (N, K) logits; or a suspect, as `as_suspect` makes it.
         budget: how many queries may be sent in all; None for no limit.
         answer: "soft" for soft labels, all probabilities; "hard" for hard labels, one-hot rows of the most
             probable class.

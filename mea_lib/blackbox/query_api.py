@@ -35,7 +35,7 @@ class QueryAPI(Suspect):
     """A model behind an API: images in, one row of numbers for each out.
 
     Args:
-        model: takes (N, C, H, W) uint8 images.
+        model: takes (N, C, H, W) uint8 images; or a suspect, whose answers are these.
         budget: how many queries may be sent in all; None for no limit.
         decimals: round answers to so many places.
         noise: standard deviation of normal noise on every number, drawn anew for each query.
@@ -64,7 +64,7 @@ class QueryAPI(Suspect):
             raise ValueError(f"decimals must be at least 0, not {decimals}")
         if not 0 <= noise < math.inf:  # which NaN is not either
             raise ValueError(f"noise must be a number, at least 0, not {noise}")
-        self._model = model.eval()
+        self._model = _module_of(model)
         self._generator = torch.Generator().manual_seed(seed)
         self.budget = budget
         self.decimals = decimals
@@ -129,3 +129,15 @@ class QueryAPI(Suspect):
     def _drawn_noise(self, answers: Tensor) -> Tensor:
         """Normal noise (N, K) of the API's deviation, from a CPU generator on every device."""
         return self.noise * torch.randn(answers.shape, generator=self._generator).to(answers.device)
+
+
+def _module_of(model: nn.Module | Suspect) -> nn.Module:
+    """What is queried, as a module in evaluation mode; a suspect keeps what it does to images and answers."""
+    if isinstance(model, Suspect):
+        return SuspectModule(model).eval()
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"an API needs a model, a torch.nn.Module, or a suspect, not a {type(model).__name__}; of a function "
+            "as_suspect(function) makes one"
+        )
+    return model.eval()

@@ -39,9 +39,11 @@ def embed(
     keys = [("--key", key_options.key_file), ("--key-out", key_out)]
     check_apart(files_of_model("--out", training.out), keys)
 
+    from mea_lib.blackbox import Oracle
     from mea_lib.cli.inputs import autoencoder_for, key_of, load_data, scale_of
     from mea_lib.files import NewFile, write_together
     from mea_lib.proof import accuracy, watermark_success_rate
+    from mea_lib.proof.task import check_task
     from mea_lib.watermarks import MEADefender, RunnerUp
 
     scale = scale_of(training)
@@ -59,6 +61,12 @@ def embed(
     kept = KeptModel.of(model, ids_before, training.out)
     correct = accuracy(model, data.test)
     wsr = watermark_success_rate(model, key, data.test, scale.verification_samples, autoencoder)
+    task = check_task(Oracle(model), key, data.test)
+    if task.reason is not None:
+        note(
+            f"Asked about this model itself, `mea verify` would give no verdict: {task.reason}. Train it for longer, "
+            "or choose another key"
+        )
     key_file = key_options.key_file or key_out
     values = kept.values() | {
         "key": str(key_file) if key_file else None,
@@ -69,6 +77,7 @@ def embed(
         "autoencoder": autoencoder.card["id"] if autoencoder is not None else None,
         "accuracy": correct,
         "wsr": wsr.to_dict(),
+        "task": task.to_dict(),
     }
     rows = [
         *kept.rows(),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mea_lib.cli import options
-from mea_lib.cli.files import check_apart, files_of_model, read_key, read_secret
+from mea_lib.cli.files import SECRET, check_apart, files_of_model, read_key, read_secret
 from mea_lib.cli.frame import Result
 from mea_lib.cli.report import NO_PROOF, NO_VERDICT, usage
 from mea_lib.cli.suspect import accused, purpose_of, remote, settings_of
@@ -131,7 +131,7 @@ def verify(
             suspect, key, data.test, plan=agreed, clean=clean, autoencoder=autoencoder
         )
     if evidence_file is not None:
-        evidence.save(evidence_file)
+        evidence.save(evidence_file, SECRET)
     code = NO_VERDICT if not evidence.is_decided else 0 if evidence.is_stolen else NO_PROOF
     return Result(evidence.to_dict(), str(evidence), code)
 

@@ -18,6 +18,8 @@ from mea_lib.scale import Scale
 from mea_lib.training import Method, Objective, Start, TrainingSettings, classifier_spec, encoder_spec, fit
 from mea_lib.training.plain import as_plain
 
+MOST_PROBABLE = 1 + 1e-6  # a probability, but for rounding
+
 
 @dataclass(frozen=True)
 class Extraction(Method, ABC):
@@ -88,7 +90,7 @@ class ClassifierExtraction(AskThenTrain, ABC):
         Its card names the training, which attacks may share, and its `attack` this method with all settings.
 
         Raises:
-            ValueError: for answers that are not rows of numbers, one of each image, or hold NaN.
+            ValueError: for answers that are not rows of probabilities, one of each image, or hold NaN.
         """
         if answers.ndim != 2 or len(answers) != len(images):
             raise ValueError(
@@ -96,6 +98,11 @@ class ClassifierExtraction(AskThenTrain, ABC):
                 "pass on what the oracle answered, in the order of the images"
             )
         check_answered(answers)
+        if len(answers) and (answers.min() < 0 or answers.max() > MOST_PROBABLE):
+            raise ValueError(
+                f"the answers are numbers from {answers.min():.3g} to {answers.max():.3g}, which are no probabilities; "
+                "where they are logits say so with as_suspect(…, answers='logits'), or query through an Oracle"
+            )
         names = tuple(map(str, range(answers.shape[1])))
         query_set = ImageSet(images, answers.argmax(1).to(images.device), names, "queries")
         surrogate = fit(

@@ -23,7 +23,8 @@ from mea_lib.data.key import check_salt
 from mea_lib.files import read_json, write_whole
 from mea_lib.proof.key_check import KeyCheck, checked_key
 from mea_lib.proof.key_rank import MIXES, NULL_BOUND, PAIRS
-from mea_lib.proof.plan import FEWEST_SAMPLES, Plan
+from mea_lib.proof.plan import FEWEST_SAMPLES, Plan, check_samples
+from mea_lib.proof.samples import distinct_samples
 from mea_lib.proof.task import EACH
 from mea_lib.training.store import packed_weights
 
@@ -181,7 +182,7 @@ def commit(
         date: written into the commitment.
 
     Raises:
-        ValueError: for a key that a null model obeys, or a missing autoencoder.
+        ValueError: for a key that a null model obeys, a missing autoencoder, or fewer images than a verdict takes.
     """
     check_salt(salt)
     if key.combine == "autoencoder" and autoencoder is None:
@@ -199,6 +200,9 @@ def commit(
         version=sys.modules["mea_lib"].__version__,
         date=date,
     )
+    too_few = check_samples(distinct_samples(test, key, plan.samples, autoencoder), plan)
+    if too_few is not None:
+        raise ValueError(f"no verification by this commitment could end with a verdict: {too_few}")
     checked = checked_key(clean, key, test, samples=plan.samples, autoencoder=autoencoder)
     if not checked.is_admissible:
         raise ValueError(checked.reason)

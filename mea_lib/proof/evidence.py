@@ -178,7 +178,7 @@ class Evidence(Report):
             *(self.task.lines(self.key) if self.task else []),
             *(self._about_samples() if self.wsr.trials else []),
             *self._about_null_models(),
-            queries_shown(self.queries, self.queries_now),
+            queries_shown(self.queries, self.queries_now, self.suspect),
             f"Commitment: {commitment_shown(self.commitment)}",
             *suspect_lines(self.suspect),
         ]

@@ -24,9 +24,14 @@ class Report(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
 
-    def save(self, path: str | Path) -> None:
-        """Write it as JSON, whole or not at all."""
-        write_whole(Path(path), json.dumps(self.to_dict(), indent=2, ensure_ascii=False).encode())
+    def save(self, path: str | Path, mode: int | None = None) -> None:
+        """Write it as JSON, whole or not at all.
+
+        Args:
+            path: of the file.
+            mode: its permissions, 0o600 for your eyes alone; None for the usual ones.
+        """
+        write_whole(Path(path), json.dumps(self.to_dict(), indent=2, ensure_ascii=False).encode(), mode)
 
 
 def exceeds(rate: Rate, other: Rate) -> float:
@@ -47,11 +52,22 @@ def commitment_shown(digest: str | None) -> str:
     return f"opened, {digest[:16]}…" if digest else "none"
 
 
-def queries_shown(queries: int, queries_now: int | None) -> str:
-    """How many queries there were, and how many of them the suspect answered now rather than a log."""
+def queries_shown(queries: int, queries_now: int | None, known: dict[str, Any] | None = None) -> str:
+    """How many queries there were, how many were sent now, and whether a log has answered others.
+
+    Args:
+        queries: that the verification takes, an image that it takes twice counted twice.
+        queries_now: sent by it.
+        known: what the suspect's `describe()` says; `from_log` are the images whose answers were there before.
+    """
     if queries_now is None or queries_now >= queries:
         return f"Queries asked: {queries:,}" + (", all of them now" if queries_now is not None else "")
-    return f"Queries asked: {queries:,}, {queries_now:,} of them now, {queries - queries_now:,} answered from a log"
+    left = queries - queries_now
+    from_log = min(left, (known or {}).get("from_log") or 0)
+    words = [f"Queries asked: {queries:,}", f"{queries_now:,} of them now"]
+    words += [f"{from_log:,} answered from a log"] if from_log else []
+    words += [f"{left - from_log:,} sent once for several uses, or not sent"] if left > from_log else []
+    return ", ".join(words)
 
 
 def sent_so_far(suspect: Suspect) -> int | None:

@@ -67,7 +67,7 @@ def fit(
         device = best_device()
         model = build_from_spec(start.spec, training.seed)
         if start.weights is not None:
-            model.load_state_dict(start.weights.state_dict())
+            _load(model, start)
         model, on_device = model.to(device), train_set.to(device)
         objective = make_objective(on_device)
         title = recipe["method"]
@@ -76,6 +76,16 @@ def fit(
         return model
 
     return find_or_make(whole, make)
+
+
+def _load(model: nn.Module, start: Start) -> None:
+    try:
+        model.load_state_dict(start.weights.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f"the model to go on from has other weights than {start.spec}, which is what is trained here; pass one "
+            "that mea_lib made with the same network, width and classes"
+        ) from error
 
 
 def classifier_spec(train_set: ImageSet, scale: Scale) -> dict[str, Any]:

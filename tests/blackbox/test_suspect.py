@@ -478,3 +478,45 @@ class TestFiles:
         (tmp_path / "m.onnx").write_bytes(b"no model")
         with pytest.raises(ValueError, match="cannot be read as ONNX"):
             as_suspect(tmp_path / "m.onnx")
+
+
+def test_an_oracle_asks_a_suspect_as_it_is(net, images):
+    """What a suspect does to images and answers holds behind a budget too."""
+    suspect = as_suspect(net, pixels=Pixels(input_range=(0, 1)))
+    turned = in_order(as_suspect(net, pixels=Pixels(input_range=(0, 1)), classes=NAMES), NAMES[::-1])
+    expected = suspect(images).softmax(1)
+    oracle = mea.Oracle(suspect, budget=30)
+    torch.testing.assert_close(oracle(images), expected)
+    assert oracle.remaining == 9
+    torch.testing.assert_close(mea.Oracle(turned)(images), expected.flip(1))
+
+
+@pytest.mark.parametrize("model", [logits, "a path"])
+def test_an_oracle_of_what_is_neither_a_model_nor_a_suspect(model):
+    with pytest.raises(TypeError, match=r"as_suspect\(function\)"):
+        mea.Oracle(model)
+
+
+def test_of_a_batch_that_fails_only_halves_are_sent_again(images):
+    sent = []
+
+    def fails_at_seven(pixels):
+        sent.append(len(pixels))
+        if len(sent) > 2 and any(torch.equal(one, images[7]) for one in pixels):
+            raise TimeoutError("read timed out")
+        return logits(pixels)
+
+    suspect = as_suspect(fails_at_seven, batch_size=16)
+    suspect(images[:1]), suspect(images[1:2])
+    del sent[2:]
+    answers = suspect(images[:16])
+    assert answers.isnan().any(1).nonzero()[:, 0].tolist() == [7]
+    assert sum(sent[2:]) <= 16 + 2 * 16  # each half of what failed, not each image
+
+
+def test_a_suspect_that_timed_out_gets_no_advice_about_pixels(images):
+    def late(pixels):
+        raise TimeoutError("read timed out")
+
+    with pytest.raises(SuspectError, match="read timed out; ask again"):
+        as_suspect(late)(images)

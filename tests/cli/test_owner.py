@@ -202,3 +202,25 @@ def test_a_key_whose_scheme_needs_an_autoencoder(mea, tmp_path):
         assert "is no classifier" in found.stderr
     plain = ["commit", *KEY, "--autoencoder", committed["autoencoder"], "--force"]
     assert "needs none" in mea(*plain, code=2).stderr
+
+
+def test_a_commitment_that_could_never_end_with_a_verdict(mea, tmp_path):
+    from PIL import Image
+
+    for kind, number in (("train", 6), ("test", 5)):
+        for name in "abc":
+            folder = tmp_path / "few" / kind / name
+            folder.mkdir(parents=True)
+            for place in range(number):
+                shade = 20 * place + 60 * "abc".index(name) + (kind == "test")
+                Image.new("L", (16, 16), shade).save(folder / f"{place}.png")
+    options = ("--sources", "a", "b", "--target", "c", "--data", tmp_path / "few")
+    found = mea("commit", *options, code=None)
+    assert found.exit_code not in (0, None)
+    assert "no verification by this commitment could end with a verdict" in found.stderr
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_embed_says_when_its_own_model_would_get_no_verdict(mea):
+    found = mea("embed", *KEY, "--epochs", 1)
+    assert "Asked about this model itself, `mea verify` would give no verdict" in found.stderr

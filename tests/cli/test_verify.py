@@ -35,6 +35,7 @@ def test_the_evidence_is_what_was_printed(verify, tmp_path, opened, made):
     assert found["is_stolen"] is True
     assert found["commitment"] == made.commit["digest"]
     assert found == json.loads((tmp_path / "evidence.json").read_text())
+    assert (tmp_path / "evidence.json").stat().st_mode & 0o077 == 0  # it names the key
 
 
 def test_the_threshold_decides(verify, evidence):

@@ -143,3 +143,10 @@ def test_settings_that_are_no_numbers_are_refused(wrong):
         CleanAnswers(answer_temperature=wrong)
     with pytest.raises(ValueError, match="surrogate_rate"):
         DataFree(surrogate_rate=wrong)
+
+
+def test_answers_that_are_logits_are_refused(digits):
+    images = digits.adversary.images[:64]
+    answers = torch.randn(64, 10, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"from -.* which are no probabilities; .*answers='logits'"):
+        Distillation().train_surrogate(images, answers, mea.preset("smoke"))
