@@ -25,12 +25,12 @@ def test_a_fake_gpu_finds_two_devices_in_one_line(fake):
         torch.ones(3, device="cuda") + torch.ones(3)
 
 
-def test_the_accuracy_of_a_suspect_that_answers_from_the_gpu(fake):
-    images = ImageSet(
-        torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.zeros(4, dtype=torch.long), ("a", "b"), "few"
-    )
-    with pytest.raises(DataDependentOutputException):  # it came to the number
-        named_class.accuracy(lambda queries: torch.ones(len(queries), 2, device="cuda"), images)
+def test_the_accuracy_of_a_suspect_that_answers_from_the_gpu():
+    images, labels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)
+    few = ImageSet(images, labels, ("a", "b"), "few")
+    # It comes to the number, of which a fake has none.
+    with FakeTensorMode(allow_non_fake_inputs=True), pytest.raises(DataDependentOutputException):
+        named_class.accuracy(lambda queries: torch.ones(len(queries), 2, device="cuda"), few)
 
 
 def test_a_function_as_an_entry_gets_its_images_where_the_models_lie(monkeypatch):
