@@ -13,15 +13,9 @@ from mea_lib.training import Clean, MGDABalance, Terms, TrainingSettings, loop, 
 from mea_lib.training.balance import FeatureBalance
 
 
-@pytest.fixture
-def fake():
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        yield mode
-
-
-def test_a_fake_gpu_finds_two_devices_in_one_line(fake):
-    """The tests below rest on this."""
-    with pytest.raises(RuntimeError, match="device"):
+def test_a_fake_gpu_finds_two_devices_in_one_line():
+    """The next test rests on this."""
+    with FakeTensorMode(), pytest.raises(RuntimeError, match="device"):
         torch.ones(3, device="cuda") + torch.ones(3)
 
 

@@ -165,13 +165,12 @@ class AdaptedSuspect(PassedOn):
         if isinstance(error, SuspectError):
             return error
         sent = "uint8 from 0 to 255" if self._pixels.is_plain else "floats"
-        hint = (
-            "if it takes floats, pass input_range=(0, 1)"
-            if self._pixels.is_plain
-            else "check size, layout and the number of channels"
-        )
         if isinstance(error, OSError):  # a connection, not the images
             hint = "ask again when it answers"
+        elif self._pixels.is_plain:
+            hint = "if it takes floats, pass input_range=(0, 1)"
+        else:
+            hint = "check size, layout and the number of channels"
         said = " ".join(str(error).split())[:300]
         return SuspectError(
             f"the suspect cannot be asked about these images ({sent}): {type(error).__name__}: {said}; {hint}",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mea_lib.blackbox.answers import AnswerFormat
     from mea_lib.blackbox.preprocess import Pixels
 
+MOST_PROBABLE = 1 + 1e-6  # a probability, but for rounding
+
 
 class Suspect(ABC):
     """A model that is queried with images and seen by its answers alone.
@@ -58,6 +60,19 @@ def check_images(images: Any) -> None:
         raise TypeError(f"a query is a tensor of uint8 images from 0 to 255, not {kind}")
     if images.ndim != 4:
         raise ValueError(f"a query has the shape (N, C, H, W), not {tuple(images.shape)}")
+
+
+def check_probabilities(answers: Tensor, otherwise: str) -> None:
+    """Check that numbers lie where probabilities do; NaN, which is no answer, may be among them.
+
+    Raises:
+        ValueError: for others; it ends with `otherwise`, what follows from that.
+    """
+    if ((answers < 0) | (answers > MOST_PROBABLE)).any():
+        raise ValueError(
+            f"the suspect answers with numbers from {answers.min():.3g} to {answers.max():.3g}, which are no "
+            f"probabilities; {otherwise}"
+        )
 
 
 class SuspectError(RuntimeError):

@@ -58,7 +58,6 @@ def local(
         oracle: settings of the `Oracle`.
     """
     from mea_lib.blackbox import Oracle
-    from mea_lib.blackbox.suspect_module import SuspectModule
     from mea_lib.cli.watched import Watched
 
     if settings or is_foreign(reference):
@@ -67,7 +66,7 @@ def local(
                 "needs a model of the store, queried as it is", param_hint="--mark-answers"
             )
         adapted = _in_order(_adapted(reference, settings), images)
-        victim = Oracle(SuspectModule(adapted), **oracle)
+        victim = Oracle(adapted, **oracle)
         victim.classes = adapted.classes
         return Watched(victim, CHUNK)
     files, spec = classifier_files(reference)

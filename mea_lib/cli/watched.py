@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from mea_lib.blackbox import Suspect
 from mea_lib.blackbox.passed_on import PassedOn
+from mea_lib.blackbox.suspect import check_probabilities
 
 FEW = 500  # images that are answered before a bar is read
 
@@ -43,9 +44,6 @@ class Watched(PassedOn):
         return torch.cat([pad(part, (0, width - part.shape[1]), value=torch.nan) for part in answers])
 
     def _checked(self, answers: Tensor) -> Tensor:
-        if self._needs_probabilities and ((answers < 0) | (answers > 1 + 1e-6)).any():
-            raise ValueError(
-                f"the suspect answers with numbers from {answers.min():.3g} to {answers.max():.3g}, which are no "
-                "probabilities; this adversary cannot learn from them"
-            )
+        if self._needs_probabilities:
+            check_probabilities(answers, "this adversary cannot learn from them")
         return answers

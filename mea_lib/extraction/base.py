@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mea_lib.blackbox import Suspect
+from mea_lib.blackbox.suspect import check_probabilities
 from mea_lib.data import ImageSet
 from mea_lib.models import ImageClassifier
 from mea_lib.models.encoder import Encoder
@@ -17,8 +18,6 @@ from mea_lib.models.encoder import from_spec as encoder_from_spec
 from mea_lib.scale import Scale
 from mea_lib.training import Method, Objective, Start, TrainingSettings, classifier_spec, encoder_spec, fit
 from mea_lib.training.plain import as_plain
-
-MOST_PROBABLE = 1 + 1e-6  # a probability, but for rounding
 
 
 @dataclass(frozen=True)
@@ -98,11 +97,10 @@ class ClassifierExtraction(AskThenTrain, ABC):
                 "pass on what the oracle answered, in the order of the images"
             )
         check_answered(answers)
-        if len(answers) and (answers.min() < 0 or answers.max() > MOST_PROBABLE):
-            raise ValueError(
-                f"the answers are numbers from {answers.min():.3g} to {answers.max():.3g}, which are no probabilities; "
-                "where they are logits say so with as_suspect(…, answers='logits'), or query through an Oracle"
-            )
+        check_probabilities(
+            answers,
+            "where they are logits say so with as_suspect(…, answers='logits'), or query through an Oracle",
+        )
         names = tuple(map(str, range(answers.shape[1])))
         query_set = ImageSet(images, answers.argmax(1).to(images.device), names, "queries")
         surrogate = fit(

@@ -104,6 +104,7 @@ def train(
             history, first_epoch = History(**done["history"]), done["epochs"]
             started -= history.seconds
             bar.update(first_epoch * steps)
+        scale = scaler.get_scale()  # 1 where nothing is scaled
         for epoch in range(first_epoch, settings.epochs):
             model.train()
             means = _Means()
@@ -115,15 +116,14 @@ def train(
                 with autocast(device, dtype):
                     terms = objective(model, Batch(chosen, index, generator, progress))
                 model.zero_grad(set_to_none=True)
-                scale = scaler.get_scale() if scaler.is_enabled() else 1.0
                 weights = balance.backward(terms, parameters, epoch, scale)
                 for optimizer in optimizers:
                     scaler.step(optimizer)
                 scaler.update()
                 for scheduler in schedulers:
                     scheduler.step()
-                overflowed = scaler.is_enabled() and scaler.get_scale() < scale  # no step was taken
-                means.add(terms.losses, weights, counted=not overflowed)
+                scale, before = scaler.get_scale(), scale
+                means.add(terms.losses, weights, counted=scale >= before)  # it falls where no step was taken
                 bar.update()
             means.close_epoch(history)
             if checkpoint:
