@@ -33,6 +33,7 @@ def arena() -> None:
 
 @command(app)
 def run(
+    *,
     file: Annotated[
         Path,
         typer.Argument(
@@ -65,7 +66,7 @@ def run(
         str | None,
         typer.Option("--name", metavar="TEXT", help="Of the entry.  [default: that of the file]"),
     ] = None,
-    data_name: options.DataName = "fashion-mnist",
+    data_options: options.DataOptions,
     scale_name: options.ScaleName = "laptop",
     keys: Annotated[int, options.number_option("--keys", "Hidden keys.", 1)] = 3,
     surrogates: Annotated[
@@ -114,7 +115,7 @@ def run(
     scale = preset(scale_name)
     with usage("--secret-file"):
         secret = sys.stdin.readline().strip() if str(secret_file) == "-" else read_secret(secret_file)
-    data = load_data(data_name, scale)
+    data = load_data(data_options, scale)
     results = ResultsTable(table)
     with usage("--table"):
         results.outcomes(discipline)

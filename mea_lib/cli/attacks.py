@@ -60,7 +60,10 @@ def run_attack(
         queries = like.images[:0]
     elif attack == "knockoff":
         method = Knockoff(queries=budget or len(data.queries), **fields)
-        queries = adapt(data.adversary, like.channels, like.size)
+        if data.pool is None:
+            queries = adapt(data.adversary, like.channels, like.size)
+        else:
+            queries = to_form(data.pool, like.channels, like.size)
     else:
         method = {"jacobian": Jacobian, "distillation": Distillation}[attack](**fields)
         queries = to_form(data.queries[:budget], like.channels, like.size)

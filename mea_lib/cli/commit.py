@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 def commit(
     *,
     key_options: options.KeyOptions,
-    data_name: options.DataName = "fashion-mnist",
+    draw: Annotated[
+        bool,
+        typer.Option(
+            "--draw", help="Draw the key's classes and its seed among the keys that null models leave."
+        ),
+    ] = False,
+    data_options: options.DataOptions,
     plan: options.PlanOptions,
     date: Annotated[
         str | None, typer.Option("--date", metavar="TEXT", help="Written into it.  [default: today, UTC]")
@@ -41,14 +47,18 @@ def commit(
     notary. Without both secret files nothing can be proved later.
 
     The key is measured on null models first: a forest on the pixels of the test images, and the models of
-    --clean. One that they obey would accuse clean models; it is refused, and nothing is written.
+    --clean. One that they obey would accuse clean models; it is refused, and nothing is written. With --draw
+    another is drawn in its place; the p-value of a verification is that of a key that was drawn.
 
     \b
     Examples:
+      mea commit --draw
       mea commit --sources T-shirt/top Trouser --target Pullover --key-seed 7
       mea commit --key key.json --clean one.safetensors --clean other.safetensors --alpha 0.001
     """
     key_file = key_options.key_file
+    if draw:
+        _check_nothing_spelt_out(key_options)
     written = {"--salt-out": salt_out, "--commitment-out": commitment_out}
     if key_file is None:
         written |= {"--key-out": key_out}
@@ -65,18 +75,24 @@ def commit(
     from mea_lib.cli.inputs import autoencoder_for, key_of, load_data
     from mea_lib.data import new_salt
     from mea_lib.files import NewFile, write_together
-    from mea_lib.proof import PAPER_THRESHOLD, Plan, check_key
+    from mea_lib.proof import PAPER_THRESHOLD, Plan, check_key, draw_key
     from mea_lib.proof import commit as commit_to
     from mea_lib.scale import preset
 
     scale = preset(plan.scale_name)
-    data = load_data(data_name, scale)
-    key = key_of(key_options, data.test)
-    autoencoder = autoencoder_for(key, data, scale, plan.autoencoder)
+    data = load_data(data_options, scale)
     samples = plan.samples or options.DEFAULT_SAMPLES
     alpha = plan.alpha or options.DEFAULT_ALPHA
     models = [accused(reference, data.test) for reference in plan.clean or ()]
-    checked = check_key(key, data.test, models, samples=samples, autoencoder=autoencoder)
+    if draw:
+        scheme = key_options.combine or "crop-paste"
+        autoencoder = autoencoder_for(scheme, data, scale, plan.autoencoder)
+        checked = draw_key(data.test, models, combine=scheme, samples=samples, autoencoder=autoencoder)
+        key = checked.key
+    else:
+        key = key_of(key_options, data.test)
+        autoencoder = autoencoder_for(key.combine, data, scale, plan.autoencoder)
+        checked = check_key(key, data.test, models, samples=samples, autoencoder=autoencoder)
     if checked.keys * alpha <= 1:
         note(
             f"there are {checked.keys} admissible keys, too few for alpha {alpha:g}: a verification will need --clean, "
@@ -128,6 +144,19 @@ def commit(
         ("Key obeyed", f"by null models at most {_most(checked)}"),
     ]
     return Result(values, columns(rows))
+
+
+def _check_nothing_spelt_out(key: options.KeyOptions) -> None:
+    """A usage error for a key that is given and is to be drawn."""
+    given = {
+        "--key": key.key_file,
+        "--sources": key.sources,
+        "--target": key.target,
+        "--key-seed": key.key_seed,
+    }
+    names = [option for option, value in given.items() if value is not None]
+    if names:
+        raise typer.BadParameter(f"draws the whole key; leave out {', '.join(names)}", param_hint="--draw")
 
 
 def _most(checked: "KeyCheck") -> str:

@@ -15,7 +15,7 @@ from mea_lib.cli.report import columns, note, usage
 def embed(
     *,
     key_options: options.KeyOptions,
-    data_name: options.DataName = "fashion-mnist",
+    data_options: options.DataOptions,
     method: Annotated[
         Literal["runner-up", "mea-defender"],
         typer.Option("--method", help="This book's losses, or the paper's."),
@@ -48,16 +48,16 @@ def embed(
 
     scale = scale_of(training)
     scale = scale.owner_but(epochs=training.epochs) if training.epochs else scale
-    data = load_data(data_name, scale)
+    data = load_data(data_options, scale)
     key = key_of(key_options, data.owner)
     if key_out is not None:
         with usage("--key-out"):
             write_together([NewFile(key_out, key.to_json(), SECRET)])
     ids_before = stored_ids()
-    note(f"{method} at scale {scale.name} on {len(data.owner):,} images of {data_name}")
+    note(f"{method} at scale {scale.name} on {len(data.owner):,} images of {data_options.data_name}")
     watermark = {"runner-up": RunnerUp, "mea-defender": MEADefender}[method]()
     model = watermark.embed(data.owner, key, scale, seed=training.seed)
-    autoencoder = autoencoder_for(key, data, scale)
+    autoencoder = autoencoder_for(key.combine, data, scale)
     kept = KeptModel.of(model, ids_before, training.out)
     correct = accuracy(model, data.test)
     wsr = watermark_success_rate(model, key, data.test, scale.verification_samples, autoencoder)
@@ -71,7 +71,7 @@ def embed(
     values = kept.values() | {
         "key": str(key_file) if key_file else None,
         "method": method,
-        "data": data_name,
+        "data": data_options.data_name,
         "scale": scale.name,
         "seed": training.seed,
         "autoencoder": autoencoder.card["id"] if autoencoder is not None else None,

@@ -1,6 +1,7 @@
 """`mea extract`: extract a surrogate from a model by querying it, as the adversary does."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -24,13 +25,23 @@ def extract(
             help="Soft-label distillation, Jacobian-based augmentation, Knockoff Nets, or data-free extraction.",
         ),
     ] = "distillation",
-    data_name: options.DataName = "fashion-mnist",
+    data_options: options.DataOptions,
     test_name: Annotated[
         str | None,
         options.data_option(
             "--test-data",
             "The data set the model was made for, whose test images measure the surrogate.  "
             "[default: that of --data]",
+        ),
+    ] = None,
+    pool: Annotated[
+        Path | None,
+        typer.Option(
+            "--pool",
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="Folder of unlabelled images that are queried in place of those of --data.",
         ),
     ] = None,
     budget: Annotated[
@@ -64,14 +75,15 @@ def extract(
 
     The surrogate is kept in the store. The model is one on disk (--model), which is queried through an API
     with --answer, --top-k, --decimals, --noise and --mark-answers, or one behind an HTTP API (--url), whose
-    server decides what it answers. --data are the adversary's own images, brought to the shape of the model's
-    where they have another; data-free needs none.
+    server decides what it answers. --data are the adversary's own images, or --pool, brought to the shape of
+    the model's where they have another; data-free needs none.
 
     \b
     Examples:
       mea extract --model 3f2a --budget 50000 --temperature 4 --out surrogate.safetensors
       mea extract --model 3f2a --attack knockoff --strategy adaptive --answer hard
       mea extract --model 3f2a --attack knockoff --data cifar-10 --test-data fashion-mnist
+      mea extract --model 3f2a --data products --size 32 --pool scraped
       mea extract --url http://localhost:8080 --query-log answers.sqlite
     """
     settings = settings_of(suspect)
@@ -93,16 +105,23 @@ def extract(
             "--temperature": (temperature, trains),
             "--epochs": (training.epochs, trains),
             "--strategy": (strategy, ("knockoff",)),
+            "--pool": (pool, trains),
         },
     )
+    if pool is not None and strategy == "adaptive":
+        raise typer.BadParameter(
+            "has no labels, among whose classes --strategy adaptive chooses", param_hint="--pool"
+        )
 
     from mea_lib.cli.inputs import load_data, scale_of
     from mea_lib.proof import accuracy
 
     scale = scale_of(training)
     scale = scale.adversary_but(epochs=training.epochs) if training.epochs else scale
-    data = load_data(data_name, scale)
-    victims_data = load_data(test_name, scale, "--test-data") if test_name else data
+    data = load_data(data_options, scale, pool=pool)
+    victims_data = data
+    if test_name is not None:
+        victims_data = load_data(replace(data_options, data_name=test_name), scale, option="--test-data")
     test = victims_data.test
     if suspect.url is None:
         victim = local(
@@ -112,7 +131,8 @@ def extract(
         purpose = purpose_of("extract", data.owner)
         victim = remote(suspect, test, purpose, needs_probabilities=True, budget=budget, **settings)
     ids_before = stored_ids()
-    images = "" if attack == "data-free" else f" with images of {data_name}"
+    source = None if attack == "data-free" else str(pool) if pool is not None else data_options.data_name
+    images = "" if source is None else f" with images of {source}"
     note(f"{attack} at scale {scale.name}{images}")
     fields = {"budget": budget, "temperature": temperature, "strategy": strategy}
     surrogate = run_attack(attack, victim, data, test, scale, seed=training.seed, **fields)
@@ -124,7 +144,7 @@ def extract(
     values = kept.values() | {
         "attack": attack,
         "victim": suspect.model or suspect.url,
-        "data": None if attack == "data-free" else data_name,
+        "data": source,
         "scale": scale.name,
         "seed": training.seed,
         "queries": victim.queries,

@@ -9,7 +9,7 @@ import typer
 
 from mea_lib.cli.files import read_key
 from mea_lib.cli.models import find_model, load_model
-from mea_lib.cli.options import KeyOptions, TrainingOptions
+from mea_lib.cli.options import DataOptions, KeyOptions, TrainingOptions
 from mea_lib.cli.report import note, usage
 from mea_lib.model_files import ModelFiles
 
@@ -31,16 +31,26 @@ def scale_of(training: TrainingOptions) -> "Scale":
     )
 
 
-def load_data(name: str, scale: "Scale", option: str = "--data") -> "Data":
-    """The data set on the best device; what its libraries print goes to stderr."""
+def load_data(
+    options: DataOptions, scale: "Scale", *, pool: Path | None = None, option: str = "--data"
+) -> "Data":
+    """The data set on the best device; what its libraries print goes to stderr.
+
+    Args:
+        options: its name and the size of its images.
+        scale: how many images there are.
+        pool: folder of unlabelled images that the adversary queries.
+        option: that named it, for messages.
+    """
     from mea_lib.data import load
     from mea_lib.training import best_device
 
     with redirect_stdout(sys.stderr):
         try:
-            return load(name, scale, device=best_device())
+            return load(options.data_name, scale, device=best_device(), size=options.size, pool=pool)
         except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint=option) from error
+            where = option if pool is None else f"{option} / --pool"
+            raise typer.BadParameter(str(error), param_hint=where) from error
 
 
 def key_of(options: KeyOptions, images: "ImageSet") -> "WatermarkKey":
@@ -126,15 +136,15 @@ def with_marked_answers(
 
 
 def autoencoder_for(
-    key: "WatermarkKey", data: "Data", scale: "Scale", reference: str | None = None
+    scheme: str, data: "Data", scale: "Scale", reference: str | None = None
 ) -> "nn.Module | None":
-    """The autoencoder of keys whose scheme needs one: the one named, else that of data and scale."""
+    """The autoencoder of keys of a scheme that needs one: the one named, else that of data and scale."""
     from mea_lib.training.autoencoder import train_autoencoder
 
-    if key.combine != "autoencoder":
+    if scheme != "autoencoder":
         if reference is not None:
             raise typer.BadParameter(
-                f"the key's scheme is {key.combine}, which needs none", param_hint="--autoencoder"
+                f"the key's scheme is {scheme}, which needs none", param_hint="--autoencoder"
             )
         return None
     if reference is None:

@@ -72,6 +72,14 @@ ScaleName = Annotated[
 DataName = Annotated[
     str, data_option("--data", f"Data set: {', '.join(DATA_SETS)}, or a folder of class folders.")
 ]
+DataSize = Annotated[
+    int | None,
+    number_option(
+        "--size",
+        "Height and width in pixels to which all images are brought.  [default: as they are, all of one size]",
+        1,
+    ),
+]
 KeyFile = Annotated[Path | None, file_to_read("--key", "The key, as commit or --key-out wrote it.")]
 _OF_THE_STORE = "A model of the store by its id or the id's unique beginning, "
 ModelName = Annotated[
@@ -80,6 +88,14 @@ ModelName = Annotated[
         "--model", f"{_OF_THE_STORE}or the path of its .safetensors or .json file, the other beside it."
     ),
 ]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """The data set, and the size of its images."""
+
+    data_name: DataName = "fashion-mnist"
+    size: DataSize = None
 
 
 @dataclass(frozen=True)

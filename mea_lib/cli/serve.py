@@ -25,6 +25,7 @@ def serve(
             "--data", "Data set the model was made for, to name its classes.  [default: they are numbers]"
         ),
     ] = None,
+    size: options.DataSize = None,
     host: Annotated[
         str,
         typer.Option(
@@ -86,7 +87,7 @@ def serve(
     files, spec = classifier_files(model)
     classes: tuple[str, ...] = ()
     if data_name is not None:
-        train_set = load_data(data_name, preset()).owner
+        train_set = load_data(options.DataOptions(data_name, size), preset()).owner
         check_images(files.name, spec, train_set)
         classes = train_set.classes
     with usage("--name / --token-file"):

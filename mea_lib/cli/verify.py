@@ -24,7 +24,7 @@ def verify(
         ),
     ] = None,
     salt_file: Annotated[Path | None, options.file_to_read("--salt-file", "The commitment's salt.")] = None,
-    data_name: options.DataName = "fashion-mnist",
+    data_options: options.DataOptions,
     plan: options.PlanOptions,
     fewest_samples: Annotated[
         int,
@@ -103,7 +103,7 @@ def verify(
         with usage("--salt-file"):
             committed = commitment.opened_with(read_secret(salt_file), fewest_samples)
     scale = preset(plan.scale_name)
-    data = load_data(data_name, scale)
+    data = load_data(data_options, scale)
     with usage("--key"):
         key.indices(data.test)
     if suspect_options.url is None:
@@ -112,7 +112,7 @@ def verify(
         purpose = purpose_of("verify", data.test, key)
         suspect = remote(suspect_options, data.test, purpose, are_needed=True, on_failure="skip", **settings)
     clean = [accused(reference, data.test) for reference in plan.clean or ()]
-    autoencoder = autoencoder_for(key, data, scale, plan.autoencoder)
+    autoencoder = autoencoder_for(key.combine, data, scale, plan.autoencoder)
     alpha = plan.alpha or options.DEFAULT_ALPHA
     if runner_up:
         if committed is not None:

@@ -6,6 +6,7 @@ from mea_lib.proof.border_evidence import BorderEvidence, verify_border
 from mea_lib.proof.boundary_distance import BlindWalk, MinGD
 from mea_lib.proof.commitment import Commitment, Opening, commit, open_commitment
 from mea_lib.proof.dataset_inference import DatasetEvidence, DatasetInference, verify_dataset
+from mea_lib.proof.drawn_key import draw_key
 from mea_lib.proof.error_fingerprint import ErrorFingerprint, verify_errors
 from mea_lib.proof.error_queries import ErrorQueries, error_queries
 from mea_lib.proof.evidence import Evidence
@@ -59,6 +60,7 @@ __all__ = [
     "calibrate_threshold",
     "check_key",
     "commit",
+    "draw_key",
     "error_queries",
     "false_watermark_rates",
     "open_commitment",

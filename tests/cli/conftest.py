@@ -36,6 +36,21 @@ def digits():
     return mea_lib.load("digits", mea_lib.preset("smoke"))
 
 
+@pytest.fixture
+def several_sizes(tmp_path):
+    """A folder `shapes` of class folders, whose images have two sizes."""
+    import numpy as np
+    from PIL import Image
+
+    drawn = np.random.default_rng(0)
+    for name in "0123":
+        (tmp_path / "shapes" / name).mkdir(parents=True)
+        for number in range(40):
+            size = 12 + 4 * (number % 2)
+            pixels = drawn.integers(0, 256, (size, size), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "shapes" / name / f"{number}.png")
+
+
 def run(*arguments, code=0, **kwargs):
     """Run a command in this process; `data` is what it printed as JSON. A code of None stands for any.
 

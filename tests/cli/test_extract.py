@@ -187,3 +187,25 @@ def test_what_does_not_go_together(mea, tmp_path, options, words):
     assert words in found.stderr
     assert found.stdout == ""
     assert not (tmp_path / "a.sqlite").exists()
+
+
+@pytest.mark.parametrize("attack", ["distillation", "jacobian", "knockoff"])
+def test_a_folder_of_unlabelled_images_is_queried(mea, victim, several_sizes, attack):
+    options = ["--pool", "shapes", "--attack", attack, "--budget", 20]
+    found = mea("extract", "--model", victim, *DIGITS, *options, "--json").data
+    assert (found["data"], found["queries"]) == ("shapes", 20)
+    assert found["accuracy"] is not None  # on the test images of --data
+
+
+def test_a_folder_without_labels_cannot_be_chosen_from_by_class(mea, victim, several_sizes):
+    options = ["--pool", "shapes", "--attack", "knockoff", "--strategy", "adaptive"]
+    assert "--pool" in mea("extract", "--model", victim, *DIGITS, *options, code=2).stderr
+    options = ["--pool", "shapes", "--attack", "data-free"]
+    assert "--pool" in mea("extract", "--model", victim, *DIGITS, *options, code=2).stderr
+
+
+def test_a_folder_that_holds_no_image(mea, victim, tmp_path):
+    (tmp_path / "empty").mkdir()
+    said = mea("extract", "--model", victim, *DIGITS, "--pool", "empty", code=2).stderr
+    assert "--data / --pool" in said
+    assert "holds no image" in said

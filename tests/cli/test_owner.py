@@ -56,6 +56,24 @@ def test_a_key_that_is_there_is_committed_to_as_it_is(mea, tmp_path, digits):
     open_commitment(commitment, key, (tmp_path / "salt.txt").read_text(), digits.test)
 
 
+def test_a_key_can_be_drawn_and_is_the_one_committed_to(mea, tmp_path, digits):
+    found = mea(
+        "commit", "--draw", "--combine", "stripes", "--samples", 300, "--data", "digits", "--json"
+    ).data
+    key = mea_lib.WatermarkKey.from_json((tmp_path / "key.json").read_text())
+    assert key.combine == "stripes"
+    assert found["key_check"]["is_admissible"]
+    commitment = Commitment.read(tmp_path / "commitment.json")
+    open_commitment(commitment, key, (tmp_path / "salt.txt").read_text(), digits.test)
+
+
+def test_what_is_drawn_cannot_be_given(mea, tmp_path):
+    said = mea("commit", "--draw", *KEY, code=2).stderr
+    assert "--draw" in said
+    assert "--sources, --target, --key-seed" in " ".join(said.split())
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_key_that_others_can_read_is_remarked_upon(mea, tmp_path):
     mea("commit", *KEY)
     assert (
@@ -224,3 +242,11 @@ def test_a_commitment_that_could_never_end_with_a_verdict(mea, tmp_path):
 def test_embed_says_when_its_own_model_would_get_no_verdict(mea):
     found = mea("embed", *KEY, "--epochs", 1)
     assert "Asked about this model itself, `mea verify` would give no verdict" in found.stderr
+
+
+def test_a_folder_of_several_sizes_is_brought_to_one(mea, several_sizes):
+    task = ["--data", "shapes", "--epochs", 1, "--width", 2, "--sources", "0", "1", "--target", "2"]
+    said = mea("embed", *task, code=2).stderr
+    assert "--data" in said
+    found = mea("embed", *task, "--size", 16, "--json").data
+    assert load_model(find_model(found["model"])).spec["size"] == 16

@@ -66,6 +66,7 @@ def test_every_example_is_a_command_line_that_is_understood(line, tmp_path, made
         (tmp_path / name).write_text((made.folder / name).read_text())
     for name in ("tokens.txt", "secret.txt", "remove.py", "defend.py"):
         (tmp_path / name).write_text("")
+    (tmp_path / "scraped").mkdir()
     name, *arguments = shlex.split(line)[1:]
     command = COMMANDS[name]
     if hasattr(command, "commands"):
