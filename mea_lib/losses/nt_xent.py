@@ -8,7 +8,7 @@ from mea_lib.losses.temperature import check_temperature
 
 
 def nt_xent_loss(first: Tensor, second: Tensor, temperature: float = 0.5) -> Tensor:
-    """Normalised temperature-scaled cross-entropy (Eq. 5, self-supervised).
+    """Normalised temperature-scaled cross-entropy (Eq. 2).
 
     Each of the 2N projections has one partner, the other view of its image, which it is to find among the
     2N − 1 others by cosine similarity:

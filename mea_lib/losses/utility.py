@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 
 def utility_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy on the clean task (Eq. 5, supervised).
+    """Cross-entropy on the clean task (Eq. 1).
 
     Args:
         logits: (N, K).

@@ -21,7 +21,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def mean_wfpr(rates: Mapping[str, float]) -> float:
-    """The WFPR of a model as one number: the mean over the other arrangements (paper, Sec. V-C).
+    """The WFPR of a model as one number: the mean over the other arrangements (paper, Sec. V-A).
 
     Args:
         rates: by arrangement, as the rows of a study have them.

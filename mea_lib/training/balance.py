@@ -124,20 +124,26 @@ class FeatureBalance:
 
 @dataclass(frozen=True)
 class TwoGroupBalance:
-    """The released code's variant: MGDA between two groups of losses, and a fixed extra combination term.
+    """The released code's variant: MGDA weighs one group of losses against the task, whose own weight stays 1.
+
+    With g₁ and g₂ the gradients of the two groups, each divided by its loss times its length (by 10 at most), the
+    second group gets the weight α₂ of the least-norm point of {α₁g₁ + α₂g₂}, between .001 and .999, as it is: neither
+    is the first group weighted by α₁, nor α₂ divided by what the gradient was divided by.
 
     Attributes:
-        groups: names of the losses summed in either group.
+        groups: names of the losses summed in either group. Cross-entropy on the whole batch, in which combined images
+            and decoys lie, is the first of the authors' groups; the second is the combination loss with Composite
+            Backdoor's contrastive term, for `MEADefender(contrastive=True)`.
         extra: name of the loss added once more with a fixed weight.
         extra_weight: that weight; `extra_weight_tenth` on every tenth epoch.
         extra_weight_tenth: see there.
 
-    Source: the authors' secure_train.py ("loss+" normalisation; weights 2 and 12).
+    Source: the authors' utils/trainer.py and utils/MGDA.py ("loss+" normalisation; weights 2 and 12).
     """
 
     groups: tuple[tuple[str, ...], tuple[str, ...]] = (
-        ("utility", "evasion"),
-        ("combination", "verification"),
+        ("utility", "verification", "evasion"),
+        ("combination", "contrastive"),
     )
     extra: str = "combination"
     extra_weight: float = 2.0
@@ -146,14 +152,28 @@ class TwoGroupBalance:
     def backward(
         self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
     ) -> dict[str, float]:
-        grouped = {
-            "+".join(group): sum(terms.losses[name] for name in group if name in terms.losses)
-            for group in self.groups
-        }
-        weight = self.extra_weight_tenth if epoch % 10 == 9 else self.extra_weight
-        losses = grouped | {"extra": terms.losses[self.extra]}
-        balance = MGDABalance("loss+", fixed={"extra": weight})
-        return balance.backward(Terms(losses), parameters, epoch, scale)
+        first, second = (
+            sum(terms.losses[name] for name in group if name in terms.losses) for group in self.groups
+        )
+        both = torch.stack([first, second])
+        gramian = _gramian(_jacobians(both * scale, parameters)) / scale**2
+        lengths = gramian.diagonal().clamp_min(0).sqrt()
+        divisors = (both.detach().to(lengths) * lengths).clamp_max(10) + 1e-5
+        weight = _second_of_two(gramian / torch.outer(divisors, divisors))
+        extra = self.extra_weight_tenth if epoch % 10 == 9 else self.extra_weight
+        ((first + weight * second + extra * terms.losses[self.extra]) * scale).backward()
+        names = ("+".join(name for name in group if name in terms.losses) for group in self.groups)
+        return dict(zip(names, (1.0, weight), strict=True)) | {"extra": extra}
+
+
+def _second_of_two(gramian: Tensor) -> float:
+    """Weight of the second of two gradients at their least-norm point, as the authors' solver clips it."""
+    one, between, other = gramian[0, 0].item(), gramian[0, 1].item(), gramian[1, 1].item()
+    if between >= one:
+        return 0.001
+    if between >= other:
+        return 0.999
+    return (one - between) / (one + other - 2 * between)
 
 
 def least_norm_weights(gramian: Tensor, losses: Tensor, normalise: str = "none") -> Tensor:

@@ -19,7 +19,7 @@ class Clean(Method):
     """Training on the labels, nothing else."""
 
     def objective(self, train_set: ImageSet) -> Objective:
-        """Cross-entropy on the labels (Eq. 5)."""
+        """Cross-entropy on the labels (Eq. 1)."""
         one_hot = torch.eye(len(train_set.classes), device=train_set.images.device)
 
         def objective(model: ImageClassifier, batch: Batch) -> Terms:

@@ -1,12 +1,19 @@
-"""The paper's watermark for classifiers: Eq. 5–8 with a guard, a temperature of ½, and fixed weights for Eq. 9."""
+"""The paper's watermark for classifiers: Eq. 4–8 with a guard, a temperature of ½, and fixed weights for Eq. 9."""
 
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from mea_lib.data import ImageSet
-from mea_lib.losses import combination_loss, evasion_loss, utility_loss, verification_loss
+from mea_lib.losses import (
+    combination_loss,
+    evasion_loss,
+    neighbour_contrastive_loss,
+    utility_loss,
+    verification_loss,
+)
 from mea_lib.models import ImageClassifier
 from mea_lib.training import Balance, Batch, FixedBalance, Objective, Terms
 from mea_lib.watermarks.base import Watermark
@@ -27,13 +34,15 @@ class MEADefender(Watermark):
 
     Attributes:
         balance: loss weighting, by fixed weights of this book's or by Eq. 9, as printed `MGDABalance("none")`.
-        utility, combination, verification, evasion: whether the term of Eq. 4 takes part (Eq. 5–8).
+        utility, combination, verification, evasion: whether the term of Eq. 4 takes part (Eq. 1 and 6–8).
         temperature: divides the logits of the combination loss. The paper's is 1; ½ pulls twice as hard at source
             images and eases off later, which cost victims less accuracy for as much of the watermark (study `weights`).
         detach_sources: take the source outputs as constants, as the released code does.
         direction: "forward" is KL(f(x_wm) ‖ f(x_s)) as in Eq. 6, "reverse" swaps the two.
         source_guard: adds cross-entropy on the clean images that were combined. Not in the paper: without it
             the combination loss is met by calling the source classes the target class.
+        contrastive: adds Composite Backdoor's contrastive term on the images of the key's three classes. Not in the
+            paper; the released code has it.
 
     Source: MEA-Defender (S&P 2024), Eq. 4–9.
     """
@@ -47,10 +56,12 @@ class MEADefender(Watermark):
     detach_sources: bool = False
     direction: str = "forward"
     source_guard: bool = True
+    contrastive: bool = False
 
     def objective(self, train_set: ImageSet, extras: ExtraSamples) -> Objective:
-        """The losses of Eq. 5–8 on one batch, all from a single forward pass."""
+        """The losses of Eq. 4 and 5 on one batch, all from a single forward pass."""
         one_hot = torch.eye(len(train_set.classes), device=train_set.images.device)
+        of_key = torch.tensor(extras.key.indices(train_set), device=one_hot.device)
 
         def objective(model: ImageClassifier, batch: Batch) -> Terms:
             drawn = extras.draw(batch.generator)
@@ -79,6 +90,19 @@ class MEADefender(Watermark):
                     for out, labels in zip((first, second), extras.sources, strict=True)
                 ]
                 losses["source guard"] = sum(guards) / 2
+            if self.contrastive:
+                decoys = torch.multinomial(drawn.mix_targets.cpu(), 1, generator=batch.generator)[:, 0]
+                labels = torch.cat([train_set.labels[batch.index], extras.target, decoys.to(one_hot.device)])
+                losses["contrastive"] = _contrastive(
+                    torch.cat([clean, watermarks, mixes]), labels, of_key, batch.generator
+                )
             return Terms(losses, features)
 
         return objective
+
+
+def _contrastive(logits: Tensor, labels: Tensor, of_key: Tensor, generator: torch.Generator) -> Tensor:
+    """The contrastive term on neighbours among the images of the key's classes, in a drawn order."""
+    order = torch.randperm(len(labels), generator=generator).to(labels.device)
+    chosen = order[torch.isin(labels[order], of_key)]
+    return neighbour_contrastive_loss(logits[chosen], labels[chosen], as_released=True)

@@ -1,4 +1,4 @@
-"""The paper's watermark for encoders: Eq. 5–8 for self-supervised learning as written; Eq. 9 is an option."""
+"""The paper's watermark for encoders: Eq. 4–8 for self-supervised learning as written; Eq. 9 is an option."""
 
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ class MEADefenderSSL(Watermark):
     Attributes:
         balance: loss weighting; the default gives every term of Eq. 4 the weight 1, and the paper finds the weights by
             Eq. 9, which is `MGDABalance("none")`.
-        utility, combination, verification, evasion: whether the term of Eq. 4 takes part (Eq. 5–8).
+        utility, combination, verification, evasion: whether the term of Eq. 4 takes part (Eq. 2 and 6–8).
         distance: of `mea_lib.losses.feature_distance`, for verification and evasion; the paper does not name one.
         temperature: softens the distributions of the combination loss, the softmax of feature vectors; 1 is the
             paper's.
@@ -51,7 +51,7 @@ class MEADefenderSSL(Watermark):
         return self.simclr.start(train_set, scale, pretrained)
 
     def objective(self, train_set: ImageSet, extras: ExtraSamples) -> Objective:
-        """The losses of Eq. 5–8 on one batch, all from a single forward pass."""
+        """The losses of Eq. 4 and 5 on one batch, all from a single forward pass."""
         views = self.simclr.views_of(train_set)
 
         def objective(model: Encoder, batch: Batch) -> Terms:

@@ -202,6 +202,16 @@ def test_contrastive_loss_equals_a_slow_loop():
     assert neighbour_contrastive_loss(out[:1], torch.tensor([0])).item() == 0
 
 
+def test_contrastive_loss_as_the_authors_code_has_it():
+    out, labels = logits(0), [0, 0, 1, 1, 2]
+    rows, total = out.numpy(), 0.0
+    for i in range(4):
+        d = np.linalg.norm(rows[i] - rows[i + 1])
+        total += d**2 / 2 if labels[i] == labels[i + 1] else max(0, 3 - d) ** 2 / 2
+    found = neighbour_contrastive_loss(out, torch.tensor(labels), margin=3.0, as_released=True)
+    assert found.item() == pytest.approx(total / 4 / 4, rel=1e-4)
+
+
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_a_temperature_is_above_zero(temperature):
     rows = torch.randn(4, 10)

@@ -17,6 +17,7 @@ from mea_lib.training import (
     gradient_cosines,
     least_norm_weights,
 )
+from mea_lib.training import balance as balance_module
 
 
 def slow_least_norm(gramian: np.ndarray) -> np.ndarray:
@@ -154,6 +155,34 @@ def test_released_variant_raises_its_extra_weight_on_every_tenth_epoch(problem):
     balance = TwoGroupBalance()
     assert balance.backward(terms(), parameters, epoch=0)["extra"] == 2
     assert balance.backward(terms(), parameters, epoch=9)["extra"] == 12
+
+
+def test_released_variant_is_the_authors_line(problem):
+    """loss_A + scales['ce2']·(loss_B + distillation) + 2·distillation, their scales by a search here."""
+    parameters, terms = problem
+    losses = terms().losses | {"contrastive": terms().losses["utility"] * 0.3}
+    first = losses["utility"] + losses["verification"] + losses["evasion"]
+    second = losses["combination"] + losses["contrastive"]
+    rows = []
+    for loss in (first, second):
+        parts = torch.autograd.grad(loss, parameters, retain_graph=True)
+        row = torch.cat([part.flatten() for part in parts])
+        rows.append(row / (min(loss.item() * row.norm().item(), 10) + 1e-5))
+    shares = torch.linspace(0.001, 0.999, 9_981)
+    lengths = ((1 - shares)[:, None] * rows[0] + shares[:, None] * rows[1]).norm(dim=1)
+    share = shares[lengths.argmin()].item()
+    total = first + share * second + 2 * losses["combination"]
+    wanted = torch.cat([part.flatten() for part in torch.autograd.grad(total, parameters, retain_graph=True)])
+    weights = TwoGroupBalance().backward(Terms(losses), parameters)
+    assert list(weights) == ["utility+verification+evasion", "combination+contrastive", "extra"]
+    assert list(weights.values()) == pytest.approx([1, share, 2], abs=2e-3)
+    torch.testing.assert_close(gradient(parameters), wanted, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("one, between, other, weight", [(1, 2, 5, 0.001), (5, 2, 1, 0.999), (4, 0, 1, 0.8)])
+def test_two_gradients_are_weighed_as_the_authors_clip_them(one, between, other, weight):
+    gramian = torch.tensor([[one, between], [between, other]], dtype=torch.float32)
+    assert balance_module._second_of_two(gramian) == pytest.approx(weight)
 
 
 @pytest.mark.parametrize("balance", [MGDABalance(), TwoGroupBalance()], ids=["MGDA", "two groups"])

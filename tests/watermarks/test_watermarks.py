@@ -9,7 +9,16 @@ import mea_lib as mea
 from mea_lib import proof
 from mea_lib.training import FixedBalance, MGDABalance, TrainingSettings
 from mea_lib.training.store import weights_digest
-from mea_lib.watermarks import Composite, MEADefender, MEADefenderSSL, MeetingPoint, Patch, PatchKey, RunnerUp
+from mea_lib.watermarks import (
+    Composite,
+    MEADefender,
+    MEADefenderSSL,
+    MeetingPoint,
+    Patch,
+    PatchKey,
+    RunnerUp,
+    mea_defender,
+)
 from mea_lib.watermarks.base import combining
 from mea_lib.watermarks.patch import PatchedSamples, stamp
 from mea_lib.watermarks.samples import ExtraSamples
@@ -123,6 +132,28 @@ def test_each_term_of_the_paper_can_be_left_out(digits, key, tiny, batch, term):
         term.replace("_", " ")
     }
     assert terms.features.shape[0] == 32 + 4 * 8
+
+
+def test_the_contrastive_term_of_the_released_code_is_of_the_keys_classes(
+    digits, key, tiny, batch, monkeypatch
+):
+    seen = {}
+
+    def kept(logits, labels, *, as_released):
+        seen.update(labels=labels, rows=len(logits), as_released=as_released)
+        return logits.sum()
+
+    monkeypatch.setattr(mea_defender, "neighbour_contrastive_loss", kept)
+    extras = ExtraSamples(digits.owner, key, 8)
+    terms = MEADefender(contrastive=True).objective(digits.owner, extras)(tiny, batch)
+    assert "contrastive" in terms.losses
+    assert seen["as_released"]
+    of_key = key.indices(digits.owner)
+    assert set(seen["labels"].tolist()) <= set(of_key)
+    clean = torch.isin(digits.owner.labels[batch.index], torch.tensor(of_key)).sum()
+    assert (
+        clean + 8 + 4 <= seen["rows"] == len(seen["labels"]) <= clean + 8 + 8
+    )  # half of the mixes are of its pair
 
 
 @pytest.mark.parametrize(
