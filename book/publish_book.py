@@ -10,6 +10,7 @@ import nbformat
 import site_pages
 from publishing.address import Address, find_address
 from publishing.packages import build_packages
+from publishing.plain_markdown import plain
 from publishing.release import make_release
 from publishing.stamps import stamp_citation, stamp_notebook
 from read_book import stored_claims
@@ -63,7 +64,10 @@ def publish(notebooks: list[Path], out: Path, address: Address) -> int:
     colab = out / "colab"
     (colab / "notebooks").mkdir(parents=True)
     for name, chapter in chapters.items():
-        nbformat.write(stamp_notebook(chapter, address), colab / "notebooks" / f"{name}.ipynb")
+        opened = plain(stamp_notebook(chapter, address), ROOT / "book" / "references.bib", address.site)
+        # What the buttons open, and what a page offers for download.
+        for folder in (colab / "notebooks", html / "_sources" / "notebooks"):
+            nbformat.write(opened, folder / f"{name}.ipynb")
     (colab / "README.md").write_text(FIRST_WORDS.format(address=address), encoding="utf-8")
     shutil.copy(ROOT / "LICENSE", colab)
 

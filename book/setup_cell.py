@@ -21,11 +21,12 @@ if importlib.util.find_spec("mea_lib") is None:
         raise RuntimeError(
             f"mea_lib is not installed, and could not be installed from "
             f"{chosen or SOURCES or 'anywhere, as no address is given'}. "
-            "Run one of these lines in a cell of its own, with an address or "
-            "path of yours, and then this cell again:\\n"
-            "  %pip install 'path/to/a/wheel.whl[service]'\\n"
-            "  %pip install 'path/to/a/clone[service]'\\n"
-            "  %pip install 'mea-lib[service] @ git+https://host/owner/name'\\n"
+            "In a clone choose the Python of .venv as kernel, which `make book` "
+            "sets up. Or run one of these lines in a cell of its own, with an "
+            "address or path of yours, and then this cell again:\\n"
+            '  %pip install "..[service]"\\n'
+            '  %pip install "path/to/a/wheel.whl[service]"\\n'
+            '  %pip install "mea-lib[service] @ git+https://host/owner/name"\\n'
             "  %env MEA_SOURCE=what stands in quotes, for every chapter"
         )
     importlib.invalidate_caches()"""

@@ -5,6 +5,7 @@ Files that somebody names are read here, too: only ordinary ones, and of bounded
 """
 
 import json
+import logging
 import os
 import secrets
 import stat
@@ -14,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import BaseFileLock, FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
+WAIT_SECONDS = 2  # for another process, before that is said
+_log = logging.getLogger("mea_lib.files")
 LARGEST_TEXT = 16 * 2**20  # bytes of what people write, or read: keys, cards, tokens, tables
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -96,6 +99,25 @@ def replacing(path: Path) -> Iterator[Path]:
 def lock_file(path: Path) -> BaseFileLock:
     """A lock between processes, which all who may write into its folder can take; the file stays."""
     return FileLock(path, mode=folder_mode(path.parent))
+
+
+@contextmanager
+def waited_for(lock: BaseFileLock, words: str) -> Iterator[None]:
+    """Hold a lock; where another process has it for longer than a moment, that is said, and waited for.
+
+    Args:
+        lock: of a file.
+        words: what the other process is doing, such as "fetching cifar-10".
+    """
+    try:
+        lock.acquire(timeout=WAIT_SECONDS)
+    except Timeout:
+        _log.warning("another process is %s; waiting for it", words)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def folder_mode(folder: Path) -> int:

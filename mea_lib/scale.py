@@ -77,9 +77,12 @@ class Scale:
     @property
     def fine_tuning(self) -> TrainingSettings:
         """How a model is trained on: an adversary's epochs, at a tenth of the highest rate."""
+        usual = TrainingSettings(1)
         return self.adversary.but(
             optimizer="adamw",
             schedule="one-cycle",
+            momentum=usual.momentum,  # one-cycle has its own
+            muon_momentum=usual.muon_momentum,
             learning_rate=self.adversary.learning_rate / 10,
             augment=True,
         )
@@ -192,7 +195,12 @@ _PRESETS = {
             train_images=None,
             **_HALVES,
             training=TrainingSettings(
-                100, batch_size=128, learning_rate=1e-3, optimizer="adam", schedule="step"
+                100,
+                batch_size=128,
+                learning_rate=1e-3,
+                optimizer="adam",
+                weight_decay=0.0,
+                schedule="step",
             ),
             extract_epochs=100,
             encoder_epochs=100,

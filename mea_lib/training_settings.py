@@ -13,7 +13,7 @@ class TrainingSettings:
     """Settings of one run of the loop.
 
     Attributes:
-        epochs: of the training images.
+        epochs: of the training images; those that fill no batch at an epoch's end, others each time, are left out.
         batch_size: clean images in a step.
         learning_rate: the highest one of the schedule; under muon, of what it leaves to AdamW. `rates_times` changes
             both rates.

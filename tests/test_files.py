@@ -3,10 +3,13 @@
 import errno
 import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from filelock import FileLock
 
+from mea_lib import files
 from mea_lib.files import NewFile, read_file, read_json, read_text, write_together, write_whole
 
 NAMES = ("key", "salt", "commitment")
@@ -194,3 +197,17 @@ def test_errors_about_a_files_content_name_it(tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"{path} {words}"):
             read_json(path, 4 if len(content) == 5 else 2**20)
+
+
+def test_who_waits_long_for_another_process_is_told(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(files, "WAIT_SECONDS", 0.05)
+    path = tmp_path / "one.lock"
+    held = FileLock(path)
+    held.acquire()
+    timer = threading.Timer(0.3, held.release)
+    timer.start()
+    with files.waited_for(FileLock(path), "training a model"):
+        assert caplog.messages == ["another process is training a model; waiting for it"]
+    with files.waited_for(FileLock(path), "training a model"):
+        pass
+    assert len(caplog.messages) == 1

@@ -1,15 +1,27 @@
 """What holds where models lie on a GPU, tried on machines without one: fake tensors know their device and have no numbers."""
 
+from contextlib import suppress
+
 import pytest
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mea_lib.arena import entry
 from mea_lib.blackbox import named_class
 from mea_lib.data import ImageSet
+from mea_lib.extraction import bandit
+from mea_lib.extraction.clean_answers import CleanAnswers
 from mea_lib.models import Input, build
-from mea_lib.training import Clean, MGDABalance, Terms, TrainingSettings, loop, train
+from mea_lib.proof.placement import placement
+from mea_lib.teaching.additivity import _best_fit
+from mea_lib.training import Clean, MGDABalance, Terms, TrainingSettings, best_device, loop, train
 from mea_lib.training.balance import FeatureBalance
 
 
@@ -78,3 +90,57 @@ def test_half_precision_finds_the_weights_of_single_precision_where_losses_are_s
         return balance.backward(Terms(losses, features), parameters, 0, scale)
 
     assert weights(torch.float32, 1.0) == pytest.approx(weights(torch.float16, 2.0**12), rel=0.02)
+
+
+class NoFloat64(TorchDispatchMode):
+    """A GPU without float64, as Apple's are."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for one in tree_leaves(made):
+            if isinstance(one, torch.Tensor) and one.device.type == "cuda" and one.dtype == torch.float64:
+                raise TypeError("this GPU has no float64")
+        return made
+
+
+def test_a_gpu_without_float64_is_one_here():
+    """The next tests rest on this."""
+    with FakeTensorMode(), NoFloat64():
+        torch.ones(3, device="cuda").cpu().double()
+        with pytest.raises(TypeError, match="no float64"):
+            torch.ones(3, device="cuda").double()
+
+
+def rewards(answers):
+    bandit.AnswerRewards(("diversity",))(answers[0], answers[0])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda answers: _best_fit(answers, answers, answers),
+        lambda answers: placement(answers, 0, 1, 2),
+        CleanAnswers(answer_temperature=4.0).clean,
+        rewards,
+    ],
+    ids=["additivity", "placement", "clean answers", "bandit"],
+)
+def test_answers_of_a_gpu_without_float64_are_used_elsewhere(use):
+    # Most come to a number, of which a fake has none.
+    with FakeTensorMode(), NoFloat64(), suppress(DataDependentOutputException, DynamicOutputShapeException):
+        use(torch.ones(4, 10, device="cuda"))
+
+
+@pytest.mark.parametrize("name, device", [("cpu", "cpu"), ("meta", "meta")])
+def test_the_device_can_be_chosen(monkeypatch, name, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("MEA_DEVICE", name)
+    assert best_device() == torch.device(device)
+    monkeypatch.setenv("MEA_DEVICE", "")
+    assert best_device() == torch.device("cuda")
+
+
+def test_a_device_that_is_none(monkeypatch):
+    monkeypatch.setenv("MEA_DEVICE", "gpu")
+    with pytest.raises(ValueError, match="set it to cpu, cuda or mps"):
+        best_device()

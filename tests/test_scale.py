@@ -8,7 +8,13 @@ import mea_lib as mea
 from mea_lib.training import TrainingSettings
 
 MUON = {"optimizer": "muon", "schedule": "linear", "augment": False}
-PAPER = {"batch_size": 128, "learning_rate": 1e-3, "optimizer": "adam", "schedule": "step"}
+PAPER = {
+    "batch_size": 128,
+    "learning_rate": 1e-3,
+    "optimizer": "adam",
+    "weight_decay": 0.0,  # as in `extraction.distillation.RELEASED_TRAINING`
+    "schedule": "step",
+}
 BY_MUON = {"learning_rate": 5e-3, "weight_decay": 1e-4, "optimizer": "muon", "muon_rate": 0.05}
 BY_ADAMW = {"batch_size": 128, "learning_rate": 2.5e-3, "weight_decay": 1e-4, "muon_rate": 0.05}
 SMALL = {"batch_size": 128}
@@ -47,7 +53,7 @@ TRAININGS = {
         "ablation": (100, PAPER),
         "encoder": (100, BY_ADAMW | {"augment": False}),
         "marking": (40, SMALL | {"learning_rate": 1e-3}),
-        "fine_tuning": (100, SMALL | {"learning_rate": 1e-4}),
+        "fine_tuning": (100, SMALL | {"learning_rate": 1e-4, "weight_decay": 0.0}),
         "encoder_surrogate": (100, BY_ADAMW),
     },
 }
@@ -91,3 +97,13 @@ def test_what_follows_from_the_adversarys_training_follows_a_changed_one():
 def changed(one, other):
     """Names of the fields in which two scales differ."""
     return {field.name for field in fields(one) if getattr(one, field.name) != getattr(other, field.name)}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{"optimizer": "sgd", "schedule": "step", "momentum": 0.5}, {"schedule": "step", "muon_momentum": 0.9}],
+)
+def test_whoever_trains_with_a_momentum_of_their_own_can_fine_tune(own):
+    scale = mea.preset("laptop")
+    usual = scale.fine_tuning
+    assert scale.but(adversary=scale.adversary.but(**own)).fine_tuning == usual

@@ -94,7 +94,7 @@ class AnswerFormat:
         rows = _by_image(values, images)
         whole = not rows.is_floating_point() and rows.dtype != torch.bool and self.number is not None
         if rows.shape[1] == 1 and (self.kind == "labels" or (self.kind == "auto" and whole)):
-            return self._labels(rows[:, 0].double())
+            return self._labels(rows[:, 0].cpu().double())
         return self._numbers(rows)
 
     def _numbers(self, rows: Tensor) -> tuple[Tensor, list[SuspectError | None]]:
@@ -134,7 +134,8 @@ class AnswerFormat:
                 f"no {self.kind}",
             )
         if are_logarithms:
-            rows = (rows.double().softmax(1) if self.kind == "logits" else rows.double().exp()).float()
+            exact = rows.cpu().double()  # not every device has float64
+            rows = (exact.softmax(1) if self.kind == "logits" else exact.exp()).to(rows.device, torch.float32)
         return _with_reasons(
             rows, usable, "the suspect answered NaN or infinity, which names no class", NO_NUMBERS
         )

@@ -15,14 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from mea_lib.data.cache import cache_folder
 from mea_lib.data.images import ImageSet
-from mea_lib.files import read_json, write_whole
+from mea_lib.files import read_json, waited_for, write_whole
 
 REMEMBERED_SECONDS = 300
-WAIT_SECONDS = 2  # for another process, before that is said
 
 Sets = tuple[ImageSet, ImageSet]
 _log = logging.getLogger("mea_lib.data")
@@ -65,18 +64,16 @@ def fetch(name: str, ways: list[Way], *, again: bool = False) -> tuple[Sets, str
     sets = kept(ways)
     if sets is not None:
         return sets
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = _locked(cache, name)
-    except OSError as error:
-        raise DataNotFound(
-            f"{cache} cannot be written ({error}); set MEA_CACHE to a folder of yours"
-        ) from error
-    try:
+    with contextlib.ExitStack() as held:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            held.enter_context(waited_for(FileLock(cache / f"{name}.lock"), f"fetching {name}"))
+        except OSError as error:
+            raise DataNotFound(
+                f"{cache} cannot be written ({error}); set MEA_CACHE to a folder of yours"
+            ) from error
         sets = kept(ways)  # another process may have fetched it meanwhile
         return sets if sets is not None else _fetch(name, ways, cache, again)
-    finally:
-        lock.release()
 
 
 def kept(ways: list[Way]) -> tuple[Sets, str] | None:
@@ -90,16 +87,6 @@ def kept(ways: list[Way]) -> tuple[Sets, str] | None:
         except (OSError, ValueError) as error:
             _log.warning("%s", error)
     return None
-
-
-def _locked(cache: Path, name: str) -> FileLock:
-    lock = FileLock(cache / f"{name}.lock")
-    try:
-        lock.acquire(timeout=WAIT_SECONDS)
-    except Timeout:
-        _log.warning("another process is fetching %s; waiting for it", name)
-        lock.acquire()
-    return lock
 
 
 def _fetch(name: str, ways: list[Way], cache: Path, again: bool) -> tuple[Sets, str]:
@@ -146,7 +133,7 @@ def _remembered(memory: Path, name: str) -> str | None:
         if 0 <= seconds < REMEMBERED_SECONDS:
             return (
                 f"{failure['tried']}\n  (that was {seconds:.0f} s ago and is remembered for "
-                f"{REMEMBERED_SECONDS // 60} minutes; `python -m mea_lib.data {name}` tries again)"
+                f"{REMEMBERED_SECONDS // 60} minutes; `{sys.executable} -m mea_lib.data {name}` tries again)"
             )
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -37,6 +37,8 @@ def jpeg(images: Tensor, strength: float, generator: torch.Generator | None = No
         generator: not used.
     """
     _check(images, strength, 99)
+    if not len(images):
+        return images.clone()
     quality = 100 - round(strength)
     decoded = [_through_jpeg(image, quality) for image in images.permute(0, 2, 3, 1).cpu().numpy()]
     return torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2).contiguous().to(images.device)

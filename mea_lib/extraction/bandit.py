@@ -72,8 +72,9 @@ class AnswerRewards:
             first, second = answer.topk(2).values.tolist()
             rewards["certainty"] = first - second
         if "diversity" in self.names:
-            rewards["diversity"] = (answer - self._answers.value).clamp_min(0).sum().item()
-            self._answers.add(answer.double())
+            here = answer.cpu()  # not every device has float64
+            rewards["diversity"] = (here - self._answers.value).clamp_min(0).sum().item()
+            self._answers.add(here.double())
         if "loss" in self.names:
             rewards["loss"] = F.cross_entropy(surrogate_logits[None], answer[None]).item()
         return sum(self._scaled(name, value) for name, value in rewards.items()) / len(rewards)

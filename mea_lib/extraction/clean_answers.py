@@ -56,7 +56,7 @@ class CleanAnswers(Distillation):
         Raises:
             ValueError: for a suspected class that the answers do not have.
         """
-        cleaned = answers.double()
+        cleaned = answers.cpu().double()  # not every device has float64
         if self.suspected is not None:
             cleaned = _without_runner_up(cleaned, self.suspected)
         if self.answer_temperature != 1:
@@ -65,7 +65,7 @@ class CleanAnswers(Distillation):
             kept = cleaned.topk(self.top_k, dim=1)
             cleaned = torch.zeros_like(cleaned).scatter(1, kept.indices, kept.values)
         total = cleaned.sum(1, keepdim=True)
-        return torch.where(total == 0, 1 / cleaned.shape[1], cleaned / total).to(answers.dtype)
+        return torch.where(total == 0, 1 / cleaned.shape[1], cleaned / total).to(answers)
 
 
 def _sharpened(answers: Tensor, power: float) -> Tensor:

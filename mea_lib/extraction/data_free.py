@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import math
-import sys
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +22,7 @@ from mea_lib.extraction.base import (
 from mea_lib.extraction.forward_differences import estimate_gradient
 from mea_lib.extraction.query_generator import QueryGenerator
 from mea_lib.models import ImageClassifier, build_from_spec
+from mea_lib.progress import is_watched
 from mea_lib.scale import Scale
 from mea_lib.seeded import seeded
 from mea_lib.training import best_device, find_or_make, training_dtype
@@ -260,7 +260,7 @@ def _play(
     fresh = [first]
     _surrogate_steps(surrogate, optimizers["surrogate"], fresh, settings)
     with tqdm(
-        total=number, initial=generated.sent, desc="data-free", leave=False, disable=not sys.stderr.isatty()
+        total=number, initial=generated.sent, desc="data-free", leave=False, disable=not is_watched()
     ) as bar:
         while (left := number - generated.sent) > 0:
             passed = sum(generated.sent >= share * number for share in settings.milestones)

@@ -17,7 +17,17 @@ from mea_lib.losses import distillation_loss
 from mea_lib.losses.temperature import check_temperature
 from mea_lib.models import ImageClassifier
 from mea_lib.scale import Scale
-from mea_lib.training import Balance, Batch, MGDABalance, Objective, Start, Terms, classifier_spec, fit
+from mea_lib.training import (
+    Balance,
+    Batch,
+    FixedBalance,
+    MGDABalance,
+    Objective,
+    Start,
+    Terms,
+    classifier_spec,
+    fit,
+)
 
 LOSS_PLUS = MGDABalance(normalise="loss+")
 
@@ -39,8 +49,10 @@ class GuidedExtraction(Extraction):
 
     Source: the public code of GuidExt, an attack on MEA-Defender, Entangled Watermark and others (temperature 20, 1,000
     guide images, .4 and .6, "loss+"). There the label is multiplied by the largest probability of its column, so that a
-    mix does not sum to 1; here it does. There batches hold 512 images, and Adam at 1e-3 trains for 150 epochs; here
-    the scale's adversary decides.
+    mix does not sum to 1; here it does. There both terms soften the surrogate by 20, neither has the factor T², and
+    the weights found for normalised gradients are those of the losses as they are; here the guide's term has T = 1,
+    and weights are divided as `MGDABalance` says, which leaves the guide some two thirds of that weight. There batches
+    hold 512 images, and Adam at 1e-3 trains for 150 epochs; here the scale's adversary decides.
     """
 
     temperature: float = 20.0
@@ -83,7 +95,9 @@ class GuidedExtraction(Extraction):
             scale.adversary.but(seed=seed),
             self.recipe(scale, answers=answers_digest(answers), labels=labels),
             Start(classifier_spec(query_set, scale)),
-            self.balance,
+            self.balance
+            if bool((query_set.labels[: len(labels)].cpu() != labels.cpu()).any())
+            else FixedBalance(),
         )
 
     def objective(self, images: Tensor, answers: Tensor, labels: Tensor) -> Objective:

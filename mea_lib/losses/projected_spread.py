@@ -37,10 +37,10 @@ def principal_directions(logits: Tensor, labels: Tensor, classes: int) -> Tensor
     Returns:
         (C, K) rows of length 1, in the sign that the solver gives; zeros for a class of fewer than two rows.
     """
-    found = torch.zeros(classes, logits.shape[1], dtype=torch.float64, device=logits.device)
+    found = torch.zeros(classes, logits.shape[1], dtype=torch.float64)
     for one in range(classes):
-        rows = logits[labels == one].double()
+        rows = logits[labels == one].cpu().double()  # not every device has float64
         if len(rows) > 1:
             centred = rows - rows.mean(0)
             found[one] = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -1]
-    return found.float()
+    return found.float().to(logits.device)

@@ -71,6 +71,8 @@ class ImageClassifier(nn.Module):
                 f"this model takes images of the shape (N, {self.spec['channels']}, H, W), "
                 f"not {tuple(images.shape)}"
             )
+        if not (images.dtype == torch.uint8 or images.is_floating_point()):
+            raise TypeError(f"images are uint8 from 0 to 255, or floats in [0, 1], not {images.dtype}")
         pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
         normalised = (pixels - self.mean) / self.std
         return self.body(normalised.contiguous(memory_format=torch.channels_last)).float()

@@ -59,8 +59,8 @@ def placement(cosines: Tensor, first: int, second: int, target: int, resamples: 
     hits = int((most_probable(cosines) == target).sum())
     return Placement(
         Rate(hits, len(cosines)),
-        float(margins.double().mean()),
-        sign_flip_p_value(margins.double().cpu().numpy(), resamples),
+        float(margins.cpu().double().mean()),
+        sign_flip_p_value(margins.cpu().double().numpy(), resamples),
     )
 
 

@@ -7,13 +7,17 @@ refuses is JSON like every other error.
 
 import asyncio
 import json
-import resource
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+
+try:
+    import resource
+except ImportError:  # Windows, where a process may open what it likes
+    resource = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Limits:
 
     def most_connections(self) -> int:
         """The limit on connections that holds in this process."""
+        if resource is None:
+            return self.connections
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return self.connections if files == resource.RLIM_INFINITY else min(self.connections, files // 2)
 

@@ -25,7 +25,7 @@ try:
 except ImportError as error:
     raise ImportError(
         f"a model is put behind HTTP with FastAPI and uvicorn, but {error.name} is not installed; "
-        "run: pip install 'mea-lib[service]'"
+        'run: pip install "mea-lib[service]"'
     ) from error
 
 from mea_lib.blackbox.query_api import BudgetSpent

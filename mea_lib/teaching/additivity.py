@@ -94,8 +94,9 @@ def _centred_logits(model: ImageClassifier, features: Tensor) -> Tensor:
 
 def _best_fit(combined: Tensor, first: Tensor, second: Tensor) -> tuple[list[float], float]:
     """The weights a, b of a·first + b·second ≈ combined, and the part of the sum of squares they explain."""
-    sources = torch.stack([first.flatten(), second.flatten()], 1).double()  # (N·K, 2)
-    wanted = combined.flatten().double()
+    # On the CPU, since not every device has float64.
+    sources = torch.stack([first.flatten(), second.flatten()], 1).cpu().double()  # (N·K, 2)
+    wanted = combined.flatten().cpu().double()
     weights = torch.linalg.lstsq(sources, wanted).solution  # (2,)
     rest = (wanted - sources @ weights).square().sum()
     return weights.tolist(), 1 - (rest / wanted.square().sum()).item()

@@ -61,7 +61,8 @@ class MGDABalance:
 
     Attributes:
         normalise: "none" (Eq. 9 as printed), "l2" (each gradient divided by its length), "loss+" (by its
-            length times its loss, as in the released code).
+            length times its loss). A loss gets the weight found for its normalised gradient, divided by what the
+            gradient was divided by; the released code leaves that division out (`TwoGroupBalance`).
         fixed: losses that are added with a weight of their own and take no part in the weighting.
 
     Source: MEA-Defender (S&P 2024), Eq. 9; Désidéri (2012); Sener and Koltun (2018).
@@ -79,6 +80,11 @@ class MGDABalance:
     def backward(
         self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
     ) -> dict[str, float]:
+        absent = self.fixed.keys() - terms.losses.keys()
+        if absent:
+            raise ValueError(
+                f"fixed weights were given for {', '.join(sorted(absent))}, but the losses are {', '.join(terms.losses)}"
+            )
         names = [name for name in terms.losses if name not in self.fixed]
         losses = torch.stack([terms.losses[name] for name in names])  # (T,)
         rest = sum((weight * terms.losses[name] for name, weight in self.fixed.items()), losses.new_zeros(()))
@@ -152,6 +158,17 @@ class TwoGroupBalance:
     def backward(
         self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
     ) -> dict[str, float]:
+        for group in self.groups:
+            if not terms.losses.keys() & set(group):
+                raise ValueError(
+                    f"none of the losses {', '.join(terms.losses)} is of the group {', '.join(group)}"
+                )
+        left = terms.losses.keys() - {name for group in self.groups for name in group}
+        if left:
+            raise ValueError(
+                f"{', '.join(sorted(left))} is in neither group, so that nothing would train it; leave it out "
+                "(source_guard=False), or name it in groups"
+            )
         first, second = (
             sum(terms.losses[name] for name in group if name in terms.losses) for group in self.groups
         )

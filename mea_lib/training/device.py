@@ -1,12 +1,24 @@
 """Where and in which precision to train, decided by what the machine can do."""
 
 import contextlib
+import os
 
 import torch
 
 
 def best_device() -> torch.device:
-    """CUDA where there is one, else Apple's MPS, else the CPU."""
+    """The device that MEA_DEVICE names, such as "cpu"; else CUDA where there is one, else Apple's MPS, else the CPU.
+
+    Raises:
+        ValueError: for a name that is no device.
+    """
+    if name := os.environ.get("MEA_DEVICE"):
+        try:
+            return torch.device(name)
+        except RuntimeError as error:
+            raise ValueError(
+                f"MEA_DEVICE is {name!r}, which is no device; set it to cpu, cuda or mps"
+            ) from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():

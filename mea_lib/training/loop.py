@@ -1,8 +1,8 @@
 """The one training loop: images stay on the device as uint8, a step augments a whole batch there."""
 
 import math
-import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mea_lib.progress import is_watched
 from mea_lib.seeded import seeded
 from mea_lib.training.augment import augment
 from mea_lib.training.balance import Balance, FixedBalance, Terms
@@ -135,7 +136,7 @@ def train(
 
 
 def _bar(steps: int, title: str) -> tqdm:
-    return tqdm(total=steps, desc=title, leave=False, disable=not sys.stderr.isatty())
+    return tqdm(total=steps, desc=title, leave=False, disable=not is_watched())
 
 
 def _optimizers(
@@ -193,13 +194,13 @@ class _Means:
     def __init__(self) -> None:
         self.losses: dict[str, Tensor] = {}
         self.weights: dict[str, float] = {}
-        self.steps = 0
-        self.weighed = 0
+        self.steps: Counter[str] = Counter()  # in which a loss was
+        self.weighed: Counter[str] = Counter()
 
     def add(self, losses: dict[str, Tensor], weights: dict[str, float], counted: bool) -> None:
         """One more step; its weights are counted unless its gradients overflowed, which makes them no numbers."""
-        self.steps += 1
-        self.weighed += counted
+        self.steps.update(losses.keys())
+        self.weighed.update(weights.keys() if counted else ())
         for name, loss in losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + loss.detach()
         for name, weight in weights.items():
@@ -207,7 +208,7 @@ class _Means:
 
     def close_epoch(self, history: History) -> None:
         for name, total in self.losses.items():
-            mean = float(total) / self.steps
+            mean = float(total) / self.steps[name]
             if not mean == mean or mean in (float("inf"), float("-inf")):
                 raise FloatingPointError(
                     f"the {name} loss became {mean}; lower the learning rate or the weight of that loss"
@@ -215,5 +216,5 @@ class _Means:
             history.losses.setdefault(name, []).append(round(mean, 5))
         for name, total in self.weights.items():
             history.weights.setdefault(name, []).append(
-                round(total / self.weighed if self.weighed else math.nan, 5)
+                round(total / self.weighed[name] if self.weighed[name] else math.nan, 5)
             )

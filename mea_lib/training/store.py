@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from mea_lib.files import folder_mode, write_whole
+from mea_lib.files import folder_mode, waited_for, write_whole
 from mea_lib.model_files import (
     ModelFiles,
     identity_of,
@@ -73,13 +73,23 @@ class Store:
         identity = self.identity(recipe)
         model = self._find(identity, recipe)
         if model is None:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with model_lock(self.root, identity):
+            self._make_folder()
+            with waited_for(model_lock(self.root, identity), f"making the model {identity}"):
                 model = self._read(identity, recipe)
                 if model is None:
                     with trainings_of(identity):
                         model = self._make(identity, recipe, make)
         return model
+
+    def _make_folder(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise type(error)(
+                error.errno,
+                f"the store of models cannot be made ({error.strerror}); set MEA_STORE to a folder of yours",
+                str(self.root),
+            ) from error
 
     def identity(self, recipe: dict[str, Any]) -> str:
         """Name of the model of this recipe under the present code: 16 hexadecimal digits."""
@@ -102,7 +112,7 @@ class Store:
         for folder in (self.root, *self.shared):
             try:
                 return _load(folder, identity, recipe)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             except ValueError as error:
                 if folder != self.root:

@@ -55,7 +55,8 @@ class Entangled(Method):
     Source: Jia, Choquette-Choo, Chandrasekaran and Papernot, Entangled Watermarks as a Defense against Model
     Extraction (USENIX Security 2021), Algorithm 1. Of their two kinds of watermark samples these are those made of
     the owner's own images. The released code has, for Fashion-MNIST, 10 epochs before and 10 with the watermark, two
-    clean steps to one (interval 3) and κ = 32; for CIFAR-10 50 and 6 epochs, interval 5 and κ = 1e5. It sums the
+    clean steps to one (interval 3) and κ = 32; for CIFAR-10 50 and 6 epochs, interval 5 and κ = 1e5. Its epochs with the
+    watermark count watermark steps, so that they are `interval` times as long as those here. It sums the
     cross-entropy over a batch of 128 where this package takes the mean, so its κ = 32 is 0.25 here. It learns 1/T by
     way of T = 100/τ and begins at τ = 1, where SNNL is all but flat; here T itself is learnt, as in the algorithm,
     beginning at 1 and never below 0.05. Its layers are the last three, as here. Its convolutional network has no batch

@@ -128,7 +128,7 @@ class EntangledSamples:
         self.place = self._find_place()
 
     def make(self, images: Tensor) -> Tensor:
-        """Watermark samples of these images: with the trigger, and changed around it.
+        """Watermark samples of these images: with the trigger, and then changed a little, the trigger too.
 
         Args:
             images: (N, C, H, W) uint8, of the source class; two or more.

@@ -9,7 +9,7 @@ from mea_lib.models import ImageClassifier
 
 
 def layers_with_weights(model: ImageClassifier) -> list[nn.Module]:
-    """Layers of a network's body in their order: a convolution with its normalisation is one, as is a residual block."""
+    """Layers of a network's body in their order: a convolution with its normalisation is one, as is a residual block; of a ResNet's first layer they are two."""
     return [layer for layer in model.body.children() if next(layer.parameters(), None) is not None]
 
 

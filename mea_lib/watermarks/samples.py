@@ -33,6 +33,8 @@ class Extras(NamedTuple):
 class ExtraSamples:
     """Draws the extras of a step from the training images, on their device.
 
+    The images that are combined are mirrored at random, also where the training does not augment.
+
     Attributes:
         train_set: the owner's images.
         key: source classes, target class and combining scheme.

@@ -46,6 +46,11 @@ def test_a_batch_stays_a_batch_and_more_strength_changes_more(colours, name, cha
     assert changes[0] < changes[1] < changes[2]
 
 
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_no_images_stay_none(colours, name):
+    assert TRANSFORMS[name](colours[:0], SOME[name], torch.Generator()).shape == (0, 3, 24, 24)
+
+
 def test_noise_has_its_deviation_and_its_seed():
     grey = torch.full((50, 1, 20, 20), 128, dtype=torch.uint8)
     first, again, other = (gaussian_noise(grey, 0.1, torch.Generator().manual_seed(s)) for s in (0, 0, 1))

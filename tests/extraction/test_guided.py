@@ -7,6 +7,8 @@ import torch
 
 import mea_lib as mea
 from mea_lib import proof
+from mea_lib.blackbox import as_suspect
+from mea_lib.data.parties import image_digests
 from mea_lib.extraction import Distillation
 from mea_lib.extraction.guided import GuidedExtraction
 from mea_lib.training import Batch, FixedBalance
@@ -130,3 +132,19 @@ def test_what_cannot_guide_is_refused(digits, victim, quick):
     few = mea.ImageSet(digits.owner.images[:50], digits.owner.labels[:50] % 5, tuple("abcde"), "five")
     with pytest.raises(ValueError, match="with 10 classes, and the labels are of 5"):
         GuidedExtraction().extract(mea.Oracle(victim), few, quick)
+
+
+def test_where_the_victim_errs_on_no_guide_image_the_training_is_that_of_a_distillation(digits, quick):
+    """With one loss the least-norm weights would be whatever its gradient's length is."""
+
+    def right(images):
+        found = {digest: label for digest, label in zip(known, labels, strict=True)}
+        return torch.eye(10)[[found[one] for one in image_digests(images)]]
+
+    few = digits.adversary.subset(64)
+    known, labels = image_digests(few.images), few.labels.tolist()
+    oracle = mea.Oracle(as_suspect(right, classes=10))
+    guided = GuidedExtraction(guide_images=32).extract(oracle, few, quick)
+    plain = Distillation(temperature=20.0).extract(oracle, few.images, quick)
+    assert set(guided.card["history"]["weights"]["answers"]) == {1.0}
+    assert guided.card["weights_sha256"] == plain.card["weights_sha256"]

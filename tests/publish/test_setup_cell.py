@@ -42,9 +42,10 @@ def test_without_an_address_it_says_what_to_type(python, tmp_path):
     assert said.returncode == 1
     assert "could not be installed from anywhere, as no address is given" in said.stderr
     for line in (
-        "%pip install 'path/to/a/wheel.whl[service]'",
-        "%pip install 'path/to/a/clone[service]'",
-        "%pip install 'mea-lib[service] @ git+https://",
+        "the Python of .venv as kernel",
+        '%pip install "..[service]"',
+        '%pip install "path/to/a/wheel.whl[service]"',
+        '%pip install "mea-lib[service] @ git+https://',
         "%env MEA_SOURCE=",
     ):
         assert line in said.stderr

@@ -237,3 +237,21 @@ def test_a_loss_that_is_met_leaves_the_weighting_of_the_others_as_it_is(normalis
 
 def test_where_every_loss_is_met_nothing_has_a_weight():
     assert least_norm_weights(torch.zeros(2, 2), torch.zeros(2), "l2").tolist() == [0, 0]
+
+
+def test_a_fixed_weight_for_a_loss_that_is_not_there(problem):
+    parameters, terms = problem
+    with pytest.raises(
+        ValueError, match="fixed weights were given for source guard, but the losses are utility"
+    ):
+        MGDABalance(fixed={"source guard": 1.0}).backward(terms(), parameters)
+
+
+def test_a_loss_of_neither_group_and_a_group_without_a_loss(problem):
+    parameters, terms = problem
+    guard = Terms(terms().losses | {"source guard": terms().losses["utility"]})
+    with pytest.raises(ValueError, match="source guard is in neither group"):
+        TwoGroupBalance().backward(guard, parameters)
+    few = {name: loss for name, loss in terms().losses.items() if name != "combination"}
+    with pytest.raises(ValueError, match="is of the group combination, contrastive"):
+        TwoGroupBalance().backward(Terms(few), parameters)

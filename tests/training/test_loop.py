@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mea_lib.models import Input, build
-from mea_lib.training import Clean, MGDABalance, Terms, TrainingSettings, train
+from mea_lib.training import Clean, FixedBalance, MGDABalance, Terms, TrainingSettings, train
 from mea_lib.training.augment import augment, mirror, shift
 from mea_lib.training_settings import CYCLED
 
@@ -171,3 +171,23 @@ def test_a_step_whose_scaled_gradients_overflow_counts_in_no_mean_weight(digits,
         places = range(epoch * steps, (epoch + 1) * steps)
         counted = [noted[place][1]["steep"] for place in places if taken[place]]
         assert mean == pytest.approx(sum(counted) / len(counted), abs=1e-5) if counted else math.isnan(mean)
+
+
+def test_a_loss_of_some_steps_has_its_mean_over_those(digits):
+    """As where steps on watermark samples alternate with others."""
+    seen = {"even": [], "odd": []}
+
+    def alternating(model, batch):
+        name = ("even", "odd")[sum(map(len, seen.values())) % 2]
+        loss = clean(model, batch).losses["utility"]
+        seen[name].append(loss.item())
+        return Terms({name: loss})
+
+    few = digits.owner.subset(96)
+    clean = Clean().objective(few)
+    settings = TrainingSettings(1, 16, augment=False)
+    balance = FixedBalance({"odd": 0.25})
+    history = train(network(digits, width=1), few.images, alternating, settings, balance=balance)
+    for name, weight in (("even", 1.0), ("odd", 0.25)):
+        assert history.losses[name] == [pytest.approx(sum(seen[name]) / 3, abs=1e-4)]
+        assert history.weights[name] == [weight]

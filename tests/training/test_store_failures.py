@@ -150,3 +150,11 @@ def test_litter_that_cannot_be_removed_costs_no_model(store):
         path.unlink()
     (store.root / f"{identity}.json.1.partial").mkdir()
     assert store.fetch(RECIPE, make).card["id"] == identity
+
+
+def test_a_store_where_no_folder_can_be_says_what_to_set(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file" / "store")
+    with pytest.raises(NotADirectoryError, match="set MEA_STORE to a folder of yours") as caught:
+        store.fetch(RECIPE, never)
+    assert caught.value.filename == str(store.root)
