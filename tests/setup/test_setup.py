@@ -86,7 +86,7 @@ def test_what_builds_the_package_is_pinned():
 def test_conda_users_install_the_same():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert pip == ["-c constraints.txt", "-e .[book,test,service]"]
+    assert pip == ["-c constraints.txt", "-e .[book,test,service]", "jupyterlab"]
 
 
 def test_commands_of_the_readme_exist():
