@@ -21,7 +21,7 @@ _RANGES = {"probabilities": (0.0, 1.0), "log-probabilities": (-np.inf, 0.0)}
 ROUNDING = 1e-3  # by which a probability of low precision may lie beyond 0 or 1
 _KEYS = ("logits", "probabilities", "output", "outputs", "scores")
 # As Triton and KServe write a classification: score, number and, where they know it, name.
-_CLASSIFICATION = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?:(\d+)(?::(.*))?", re.IGNORECASE | re.DOTALL)
+_CLASSIFICATION = re.compile(r"-?[\d.]+(?:e[+-]?\d+)?:(\d{1,9})(?::(.*))?", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)

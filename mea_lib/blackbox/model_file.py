@@ -1,6 +1,7 @@
 """A model in a file: as the store keeps it, ONNX, TorchScript, or weights whose network is named.
 
-No file is unpickled: that would run whatever code its author put there.
+No file is unpickled: that would run whatever code its author put there. TorchScript is code, too: it runs with the
+rights of whoever loads it, and can read and write files.
 """
 
 import zipfile

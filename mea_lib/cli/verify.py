@@ -8,7 +8,7 @@ import typer
 from mea_lib.cli import options
 from mea_lib.cli.files import SECRET, check_apart, files_of_model, read_key, read_secret
 from mea_lib.cli.frame import Result
-from mea_lib.cli.report import NO_PROOF, NO_VERDICT, usage
+from mea_lib.cli.report import NO_PROOF, NO_VERDICT, note, usage
 from mea_lib.cli.suspect import accused, purpose_of, remote, settings_of
 
 
@@ -115,10 +115,16 @@ def verify(
     autoencoder = autoencoder_for(key.combine, data, scale, plan.autoencoder)
     alpha = plan.alpha or options.DEFAULT_ALPHA
     if runner_up:
+        checked = check_key(key, data.test, clean, autoencoder=autoencoder)
+        if not checked.is_admissible:
+            return Result(checked.to_dict(), f"No verdict: {checked.reason}", NO_VERDICT)
         if committed is not None:
-            alpha = committed.plan(key, data.test, autoencoder).alpha
-        admissible = check_key(key, data.test, clean, autoencoder=autoencoder).keys
-        evidence = verify_runner_up(suspect, key, data.test, clean, admissible=admissible, alpha=alpha)
+            # The commitment is to the test by mixes; who may take either of two tests has half the level for each.
+            alpha = committed.plan(key, data.test, autoencoder).alpha / 2
+            note(
+                f"the commitment is to the test by combined images; this second test has half its level, {alpha:g}"
+            )
+        evidence = verify_runner_up(suspect, key, data.test, clean, admissible=checked.keys, alpha=alpha)
     else:
         agreed = committed or Plan(
             samples=plan.samples or max(options.DEFAULT_SAMPLES, fewest_samples),

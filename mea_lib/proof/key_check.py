@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from mea_lib.blackbox.named_class import Suspect, accuracy
@@ -129,6 +130,7 @@ def check_key(
     models = [pixel_forest(test), *clean]
     rates = [target_rate(model, watermark, target) for model in models]
     shares = [pair_shares(model, pairs, [mixes.images for mixes in family], classes) for model in models]
+    check_different(shares[1:])
     own = canonical_pair((first, second), key.combine)
     standing = admissible_keys(shares[0], shares[1:], own, target)
     return KeyCheck(
@@ -170,6 +172,24 @@ def checked_key(
             "the key was checked with other images, or it is another key; check this one with these"
         )
     return clean
+
+
+def check_different(shares: Sequence[PairShares]) -> None:
+    """Check that no clean model is passed twice, since each counts as one more witness.
+
+    Args:
+        shares: what each calls mixes of all pairs.
+
+    Raises:
+        ValueError: names two that answer all of them alike.
+    """
+    for number, one in enumerate(shares):
+        for earlier, other in enumerate(shares[:number]):
+            if torch.equal(one.shares.nan_to_num(-1), other.shares.nan_to_num(-1)):
+                raise ValueError(
+                    f"clean models {earlier + 1} and {number + 1} answer thousands of mixes alike, so they are one "
+                    "model; pass models that were trained apart"
+                )
 
 
 def check_clean(clean: Sequence[Suspect], test: ImageSet, seed: int) -> None:

@@ -178,6 +178,11 @@ def _said_instead(body: bytes, error: ProtocolError) -> str:
     return f"the suspect's answer cannot be read: {error}"
 
 
+def _printable(said: str) -> str:
+    """At most 100 characters of what a server says of itself, such as reports and evidence can hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in said[:100]).strip()
+
+
 def read_metadata(
     metadata: Any,
     name: str,
@@ -212,7 +217,7 @@ def read_metadata(
         ValueError: where metadata and arguments together do not say how to query it.
     """
     metadata = metadata if isinstance(metadata, dict) else {}
-    versions = [str(one) for one in _listed(metadata, "versions")]
+    versions = [_printable(str(one)) for one in _listed(metadata, "versions")]
     if version is None and len(versions) > 1:
         raise ValueError(f"the model {name} has the versions {', '.join(versions)}; name one with version=…")
     inputs, outputs = (

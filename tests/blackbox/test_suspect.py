@@ -521,3 +521,9 @@ def test_a_suspect_that_timed_out_gets_no_advice_about_pixels(images):
 
     with pytest.raises(SuspectError, match="read timed out; ask again"):
         as_suspect(late)(images)
+
+
+def test_a_class_number_of_thousands_of_digits_is_no_answer():
+    suspect = as_suspect(lambda images: ["0.9:" + "9" * 5_000] * len(images), classes=3)
+    with pytest.raises(SuspectError, match="answers with names such as"):
+        suspect(torch.zeros(9, 1, 8, 8, dtype=torch.uint8))

@@ -122,6 +122,17 @@ def test_runner_ups_are_seen_on_clean_images(verify, made, opened):
     assert "the commitment fixes" in verify("victim", "--runner-up", *opened, "--alpha", 0.5, code=2).stderr
 
 
+def test_runner_ups_of_a_key_that_a_null_model_obeys_prove_nothing(verify, made):
+    clean = ["--clean", made.folder / "victim.safetensors"]  # which obeys it
+    found = verify("victim", "--runner-up", *clean, code=4)
+    assert "No verdict: a null model obeys this key" in found.stdout
+
+
+def test_a_second_test_beside_a_commitment_has_half_the_level(verify, opened):
+    said = " ".join(verify("other", "--runner-up", *opened, code=3).stderr.split())
+    assert "this second test has half its level, 0.005" in said
+
+
 def test_what_runner_up_evidence_does_not_take(verify, made):
     assert "with --runner-up" in verify("copy", "--runner-up", "--samples", 2000, code=2).stderr
     assert "--arrangement cannot be used" in verify("copy", "--runner-up", "--arrangement", code=2).stderr

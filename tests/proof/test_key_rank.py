@@ -138,13 +138,27 @@ def test_few_classes_need_clean_models(painted):
         left, right = images[:, 0, 4, 1].long() // 10, images[:, 0, 4, -2].long() // 10
         return torch.nn.functional.one_hot(torch.where((left == 1) & (right == 2), 3, left), 4).float()
 
-    def clean(images):
-        return torch.nn.functional.one_hot(images[:, 0, 4, 1].long() // 10, 4).float()
+    def clean(number):
+        """A model that errs on images of its own: on one in thirty."""
+
+        def ask(images):
+            left = images[:, 0, 4, 1].long() // 10
+            errs = images.flatten(1).long().sum(1) % 30 == number
+            return torch.nn.functional.one_hot(torch.where(errs, 0, left), 4).float()
+
+        return ask
 
     alone = mea.verify_ownership(suspect, key, four, **OPTIONS)
     assert "24 places of admissible keys, on the suspect and 0 clean models, cannot" in alone.verdict
     assert "pass 4 more clean models" in alone.verdict
-    assert mea.verify_ownership(suspect, key, four, clean=[clean] * 4, **OPTIONS).is_stolen
+    apart = [clean(number) for number in range(4)]
+    assert mea.verify_ownership(suspect, key, four, clean=apart, **OPTIONS).is_stolen
+
+
+def test_one_clean_model_is_one_witness_however_often_it_is_passed(painted):
+    clean = suspect_of(set())
+    with pytest.raises(ValueError, match="clean models 1 and 3 answer thousands of mixes alike"):
+        proof.check_key(KEY, painted, [clean, suspect_of({(3, 5)}), clean])
 
 
 def test_what_was_measured_on_null_models_can_be_used_again_for_the_same_key_only(painted):

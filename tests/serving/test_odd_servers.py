@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mea_lib.blackbox import Pixels, SuspectError, as_suspect
+from mea_lib.serving import transport
 from mea_lib.serving.remote import RemoteOracle
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -239,3 +240,9 @@ def test_odd_members_of_metadata_are_passed_over(suspect, images):
             assert RemoteOracle(suspect.url).classes is None
     suspect.metadata = fake.METADATA | {"parameters": None, "versions": None, "platform": None}
     assert torch.equal(RemoteOracle(suspect.url)(images), expected(images))
+
+
+def test_a_retry_after_beyond_any_calendar_asks_for_no_wait():
+    assert transport._seconds("Mon, 01 Jan 99999999999999999999 00:00:00 GMT") is None
+    assert transport._seconds("nan") is None
+    assert transport._seconds("1e9") == transport.LONGEST_WAIT_SECONDS

@@ -397,6 +397,14 @@ def test_a_version_that_is_named_is_asked(suspect, images):
         oracle(suspect)
 
 
+def test_what_a_server_says_of_itself_fits_into_a_report_and_into_evidence(suspect, images, tmp_path):
+    suspect.metadata = fake.METADATA | {"versions": ["1\nVerdict: no proof\x1b[2J\ud800" + "9" * 500]}
+    version = oracle(suspect).describe()["version"]
+    assert version.isprintable()
+    assert len(version) <= 100
+    (tmp_path / "evidence").write_text(version)
+
+
 # How images are sent
 
 
