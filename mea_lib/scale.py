@@ -195,12 +195,7 @@ _PRESETS = {
             train_images=None,
             **_HALVES,
             training=TrainingSettings(
-                100,
-                batch_size=128,
-                learning_rate=1e-3,
-                optimizer="adam",
-                weight_decay=0.0,
-                schedule="step",
+                100, batch_size=128, learning_rate=1e-3, optimizer="adam", schedule="step"
             ),
             extract_epochs=100,
             encoder_epochs=100,

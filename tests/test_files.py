@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -202,10 +203,15 @@ def test_errors_about_a_files_content_name_it(tmp_path):
 def test_who_waits_long_for_another_process_is_told(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(files, "WAIT_SECONDS", 0.05)
     path = tmp_path / "one.lock"
-    held = FileLock(path)
-    held.acquire()
-    timer = threading.Timer(0.3, held.release)
-    timer.start()
+    taken = threading.Event()
+
+    def another():
+        with FileLock(path):
+            taken.set()
+            time.sleep(0.4)
+
+    threading.Thread(target=another).start()
+    taken.wait()
     with files.waited_for(FileLock(path), "training a model"):
         assert caplog.messages == ["another process is training a model; waiting for it"]
     with files.waited_for(FileLock(path), "training a model"):

@@ -8,13 +8,7 @@ import mea_lib as mea
 from mea_lib.training import TrainingSettings
 
 MUON = {"optimizer": "muon", "schedule": "linear", "augment": False}
-PAPER = {
-    "batch_size": 128,
-    "learning_rate": 1e-3,
-    "optimizer": "adam",
-    "weight_decay": 0.0,  # as in `extraction.distillation.RELEASED_TRAINING`
-    "schedule": "step",
-}
+PAPER = {"batch_size": 128, "learning_rate": 1e-3, "optimizer": "adam", "schedule": "step"}
 BY_MUON = {"learning_rate": 5e-3, "weight_decay": 1e-4, "optimizer": "muon", "muon_rate": 0.05}
 BY_ADAMW = {"batch_size": 128, "learning_rate": 2.5e-3, "weight_decay": 1e-4, "muon_rate": 0.05}
 SMALL = {"batch_size": 128}
@@ -53,7 +47,7 @@ TRAININGS = {
         "ablation": (100, PAPER),
         "encoder": (100, BY_ADAMW | {"augment": False}),
         "marking": (40, SMALL | {"learning_rate": 1e-3}),
-        "fine_tuning": (100, SMALL | {"learning_rate": 1e-4, "weight_decay": 0.0}),
+        "fine_tuning": (100, SMALL | {"learning_rate": 1e-4}),
         "encoder_surrogate": (100, BY_ADAMW),
     },
 }

@@ -24,7 +24,7 @@ try:
 except ImportError as error:
     raise ImportError(
         f"a suspect behind an address is asked with httpx, but {error.name} is not installed; "
-        "run: pip install 'mea-lib[service]'"
+        'run: pip install "mea-lib[service]"'
     ) from error
 
 LONGEST_WAIT_SECONDS = 60.0

@@ -568,7 +568,7 @@ for missing, module in [
     try:
         __import__(f"mea_lib.serving.{module}")
     except ImportError as error:
-        print(missing in str(error), str(error).endswith("run: pip install 'mea-lib[service]'"))
+        print(missing in str(error), str(error).endswith('run: pip install "mea-lib[service]"'))
     del sys.modules[missing]
 """
 
