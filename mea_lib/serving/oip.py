@@ -20,7 +20,7 @@ try:
 except ImportError as error:
     raise ImportError(
         f"messages to and from a model behind HTTP are read with {error.name}, which is not installed; "
-        "run: pip install 'mea-lib[service]'"
+        'run: pip install "mea-lib[service]"'
     ) from error
 
 HEADER_LENGTH = "Inference-Header-Content-Length"

@@ -87,7 +87,7 @@ class Training(torch.nn.Module):
 
 def test_a_module_is_asked_in_evaluation_mode_and_left_as_it_was(painted):
     module = Training()
-    assert verify(module, painted, clean=[Training()] * 2).verdict.startswith("no verdict: a null model")
+    assert verify(module, painted, clean=[Training()]).verdict.startswith("no verdict: a null model")
     assert verify(module, painted).is_stolen
     assert module.training
     assert module.calls == 0
