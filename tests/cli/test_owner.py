@@ -91,10 +91,12 @@ def test_a_share_that_decides_nothing(mea, option, share):
 
 
 def test_a_key_is_measured_on_innocent_models(mea, made, tmp_path):
-    clean = ["--clean", made.folder / "other.safetensors"] * 2
+    clean = ["--clean", made.folder / "other.safetensors"]
     text = mea("commit", *KEY, *clean, "--force").stdout
     assert "by null models at most" in text
-    assert "(a forest on the pixels and 2 clean models)" in text
+    assert "(a forest on the pixels and 1 clean model)" in text
+    twice = mea("commit", *KEY, *clean, *clean, "--force", code=1).stderr
+    assert "clean models 1 and 2 answer thousands of mixes alike" in " ".join(twice.split())
     options = ["--alpha", 0.02, "--arrangement", "--force", "--json"]
     found = mea("commit", *KEY, *options).data
     assert found["key_check"]["is_admissible"]
