@@ -77,12 +77,11 @@ class Scale:
     @property
     def fine_tuning(self) -> TrainingSettings:
         """How a model is trained on: an adversary's epochs, at a tenth of the highest rate."""
-        usual = TrainingSettings(1)
         return self.adversary.but(
             optimizer="adamw",
             schedule="one-cycle",
-            momentum=usual.momentum,  # one-cycle has its own
-            muon_momentum=usual.muon_momentum,
+            momentum=TrainingSettings.momentum,  # one-cycle has its own
+            muon_momentum=TrainingSettings.muon_momentum,
             learning_rate=self.adversary.learning_rate / 10,
             augment=True,
         )

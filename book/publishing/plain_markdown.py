@@ -6,6 +6,7 @@ The pages are built from the chapters as they are; only copies that are opened e
 import copy
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -29,7 +30,7 @@ def plain(notebook: NotebookNode, bibliography: Path, site: str) -> NotebookNode
         bibliography: the BibTeX file of its citations.
         site: address of the pages, for links to them; without one a link is its words.
     """
-    notebook, cited = copy.deepcopy(notebook), parse_file(str(bibliography), bib_format="bibtex")
+    notebook, cited = copy.deepcopy(notebook), _bibliography(bibliography)
     numbers: dict[str, int] = {}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -37,6 +38,12 @@ def plain(notebook: NotebookNode, bibliography: Path, site: str) -> NotebookNode
         elif "hide-output" in cell.metadata.get("tags", ()):
             cell.outputs, cell.execution_count = [], None
     return notebook
+
+
+@cache
+def _bibliography(file: Path) -> BibliographyData:
+    """Read once for all chapters."""
+    return parse_file(str(file), bib_format="bibtex")
 
 
 def _plain_text(text: str, numbers: dict[str, int], cited: BibliographyData, site: str) -> str:
@@ -52,8 +59,7 @@ def _block(found: re.Match, numbers: dict[str, int]) -> str:
     body, options = found["body"], {}
     while option := _OPTION.match(body):
         options[option[1]], body = option[2], body[option.end() :]
-    write: Callable[[str, str, dict[str, int]], str] = _WRITTEN[found["kind"]]
-    return write(options.get("label", found["words"].strip()), body.strip(), numbers)
+    return _WRITTEN[found["kind"]](options.get("label", found["words"].strip()), body.strip(), numbers)
 
 
 def _exercise(label: str, body: str, numbers: dict[str, int]) -> str:
@@ -70,18 +76,19 @@ def _admonition(title: str, body: str, _: dict[str, int]) -> str:
     return "\n".join(f"> {line}".rstrip() for line in lines)
 
 
-_WRITTEN = {"exercise": _exercise, "solution": _solution, "admonition": _admonition}
+_WRITTEN: dict[str, Callable[[str, str, dict[str, int]], str]] = {
+    "exercise": _exercise,
+    "solution": _solution,
+    "admonition": _admonition,
+}
 
 
 def _citation(found: re.Match, cited: BibliographyData) -> str:
-    named = [(_authors(cited.entries[key]), cited.entries[key].fields["year"]) for key in _keys(found)]
+    entries = [cited.entries[key.strip()] for key in found["keys"].split(",")]
+    named = [(_authors(entry), entry.fields["year"]) for entry in entries]
     if found["in_text"]:
         return "; ".join(f"{authors} ({year})" for authors, year in named)
     return f"({'; '.join(f'{authors} {year}' for authors, year in named)})"
-
-
-def _keys(found: re.Match) -> list[str]:
-    return [key.strip() for key in found["keys"].split(",")]
 
 
 def _authors(entry: Entry) -> str:

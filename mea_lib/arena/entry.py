@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mea_lib.blackbox import Oracle
+from mea_lib.blackbox.suspect import printable
 from mea_lib.models import ImageClassifier
 from mea_lib.training import best_device
 
@@ -26,7 +27,7 @@ class EntryFailed(Exception):
 
 def one_line(text: str, most: int = LONGEST_LINE) -> str:
     """A stranger's text for a table: on one line, at most so long, without characters that a terminal obeys or hides."""
-    seen = "".join(character if character.isprintable() else " " for character in text[: 10 * most])
+    seen = printable(text, 10 * most)
     line = " ".join(seen.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
 

@@ -75,6 +75,11 @@ def check_probabilities(answers: Tensor, otherwise: str) -> None:
         )
 
 
+def printable(said: str, most: int) -> str:
+    """The first characters of what somebody else has said, `most` of them, a blank for each that cannot be shown."""
+    return "".join(letter if letter.isprintable() else " " for letter in said[:most])
+
+
 class SuspectError(RuntimeError):
     """A suspect gave no answer that can be used.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -183,13 +184,13 @@ def check_different(shares: Sequence[PairShares]) -> None:
     Raises:
         ValueError: names two that answer all of them alike.
     """
-    for number, one in enumerate(shares):
-        for earlier, other in enumerate(shares[:number]):
-            if torch.equal(one.shares.nan_to_num(-1), other.shares.nan_to_num(-1)):
-                raise ValueError(
-                    f"clean models {earlier + 1} and {number + 1} answer thousands of mixes alike, so they are one "
-                    "model; pass models that were trained apart"
-                )
+    answered = [one.shares.nan_to_num(-1) for one in shares]  # NaN, of which none equals another, is silence
+    for (number, one), (other_number, other) in combinations(enumerate(answered, 1), 2):
+        if torch.equal(one, other):
+            raise ValueError(
+                f"clean models {number} and {other_number} answer thousands of mixes alike, so they are one model; "
+                "pass models that were trained apart"
+            )
 
 
 def check_clean(clean: Sequence[Suspect], test: ImageSet, seed: int) -> None:

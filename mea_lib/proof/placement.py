@@ -56,11 +56,12 @@ def placement(cosines: Tensor, first: int, second: int, target: int, resamples: 
             "and distances say nothing of those; ask an API that answers every image"
         )
     margins = cosines[:, target] - cosines[:, [first, second]].amax(1)  # as of distances: d = 1 − cosine
+    exact = margins.cpu().double()  # not every device has float64
     hits = int((most_probable(cosines) == target).sum())
     return Placement(
         Rate(hits, len(cosines)),
-        float(margins.cpu().double().mean()),
-        sign_flip_p_value(margins.cpu().double().numpy(), resamples),
+        float(exact.mean()),
+        sign_flip_p_value(exact.numpy(), resamples),
     )
 
 

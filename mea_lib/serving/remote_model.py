@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mea_lib.blackbox.answers import MOST_CLASSES, AnswerFormat
 from mea_lib.blackbox.preprocess import Pixels
-from mea_lib.blackbox.suspect import SuspectError
+from mea_lib.blackbox.suspect import SuspectError, printable
 from mea_lib.serving.oip import DATATYPES, Answer, ProtocolError, pack, unpack
 
 FLOATS = tuple(word for word, kind in DATATYPES.items() if kind.kind == "f")
@@ -170,17 +170,12 @@ def _said_instead(body: bytes, error: ProtocolError) -> str:
     """What is wrong with a response that is none of the protocol's."""
     start = body[:200].decode("utf-8", "replace").strip()
     if start.startswith("<"):
-        shown = "".join(letter if letter.isprintable() else " " for letter in start[:60])
+        shown = printable(start, 60)
         return (
             f"the suspect answers with a page for people, {shown!r}…, not with the protocol; check the url, and whether "
             "a proxy or a log-in stands before it"
         )
     return f"the suspect's answer cannot be read: {error}"
-
-
-def _printable(said: str) -> str:
-    """At most 100 characters of what a server says of itself, such as reports and evidence can hold."""
-    return "".join(letter if letter.isprintable() else " " for letter in said[:100]).strip()
 
 
 def read_metadata(
@@ -217,7 +212,8 @@ def read_metadata(
         ValueError: where metadata and arguments together do not say how to query it.
     """
     metadata = metadata if isinstance(metadata, dict) else {}
-    versions = [_printable(str(one)) for one in _listed(metadata, "versions")]
+    # Reports and evidence hold one of them.
+    versions = [printable(str(one), 100).strip() for one in _listed(metadata, "versions")]
     if version is None and len(versions) > 1:
         raise ValueError(f"the model {name} has the versions {', '.join(versions)}; name one with version=…")
     inputs, outputs = (

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from mea_lib.blackbox.query_api import BudgetSpent
-from mea_lib.blackbox.suspect import SuspectError
+from mea_lib.blackbox.suspect import SuspectError, printable
 
 try:
     import anyio
@@ -252,7 +252,7 @@ class Transport:
     def _short(self, said: str) -> str:
         """At most 200 printable characters of what the server said, the token not among them."""
         said = said.replace(self._token, "…") if self._token else said
-        return "".join(letter if letter.isprintable() else " " for letter in said[:200]).strip()
+        return printable(said, 200).strip()
 
     def _sentence(self, what: str, error: Exception) -> str:
         return f"{self.url} {what} ({str(error) or type(error).__name__})"

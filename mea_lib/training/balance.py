@@ -8,6 +8,7 @@ Jacobians are taken row by row (parallel_chunk_size=1): the batched way does not
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 import torch
@@ -158,20 +159,19 @@ class TwoGroupBalance:
     def backward(
         self, terms: Terms, parameters: Sequence[Tensor], epoch: int = 0, scale: float = 1.0
     ) -> dict[str, float]:
-        for group in self.groups:
-            if not terms.losses.keys() & set(group):
+        groups = [[name for name in group if name in terms.losses] for group in self.groups]
+        for group, there in zip(self.groups, groups, strict=True):
+            if not there:
                 raise ValueError(
                     f"none of the losses {', '.join(terms.losses)} is of the group {', '.join(group)}"
                 )
-        left = terms.losses.keys() - {name for group in self.groups for name in group}
+        left = terms.losses.keys() - set(chain(*groups))
         if left:
             raise ValueError(
                 f"{', '.join(sorted(left))} is in neither group, so that nothing would train it; leave it out "
                 "(source_guard=False), or name it in groups"
             )
-        first, second = (
-            sum(terms.losses[name] for name in group if name in terms.losses) for group in self.groups
-        )
+        first, second = (sum(terms.losses[name] for name in group) for group in groups)
         both = torch.stack([first, second])
         gramian = _gramian(_jacobians(both * scale, parameters)) / scale**2
         lengths = gramian.diagonal().clamp_min(0).sqrt()
@@ -179,8 +179,7 @@ class TwoGroupBalance:
         weight = _second_of_two(gramian / torch.outer(divisors, divisors))
         extra = self.extra_weight_tenth if epoch % 10 == 9 else self.extra_weight
         ((first + weight * second + extra * terms.losses[self.extra]) * scale).backward()
-        names = ("+".join(name for name in group if name in terms.losses) for group in self.groups)
-        return dict(zip(names, (1.0, weight), strict=True)) | {"extra": extra}
+        return dict(zip(map("+".join, groups), (1.0, weight), strict=True)) | {"extra": extra}
 
 
 def _second_of_two(gramian: Tensor) -> float:
